@@ -1,0 +1,83 @@
+"""An event: one body that Stream signed, and the little we say about it. Pure.
+
+The body is opaque bytes, delivered exactly as it was signed. Everything else travels beside it
+as `meta`, one compact JSON array that the journal, the streams, parked retries and dead letters
+all carry unchanged; its fields are, in order, those of `Meta`.
+"""
+
+from typing import Any
+
+import msgspec
+import orjson
+
+KEY_BYTES = 16
+
+
+class Meta(msgspec.Struct, array_like=True, gc=False):
+    """What travels beside a body. New fields go to the end, with a default."""
+
+    app: str  # API key of the app that signed it
+    type: str
+    call_cid: str | None  # None: an event of no call, its own unit of order
+    accepted_ms: int  # Unix time, milliseconds
+    key: str  # hex digest of app and body: the event's identity
+    webhook_id: str = ""  # X-WEBHOOK-ID, not signed: for logs and subscribers only
+    signature: str = ""  # X-SIGNATURE as received; empty if it came unsigned
+    source: str = "webhook"
+    unfit: str = ""  # why this signed body is no event; empty for an event
+
+
+_decode_meta = msgspec.json.Decoder(Meta).decode
+
+
+class Event:
+    """An accepted event. `meta` is encoded once, here, and carried as bytes ever after."""
+
+    __slots__ = ("app", "body", "call_cid", "key", "meta", "type", "unfit")
+
+    def __init__(
+        self,
+        *,
+        app: str,
+        type: str,  # noqa: A002  # Stream's own word
+        call_cid: str | None,
+        accepted_ms: int,
+        key: bytes,
+        body: bytes,
+        webhook_id: str = "",
+        signature: str = "",
+        source: str = "webhook",
+        unfit: str = "",
+    ) -> None:
+        self.app = app
+        self.type = type
+        self.call_cid = call_cid
+        self.key = key
+        self.body = body
+        self.unfit = unfit
+        self.meta = orjson.dumps(
+            [app, type, call_cid, accepted_ms, key.hex(), webhook_id, signature, source, unfit]
+        )
+
+    @property
+    def order_key(self) -> bytes:
+        """What its shard is computed from: its call, or itself when it has none."""
+        if self.call_cid is None:
+            return self.key
+        return f"{self.app}\0{self.call_cid}".encode()
+
+
+def read_meta(meta: bytes) -> Meta:
+    """Decode what `Event.meta` encoded. Raises `msgspec.MsgspecError` on anything else."""
+    return _decode_meta(meta)
+
+
+def describe(meta: Meta) -> dict[str, Any]:
+    """Return the fields that logs and listings show of an event."""
+    return {
+        "app": meta.app,
+        "type": meta.type,
+        "call_cid": meta.call_cid,
+        "event": meta.key,
+        "webhook_id": meta.webhook_id,
+    }

@@ -1,0 +1,165 @@
+"""The metrics: plain numbers, bumped in place, rendered as Prometheus text on demand.
+
+Bumping a slot costs 0.1 us where the usual client library costs 0.7 to 3; on the fast path
+that is the difference between counting everything and counting some of it. The catalogue is
+`Metrics`: one attribute per metric, with its help text and labels.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+
+# Seconds; from the 20 us of an ack to the 15 s after which Stream gives up.
+LATENCY_BUCKETS_S = (
+    2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 1.0, 5.0, 15.0,
+)  # fmt: skip
+
+
+def _quote(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def _labelled(name: str, labels: tuple[str, ...], values: tuple[str, ...]) -> str:
+    if not labels:
+        return name
+    pairs = ",".join(f'{key}="{_quote(value)}"' for key, value in zip(labels, values, strict=True))
+    return f"{name}{{{pairs}}}"
+
+
+class Counter:
+    """A family of counters; `family.values[labels] += n` on hot paths, `add` elsewhere."""
+
+    kind = "counter"
+
+    def __init__(self, name: str, help_text: str, labels: tuple[str, ...] = ()) -> None:
+        self.name, self.help_text, self.labels = name, help_text, labels
+        self.values: dict[tuple[str, ...], float] = {} if labels else {(): 0}
+
+    def add(self, *values: str, by: float = 1) -> None:
+        self.values[values] = self.values.get(values, 0) + by
+
+    def total(self) -> float:
+        return sum(self.values.values())
+
+    def render(self) -> Iterator[str]:
+        for values, number in list(self.values.items()):
+            yield f"{_labelled(self.name, self.labels, values)} {number}"
+
+
+class Gauge(Counter):
+    """A family of gauges: `set`, or `track` a function that is called at every scrape."""
+
+    kind = "gauge"
+
+    def __init__(self, name: str, help_text: str, labels: tuple[str, ...] = ()) -> None:
+        super().__init__(name, help_text, labels)
+        self.values = {}
+        self._tracked: dict[tuple[str, ...], Callable[[], float]] = {}
+
+    def set(self, *values: str, to: float) -> None:
+        self.values[values] = to
+
+    def track(self, *values: str, read: Callable[[], float]) -> None:
+        self._tracked[values] = read
+
+    def render(self) -> Iterator[str]:
+        for values, read in self._tracked.items():
+            self.values[values] = read()
+        yield from super().render()
+
+
+class Histogram:
+    """One histogram without labels; `observe(value)` is a bisect and three additions."""
+
+    kind = "histogram"
+
+    def __init__(
+        self, name: str, help_text: str, bounds: tuple[float, ...] = LATENCY_BUCKETS_S
+    ) -> None:
+        self.name, self.help_text, self.bounds = name, help_text, bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float, times: int = 1) -> None:
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.sum += value * times
+
+    def render(self) -> Iterator[str]:
+        running = 0
+        for bound, count in zip((*self.bounds, "+Inf"), self.counts, strict=True):
+            running += count
+            yield f'{self.name}_bucket{{le="{bound}"}} {running}'
+        yield f"{self.name}_sum {self.sum}"
+        yield f"{self.name}_count {running}"
+
+
+class Metrics:
+    """The catalogue."""
+
+    def __init__(self) -> None:
+        # ingest
+        self.webhooks = Counter(
+            "gateway_webhooks_total", "Webhook requests, by answer.", ("status",)
+        )
+        self.unauthorized = Counter(
+            "gateway_webhooks_unauthorized_total",
+            "Webhooks whose signature did not verify, by the app they named, or unknown.",
+            ("app",),
+        )
+        self.ack_seconds = Histogram(
+            "gateway_ack_seconds",
+            "From the last byte of a webhook read to its 200 written.",
+        )
+        self.connections = Gauge("gateway_connections", "Open connections on the public port.")
+        self.connections_refused = Counter(
+            "gateway_connections_refused_total", "Connections turned away, by reason.", ("reason",)
+        )
+        # journal and publisher
+        self.accepted = Counter("gateway_accepted_total", "Events written to the journal.")
+        self.published = Counter("gateway_published_total", "Events published to the streams.")
+        self.duplicates = Counter("gateway_duplicates_total", "Events refused as duplicates.")
+        self.unfit = Counter("gateway_not_an_event_total", "Signed bodies that are no event.")
+        self.journal_bytes = Gauge("gateway_journal_bytes", "Bytes of journal on disk.")
+        self.journal_waiting = Gauge(
+            "gateway_journal_waiting", "Events in the journal that are not published yet."
+        )
+        self.journal_failures = Counter(
+            "gateway_journal_failures_total", "Writes or syncs that the disk refused.", ("call",)
+        )
+        self.journal_damaged = Counter(
+            "gateway_journal_damaged_total", "Damaged places found in the journal."
+        )
+        self.rewinds = Counter(
+            "gateway_publisher_rewinds_total",
+            "Shards that had lost a tail and were healed from the journal.",
+        )
+        self.stream_up = Gauge("gateway_stream_up", "1 while Redis takes what is published.")
+        # delivery
+        self.attempts = Counter(
+            "gateway_delivery_attempts_total",
+            "Attempts to deliver, by subscriber and result.",
+            ("subscriber", "result"),
+        )
+        self.settled = Counter(
+            "gateway_delivery_settled_total",
+            "Events settled, by subscriber and how.",
+            ("subscriber", "how"),
+        )
+        self.repeats = Counter(
+            "gateway_delivery_repeats_total",
+            "Events taken over from an earlier holder, which may repeat an attempt.",
+            ("subscriber",),
+        )
+        self.backlog = Gauge(
+            "gateway_subscriber_backlog", "Events waiting, by subscriber.", ("subscriber",)
+        )
+
+    def render(self) -> str:
+        """Return the whole catalogue in Prometheus' text format 0.0.4."""
+        lines: list[str] = []
+        for family in vars(self).values():
+            lines += (
+                f"# HELP {family.name} {family.help_text}",
+                f"# TYPE {family.name} {family.kind}",
+                *family.render(),
+            )
+        return "\n".join(lines) + "\n"

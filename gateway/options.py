@@ -1,0 +1,164 @@
+"""Every setting of the gateway, with its unit and default, in one place. Pure data.
+
+`config` fills these from YAML and the environment; each part is handed only its own. Keys in
+YAML are the same names without the unit suffix (`timeout: 6s` becomes `timeout_s = 6.0`).
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+AckMode = Literal["journal", "redis"]
+Order = Literal["none", "call"]
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TlsOptions:
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerOptions:
+    host: str = "127.0.0.1"
+    port: int = 8080
+    tls: TlsOptions | None = None
+    max_connections: int = 4096
+    header_timeout_s: float = 5.0
+    body_timeout_s: float = 10.0
+    # Longer than any client keeps an idle connection: the client closes first, so no request
+    # is ever sent into a socket that we are closing.
+    keepalive_timeout_s: float = 650.0
+    drain_s: float = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdminOptions:
+    host: str = "127.0.0.1"
+    port: int = 8081
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class App:
+    """One Stream app. `secrets` newest first; its text is never printed."""
+
+    api_key: str
+    secrets: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RedisOptions:
+    url: str = field(default="embedded", repr=False)  # may carry a password
+    # The embedded engine's own bound; past it publishing stops and the journal fills.
+    max_memory_bytes: int = 1 * GIB
+    timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IngestOptions:
+    path: str = "/webhooks/stream"
+    ack: AckMode = "journal"
+    dedupe_window_s: float = HOUR_S
+    max_body_bytes: int = 1 * MIB
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JournalOptions:
+    max_bytes: int = 4 * GIB
+    segment_bytes: int = 64 * MIB
+    keep_s: float = 15 * MINUTE_S
+    sync_interval_s: float = 0.005
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetentionOptions:
+    """What the streams and dead letters may hold."""
+
+    history_s: float = HOUR_S
+    max_bytes: int = 512 * MIB  # history beyond what subscribers still need, all shards
+    dead_letters_s: float = 7 * DAY_S
+    dead_letters_max_bytes: int = 128 * MIB  # per subscriber
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetryOptions:
+    """The two lanes. The fast lane's defaults are Stream's own table.
+
+    https://getstream.io/video/docs/api/webhooks/overview/
+    """
+
+    timeout_s: float = 6.0  # one attempt
+    total_s: float = 15.0  # all attempts of the fast lane
+    status_attempts: int = 3  # 408, 429, 5xx
+    network_attempts: int = 2
+    timeout_attempts: int = 3
+    waits_s: tuple[float, ...] = (0.5, 2.0)
+    slow_first_s: float = 30.0
+    slow_max_s: float = HOUR_S
+    slow_horizon_s: float = DAY_S  # from the first attempt; then the dead letters
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MatchOptions:
+    """Empty means everything. `types` are globs; `where` is a CEL expression over `event`."""
+
+    types: tuple[str, ...] = ()
+    apps: tuple[str, ...] = ()
+    where: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BacklogOptions:
+    max_age_s: float = DAY_S
+    max_bytes: int = 256 * MIB
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpOptions:
+    url: str
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    ca: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    on_410: Literal["bury", "pause"] = "bury"
+    max_response_bytes: int = 64 * KIB
+    # Empty: every address but link-local and metadata ones. Else only these networks.
+    allow_networks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubscriberOptions:
+    name: str
+    kind: Literal["http", "log"]
+    enabled: bool = True
+    start: Literal["now", "earliest"] = "now"
+    match: MatchOptions = MatchOptions()
+    order: Order = "none"
+    concurrency: int = 32
+    retry: RetryOptions = RetryOptions()
+    backlog: BacklogOptions = BacklogOptions()
+    http: HttpOptions | None = None  # exactly when kind is "http"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogOptions:
+    level: str = "info"
+    format: Literal["text", "json"] = "text"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """The whole configuration, checked."""
+
+    server: ServerOptions = ServerOptions()
+    admin: AdminOptions = AdminOptions()
+    data_dir: Path = Path("data")
+    apps: tuple[App, ...] = ()
+    redis: RedisOptions = RedisOptions()
+    ingest: IngestOptions = IngestOptions()
+    journal: JournalOptions = JournalOptions()
+    retention: RetentionOptions = RetentionOptions()
+    subscribers: tuple[SubscriberOptions, ...] = ()
+    log: LogOptions = LogOptions()

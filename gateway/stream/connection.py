@@ -1,0 +1,99 @@
+"""The connection to Redis or Valkey: commands, scripts, blocking reads.
+
+Every failure becomes one of two exceptions: `StreamUnavailable` (wait and come again) or
+`StreamRefused` (waiting will not help). The client's own retries are off: redis-py would repeat
+a command whose outcome is unknown up to ten times; here the caller decides, because only the
+caller knows what repeating means.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import redis.asyncio as aioredis
+from redis import exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.stream.scripts import Script, script
+
+Arg = bytes | str | int | float
+
+# Error replies that pass by themselves: loading, full, demoted, failing over.
+_PASSING = (
+    "LOADING", "OOM", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MISCONF", "BUSY",
+    "NOREPLICAS", "UNBLOCKED",
+)  # fmt: skip
+_GONE = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, TimeoutError)
+
+
+def explain(error: Exception) -> StreamUnavailable | StreamRefused:
+    """Say whose turn it is after `error`: wait (`StreamUnavailable`) or give up."""
+    text = str(error) or type(error).__name__
+    passing = (exceptions.ReadOnlyError, exceptions.OutOfMemoryError, exceptions.ClusterDownError)
+    if isinstance(error, (*_GONE, *passing)) or text.startswith(_PASSING):
+        return StreamUnavailable(text)
+    return StreamRefused(text)
+
+
+class Engine:
+    """Redis, seen from the gateway. Safe to share between tasks of one loop."""
+
+    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
+        self.url = url
+        self.timeout_s = timeout_s
+        self._client = self._new_client(timeout_s)
+        # A blocking read outlives any reply time-out; its deadline is the caller's.
+        self._blocking = self._new_client(None)
+
+    def _new_client(self, timeout_s: float | None) -> aioredis.Redis:
+        return aioredis.Redis.from_url(
+            self.url,
+            protocol=2,  # raw lists, the same shape from every engine
+            socket_timeout=timeout_s,
+            socket_connect_timeout=self.timeout_s,
+            retry=Retry(NoBackoff(), 0),
+            max_connections=64,
+        )
+
+    async def command(self, *args: Arg) -> Any:
+        """Run one command. Raises `StreamUnavailable` or `StreamRefused`."""
+        return await self._execute(self._client, args)
+
+    async def blocking(self, *args: Arg, timeout_s: float) -> Any:
+        """Run one blocking command on a connection of its own, given up after `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._execute(self._blocking, args)
+        except TimeoutError as error:
+            raise StreamUnavailable(f"no answer within {timeout_s} s") from error
+
+    async def run(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
+        """Run a script by digest; load it first where the engine does not know it.
+
+        Raises `StreamUnavailable` (the outcome is then unknown) or `StreamRefused`.
+        """
+        lua = script(name)
+        try:
+            return await self._execute(
+                self._client, ("EVALSHA", lua.sha, len(keys), *keys, *args)
+            )
+        except StreamRefused as error:
+            if not str(error).startswith(("NOSCRIPT", "No matching script")):
+                raise
+            return await self._load_and_run(lua, keys, args)
+
+    async def _load_and_run(self, lua: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
+        return await self._execute(self._client, ("EVAL", lua.source, len(keys), *keys, *args))
+
+    async def _execute(self, client: aioredis.Redis, args: Sequence[Arg]) -> Any:
+        try:
+            # Empty options: redis-py must not reshape any reply.
+            return await client.execute_command(*args, NEVER_DECODE=False)
+        except (exceptions.RedisError, OSError, TimeoutError) as error:
+            raise explain(error) from error
+
+    async def close(self) -> None:
+        await self._client.aclose()
+        await self._blocking.aclose()

@@ -1,0 +1,75 @@
+"""Every key in Redis: its name, type, and what it is for. Pure.
+
+All keys of a shard carry one hash tag, so what must be atomic lives in one Cluster slot. The
+number of shards is part of the stored format: it never changes under a running installation,
+so that outgrowing the embedded engine moves data and changes nothing else.
+
+| key                      | type   | holds                                                        |
+|--------------------------|--------|--------------------------------------------------------------|
+| gw:format                | string | format version and number of shards                          |
+| gw:subscribers           | hash   | name -> JSON {state, since_ms}; state active or paused       |
+| gw:{N}:events            | stream | the events of shard N; fields below                          |
+| gw:{N}:shard             | hash   | epoch, published, duplicates, unfit, bytes, trimmed, and per |
+|                          |        | journal pos:<id>, clock:<id>                                 |
+| gw:{N}:seen:<bucket>     | set    | digests of events accepted in that slice of time             |
+| gw:{N}:sub:<name>        | hash   | token, holder, expires_ms, start_seq, taken_seq, taken_bytes,|
+|                          |        | taken_id, delivered, unmatched, buried, discarded            |
+| gw:{N}:due:<name>        | zset   | id -> Unix ms at which a parked delivery is due again        |
+| gw:{N}:parked:<name>     | hash   | id -> the parked delivery, body included                     |
+| gw:{N}:dead:<name>       | hash   | id -> the dead letter, body included                         |
+| gw:{N}:dead_at:<name>    | zset   | id -> Unix ms at which it was buried                         |
+
+An entry of the stream has four fields: `n` its number in the shard, contiguous from 1; `o` the
+bytes published to the shard before it; `m` its meta (`gateway.event.Meta`); `b` its body. So
+counts and bytes between any two entries are one subtraction.
+"""
+
+from zlib import crc32
+
+# Measured (bench/micro/shards.py): see there before you touch it, and FORMAT_VERSION with it.
+SHARDS = 8
+FORMAT_VERSION = 1
+
+FORMAT = "gw:format"
+SUBSCRIBERS = "gw:subscribers"
+
+# Dead letters of the gateway itself: signed bodies that are no event. No subscriber may take
+# this name.
+GATEWAY = "gateway"
+
+
+def shard_of(order_key: bytes) -> int:
+    """Return the shard of a call, or of an event that belongs to none."""
+    return crc32(order_key) % SHARDS
+
+
+def events(shard: int) -> str:
+    return f"gw:{{{shard}}}:events"
+
+
+def shard_state(shard: int) -> str:
+    return f"gw:{{{shard}}}:shard"
+
+
+def seen(shard: int, bucket: int) -> str:
+    return f"gw:{{{shard}}}:seen:{bucket}"
+
+
+def subscription(shard: int, name: str) -> str:
+    return f"gw:{{{shard}}}:sub:{name}"
+
+
+def due(shard: int, name: str) -> str:
+    return f"gw:{{{shard}}}:due:{name}"
+
+
+def parked(shard: int, name: str) -> str:
+    return f"gw:{{{shard}}}:parked:{name}"
+
+
+def dead(shard: int, name: str) -> str:
+    return f"gw:{{{shard}}}:dead:{name}"
+
+
+def dead_at(shard: int, name: str) -> str:
+    return f"gw:{{{shard}}}:dead_at:{name}"

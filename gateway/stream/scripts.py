@@ -1,0 +1,26 @@
+"""The Lua scripts: each a file in `lua/`, whose opening comment is its contract.
+
+A script is sent by digest; an engine that has lost it (restart, SCRIPT FLUSH, failover) answers
+NOSCRIPT without having run anything, so sending it once more in full is safe.
+"""
+
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+
+
+class Script:
+    """One Lua script: `source` to load, `sha` to call."""
+
+    __slots__ = ("name", "sha", "source")
+
+    def __init__(self, name: str, source: bytes) -> None:
+        self.name = name
+        self.source = source
+        self.sha = sha1(source).hexdigest()  # noqa: S324  # Redis names scripts by SHA-1
+
+
+@cache
+def script(name: str) -> Script:
+    """Return the script in `lua/<name>.lua`. Raises `FileNotFoundError` for an unknown one."""
+    return Script(name, (files("gateway.stream") / "lua" / f"{name}.lua").read_bytes())

@@ -1,0 +1,12 @@
+"""Fixtures that every test may use. Tests run on uvloop, as the gateway does."""
+
+import sys
+from pathlib import Path
+
+import uvloop
+
+sys.path.insert(0, str(Path(__file__).parent))  # `from support.eventually import ...`
+
+
+def pytest_asyncio_loop_factories(config, item):
+    return {"uvloop": uvloop.new_event_loop}
