@@ -38,6 +38,8 @@ class ServerOptions:
 class AdminOptions:
     host: str = "127.0.0.1"
     port: int = 8081
+    # Whoever reaches this listener sees everything: beyond loopback only when asked for.
+    allow_remote: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

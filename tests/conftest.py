@@ -7,6 +7,8 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parent))  # `from support.eventually import ...`
 
+from support.engines import engine_socket, engine_url  # noqa: E402, F401 - fixtures
+
 
 def pytest_asyncio_loop_factories(config, item):
     return {"uvloop": uvloop.new_event_loop}

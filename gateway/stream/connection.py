@@ -15,10 +15,11 @@ from redis import exceptions
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.errors import Fenced, StreamRefused, StreamUnavailable
 from gateway.stream.scripts import Script, script
 
 Arg = bytes | str | int | float
+Failure = StreamUnavailable | StreamRefused | Fenced
 
 # Error replies that pass by themselves: loading, full, demoted, failing over.
 _PASSING = (
@@ -28,9 +29,14 @@ _PASSING = (
 _GONE = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, TimeoutError)
 
 
-def explain(error: Exception) -> StreamUnavailable | StreamRefused:
-    """Say whose turn it is after `error`: wait (`StreamUnavailable`) or give up."""
+def explain(error: Exception) -> Failure:
+    """Say whose turn it is after `error`: wait (`StreamUnavailable`) or give up.
+
+    A script that finds its lease taken by somebody else answers `Fenced`.
+    """
     text = str(error) or type(error).__name__
+    if text.startswith("FENCED"):
+        return Fenced(text)
     passing = (exceptions.ReadOnlyError, exceptions.OutOfMemoryError, exceptions.ClusterDownError)
     if isinstance(error, (*_GONE, *passing)) or text.startswith(_PASSING):
         return StreamUnavailable(text)
@@ -76,13 +82,41 @@ class Engine:
         """
         lua = script(name)
         try:
-            return await self._execute(
-                self._client, ("EVALSHA", lua.sha, len(keys), *keys, *args)
-            )
+            return await self._execute(self._client, ("EVALSHA", lua.sha, len(keys), *keys, *args))
         except StreamRefused as error:
             if not str(error).startswith(("NOSCRIPT", "No matching script")):
                 raise
             return await self._load_and_run(lua, keys, args)
+
+    async def run_many(
+        self, calls: Sequence[tuple[str, Sequence[str], Sequence[Arg]]]
+    ) -> list[Any | Failure]:
+        """Run scripts (name, keys, args) in one round trip; each has a result or an error of
+        its own, in the same order.
+
+        Raises `StreamUnavailable` when the connection fails: all outcomes are then unknown.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        for name, names, args in calls:
+            pipeline.execute_command("EVALSHA", script(name).sha, len(names), *names, *args)
+        try:
+            results = await pipeline.execute(raise_on_error=False)
+        except (exceptions.RedisError, OSError, TimeoutError) as error:
+            raise explain(error) from error
+        return [
+            await self._outcome(call, result) if isinstance(result, Exception) else result
+            for call, result in zip(calls, results, strict=True)
+        ]
+
+    async def _outcome(
+        self, call: tuple[str, Sequence[str], Sequence[Arg]], error: Exception
+    ) -> Any | Failure:
+        if not isinstance(error, exceptions.NoScriptError):
+            return explain(error)
+        try:
+            return await self._load_and_run(script(call[0]), call[1], call[2])
+        except (StreamUnavailable, StreamRefused, Fenced) as failure:
+            return failure
 
     async def _load_and_run(self, lua: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         return await self._execute(self._client, ("EVAL", lua.source, len(keys), *keys, *args))
@@ -90,7 +124,7 @@ class Engine:
     async def _execute(self, client: aioredis.Redis, args: Sequence[Arg]) -> Any:
         try:
             # Empty options: redis-py must not reshape any reply.
-            return await client.execute_command(*args, NEVER_DECODE=False)
+            return await client.execute_command(*args, NEVER_DECODE=False)  # type: ignore[no-untyped-call]
         except (exceptions.RedisError, OSError, TimeoutError) as error:
             raise explain(error) from error
 

@@ -13,7 +13,8 @@ so that outgrowing the embedded engine moves data and changes nothing else.
 |                          |        | journal pos:<id>, clock:<id>                                 |
 | gw:{N}:seen:<bucket>     | set    | digests of events accepted in that slice of time             |
 | gw:{N}:sub:<name>        | hash   | token, holder, expires_ms, start_seq, taken_seq, taken_bytes,|
-|                          |        | taken_id, delivered, unmatched, buried, discarded            |
+|                          |        | taken_id, floor_id, delivered, unmatched, buried, discarded, |
+|                          |        | expired, repeats, parked_bytes, dead_bytes                   |
 | gw:{N}:due:<name>        | zset   | id -> Unix ms at which a parked delivery is due again        |
 | gw:{N}:parked:<name>     | hash   | id -> the parked delivery, body included                     |
 | gw:{N}:dead:<name>       | hash   | id -> the dead letter, body included                         |

@@ -1,0 +1,216 @@
+"""What takes more than one key to judge: names that clash, keys that need one another.
+
+Runs over the plain values beside `config_models`, not after it, so that one run shows every
+mistake: each check looks only at parts that are sound, and leaves the others alone.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Any
+
+from gateway import options
+from gateway.config_models import HTTP_ONLY
+from gateway.config_source import BROKEN, Route, Source
+from gateway.config_values import check_pair, duration, size
+
+_SERVER, _ADMIN = options.ServerOptions(), options.AdminOptions()
+_JOURNAL, _INGEST = options.JournalOptions(), options.IngestOptions()
+_RETRY = options.RetryOptions()
+_EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  # compared with, not listened on
+
+
+def check(source: Source) -> None:
+    """Report to `source` what is wrong between keys."""
+    _Checks(source).run()
+
+
+class _Checks:
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._wrong = frozenset(source.broken)
+
+    def run(self) -> None:
+        self._listeners()
+        self._apps()
+        self._sizes()
+        for route, name in self._texts("subscribers", "name"):
+            self._unique(route, name, "subscribers", "name", "subscriber")
+        for index in range(len(self._list(("subscribers",)))):
+            self._subscriber(("subscribers", index))
+
+    # Looking at the sound parts.
+
+    def _value(self, *route: str | int, default: Any = None) -> Any:
+        """Return the value at `route`, the default if it is not given, BROKEN if it is wrong."""
+        value = self._source.tree
+        for depth, step in enumerate(route):
+            if route[: depth + 1] in self._wrong:
+                return BROKEN
+            if value is None:
+                return default
+            if isinstance(step, int) and isinstance(value, list) and step < len(value):
+                value = value[step]
+            elif isinstance(step, str) and isinstance(value, dict):
+                if step not in value:
+                    return default
+                value = value[step]
+            else:
+                return BROKEN
+        return value
+
+    def _list(self, route: Route) -> list[Any]:
+        value = self._value(*route)
+        return value if isinstance(value, list) else []
+
+    def _texts(self, listed: str, key: str) -> Iterator[tuple[Route, str]]:
+        """Yield the sound texts under `key` of each entry of a list."""
+        for index in range(len(self._list((listed,)))):
+            value = self._value(listed, index, key)
+            if isinstance(value, str):
+                yield (listed, index, key), value
+
+    def _unique(self, route: Route, value: str, listed: str, key: str, called: str) -> None:
+        first = next(place for place, other in self._texts(listed, key) if other == value)
+        if first != route:
+            line, _ = self._source.values[first]
+            self._source.report(
+                route, f"another {called} in line {line} has this {key}: change one"
+            )
+
+    # The checks.
+
+    def _listeners(self) -> None:
+        public = self._value("server", "host", default=_SERVER.host)
+        private = self._value("admin", "host", default=_ADMIN.host)
+        ports = self._value("server", "port", default=_SERVER.port)
+        port = self._value("admin", "port", default=_ADMIN.port)
+        texts = isinstance(public, str) and isinstance(private, str)
+        if texts and isinstance(port, int) and port == ports != 0 and _overlap(public, private):
+            route = ("admin" if self._value("admin", "port") else "server", "port")
+            self._source.report(
+                route, f"both listeners are on port {port}: choose another for server or admin"
+            )
+        remote = self._value("admin", "allow_remote", default=_ADMIN.allow_remote)
+        if isinstance(private, str) and remote is False and not _is_loopback(private):
+            self._source.report(
+                ("admin", "host"),
+                "whoever reaches this address can read everything: use 127.0.0.1, or add "
+                "`allow_remote: true` if a firewall guards it",
+            )
+
+    def _apps(self) -> None:
+        for route, key in self._texts("apps", "api_key"):
+            self._unique(route, key, "apps", "api_key", "app")
+        for index in range(len(self._list(("apps",)))):
+            route = ("apps", index, "secrets")
+            secrets = self._value(*route)
+            if not isinstance(secrets, list):
+                continue
+            if not 1 <= len(secrets) <= 2:
+                self._source.report(
+                    route, f"expected one secret, or two while rotating, not {len(secrets)}"
+                )
+            elif len(secrets) == 2 and isinstance(secrets[0], str) and secrets[0] == secrets[1]:
+                self._source.report((*route, 1), "the same secret twice: remove one")
+
+    def _sizes(self) -> None:
+        whole = self._parsed(size, "journal", "max_size", default=_JOURNAL.max_bytes)
+        segment = self._parsed(size, "journal", "segment_size", default=_JOURNAL.segment_bytes)
+        body = self._parsed(size, "ingest", "max_body", default=_INGEST.max_body_bytes)
+        if whole and segment and segment * 2 > whole:
+            given = "segment_size" if self._value("journal", "segment_size") else "max_size"
+            self._source.report(
+                ("journal", given), "max_size must hold at least two segments of segment_size"
+            )
+        if body and segment and body > segment:
+            given_route = (
+                ("ingest", "max_body")
+                if self._value("ingest", "max_body")
+                else ("journal", "segment_size")
+            )
+            self._source.report(
+                given_route, "a body of ingest.max_body must fit into journal.segment_size"
+            )
+
+    def _parsed(self, parse: Any, *route: str | int, default: Any) -> Any:
+        """Return a duration or size in its unit, None if it cannot be told."""
+        value = self._value(*route)
+        if value is None:
+            return default
+        return parse(value) if isinstance(value, str) else None
+
+    def _subscriber(self, route: Route) -> None:
+        match self._value(*route, "kind"):
+            case "http":
+                self._http(route)
+            case "log":
+                self._log(route)
+        known = {key for _, key in self._texts("apps", "api_key")}
+        judge = all(isinstance(self._value("apps", i, "api_key"), str)
+                    for i in range(len(self._list(("apps",)))))  # fmt: skip
+        for index, app in enumerate(self._list((*route, "match", "apps"))):
+            if judge and known and isinstance(app, str) and app not in known:
+                self._source.report(
+                    (*route, "match", "apps", index),
+                    f"no app has this api_key: expected one of {', '.join(sorted(known))}",
+                )
+
+    def _log(self, route: Route) -> None:
+        for key in HTTP_ONLY:
+            if self._value(*route, key) is not None:
+                self._source.report(
+                    (*route, key),
+                    "a subscriber of kind log has no such key: remove it, or use kind: http",
+                    at_key=True,
+                )
+
+    def _http(self, route: Route) -> None:
+        if self._value(*route, "url") is None:
+            self._source.report((*route, "url"), "a subscriber of kind http needs a url: add it")
+        self._client_certificate(route)
+        self._headers(route)
+        timeout = self._parsed(duration, *route, "timeout", default=_RETRY.timeout_s)
+        total = self._parsed(duration, *route, "retry", "total", default=_RETRY.total_s)
+        if timeout and total and timeout > total:
+            given = ("timeout",) if self._value(*route, "timeout") else ("retry", "total")
+            self._source.report(
+                (*route, *given),
+                f"timeout ({timeout:g}s) is longer than retry.total ({total:g}s), which bounds "
+                "all attempts of the fast lane: raise retry.total or lower timeout",
+            )
+
+    def _client_certificate(self, route: Route) -> None:
+        cert, key = (self._value(*route, name) for name in ("client_cert", "client_key"))
+        if (cert is None) != (key is None):
+            given, other = ("client_key", "client_cert") if cert is None else (
+                "client_cert", "client_key")  # fmt: skip
+            self._source.report((*route, given), f"{given} needs {other} beside it", at_key=True)
+        elif isinstance(cert, str) and isinstance(key, str):
+            try:
+                check_pair(self._source.folder / cert, self._source.folder / key)
+            except ValueError as wrong:
+                self._source.report((*route, "client_cert"), str(wrong))
+
+    def _headers(self, route: Route) -> None:
+        headers = self._value(*route, "headers")
+        seen: set[str] = set()
+        for name in headers if isinstance(headers, dict) else ():
+            if name.lower() in seen:
+                self._source.report(
+                    (*route, "headers", name), "the same header twice: remove one", at_key=True
+                )
+            seen.add(name.lower())
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether listening on both hosts at one port can clash."""
+    if one in _EVERY_ADDRESS or other in _EVERY_ADDRESS or one == other:
+        return True
+    return {one, other} <= {"localhost", "127.0.0.1", "::1"} and "localhost" in {one, other}

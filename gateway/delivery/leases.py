@@ -1,0 +1,143 @@
+"""The leases of one worker: joining, acquiring, renewing, losing.
+
+A lease is certain for most of its time, counted from when its renewal was asked for. One that
+is lost takes everything of its shard with it; then the worker asks for it again like anybody.
+A group that has vanished is created anew only after somebody found out why it is gone.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+from gateway.clock import now_ms
+from gateway.delivery.claim import Claim, Lease
+from gateway.delivery.reception import Reception
+from gateway.logs import log
+from gateway.stream import keys
+from gateway.stream.calls import ScriptCall
+from gateway.stream.consumer_group import Acquired, Group, HeldElsewhere, Standing, Start
+from gateway.stream.doorbell import Doorbell, Waiter
+
+_logger = logging.getLogger(__name__)
+CERTAIN = 0.95  # for this part of its time a lease is certain
+ASK_AGAIN_S = 0.5
+
+
+class Step(NamedTuple):
+    """One call of a round, under `lease`; `done` takes its answer."""
+
+    claim: Claim
+    lease: Lease | None
+    call: ScriptCall[Any]
+    done: Callable[[Any], None]
+    reads: bool = False  # an answer that gets lost may have handed us entries
+
+
+class Leases:
+    """On all shards. `start` None: never create a group, only serve those that exist."""
+
+    def __init__(
+        self,
+        name: str,
+        reception: Reception,
+        *,
+        doorbell: Doorbell,
+        waiter: Waiter,
+        holder: str,
+        start: Start | None,
+        ttl_s: float,
+    ) -> None:
+        self._name = name
+        self._reception = reception
+        self._doorbell = doorbell
+        self._waiter = waiter
+        self._holder = holder
+        self._start = start
+        self._ttl_s = ttl_s
+        self.claims = [Claim(Group(shard, name)) for shard in range(keys.SHARDS)]
+        self.vanished = False  # a group is gone: find out why before joining again
+
+    def steps(self, claim: Claim, now: float) -> Iterator[Step]:
+        """Say what the lease of `claim` needs now (monotonic seconds)."""
+        if claim.lease is None:
+            yield from self._steps_to_get(claim, now)
+        elif claim.lease.unanswered:
+            acquire = claim.group.acquire(self._holder, int(self._ttl_s * 1000))
+            done = partial(self._confirmed, claim, claim.lease, now)
+            yield Step(claim, claim.lease, acquire, done)
+        elif now >= claim.renew_at:
+            call = claim.group.renew(claim.lease.token, int(self._ttl_s * 1000))
+            yield Step(claim, claim.lease, call, partial(self._renewed, claim, claim.lease, now))
+
+    def _steps_to_get(self, claim: Claim, now: float) -> Iterator[Step]:
+        if now < claim.acquire_at or self.vanished:
+            return
+        if not claim.joined and self._start is not None:
+            join = claim.group.join(self._start)
+            yield Step(claim, None, join, partial(self._joined, claim))
+        acquire = claim.group.acquire(self._holder, int(self._ttl_s * 1000))
+        yield Step(claim, None, acquire, partial(self._acquired, claim, now))
+
+    def lose(self, claim: Claim, lease: Lease | None) -> None:
+        """Drop all that was read under `lease`, unless that is past already."""
+        if lease is None or claim.lease is not lease:
+            return
+        claim.lose()
+        self._doorbell.forget(self._waiter, claim.shard)
+        self._reception.lost(lease)
+
+    def group_vanished(self, claim: Claim, lease: Lease | None) -> None:
+        """Stop here until `join_again`."""
+        self.lose(claim, lease)
+        claim.joined = False
+        claim.acquire_at = time.monotonic() + self._ttl_s / 3
+        self.vanished = self._start is not None
+
+    def join_again(self, start: Start | None) -> None:
+        """Create the groups that have vanished; `start` None: not yet, ask again later."""
+        now = time.monotonic()
+        if start is not None:
+            self._start = start
+            self.vanished = False
+        for claim in self.claims:
+            claim.acquire_at = now if start is not None else now + ASK_AGAIN_S
+
+    def _joined(self, claim: Claim, how: str) -> None:
+        claim.joined = True
+        if how != "there":
+            log(_logger, logging.INFO, "group created",
+                subscriber=self._name, shard=claim.shard, how=how)  # fmt: skip
+
+    def _acquired(self, claim: Claim, asked_at: float, lease: Acquired | HeldElsewhere) -> None:
+        if isinstance(lease, HeldElsewhere):
+            claim.acquire_at = asked_at + min(lease.wait_s + 0.01, self._ttl_s / 3)
+            return
+        claim.acquired(lease, asked_at + self._ttl_s * CERTAIN, now_ms())
+
+    def _confirmed(
+        self, claim: Claim, lease: Lease, asked_at: float, answer: Acquired | HeldElsewhere
+    ) -> None:
+        """Go on under a new token, so that calls left unanswered can do nothing any more.
+
+        If anybody else, or an acquisition whose answer was lost, came between, what is in
+        memory may be out of date: start anew.
+        """
+        if isinstance(answer, HeldElsewhere) or answer.token_before != lease.token:
+            self.lose(claim, lease)
+            return
+        lease.token = answer.token
+        lease.until = asked_at + self._ttl_s * CERTAIN
+        lease.unanswered = False
+        self._reception.renewed(lease)
+
+    def _renewed(self, claim: Claim, lease: Lease, asked_at: float, standing: Standing) -> None:
+        lease.until = asked_at + self._ttl_s * CERTAIN
+        claim.renew_at = asked_at + self._ttl_s / 3
+        claim.standing = standing
+        claim.next_due_ms = standing.next_due_ms
+        if standing.unread:  # the bell may have missed it: after a failover ids may go back
+            claim.look = True
+        self._reception.renewed(lease)
+        self._reception.standing_changed()

@@ -1,0 +1,182 @@
+"""The delivery path as a whole: a worker for each subscriber, one doorbell for all.
+
+Subscribers that Redis knows and the configuration does not are reported at the start, and their
+backlog is kept within its bound until they are forgotten on command.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+from uuid import uuid4
+
+from gateway.delivery.reception import Wants
+from gateway.delivery.worker import Worker
+from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.event import Meta
+from gateway.logs import Seldom, log
+from gateway.metrics import Metrics
+from gateway.options import SubscriberOptions
+from gateway.stream.connection import Engine
+from gateway.stream.doorbell import Doorbell
+from gateway.stream.format import check_format
+from gateway.stream.ledger import read_account
+from gateway.stream.subscriptions import Subscription, Subscriptions
+from gateway.subscribers.delivery import Subscriber
+
+_logger = logging.getLogger(__name__)
+POLL_S = 1.0
+SETTLE_S = 1.0  # granted to the last round, however long attempts took
+
+
+class Served(NamedTuple):
+    """A configured subscriber; `subscriber` None: it is switched off."""
+
+    options: SubscriberOptions
+    subscriber: Subscriber | None
+    matcher: Wants
+
+
+class Everything:
+    """Matches every event."""
+
+    def wants(self, meta: Meta, body: bytes) -> bool:  # noqa: ARG002
+        return True
+
+
+class DeliveryService:
+    """Delivers to all subscribers. Whoever built the subscribers closes them.
+
+    `holder` names this process in leases. A name that outlives the process (one data directory,
+    one process at a time) takes its own leases back at once after a crash; without one, the
+    leases of a crashed process have to expire.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        served: Sequence[Served],
+        metrics: Metrics,
+        *,
+        holder: str = "",
+        ttl_s: float = 10.0,
+    ) -> None:
+        self._engine = engine
+        self._served = served
+        self._metrics = metrics
+        self._holder = holder or uuid4().hex
+        self._ttl_s = ttl_s
+        self._subscriptions = Subscriptions(engine)
+        self._doorbell = Doorbell(engine)
+        self._workers: dict[str, tuple[Worker, asyncio.Task[None]]] = {}
+        self._seldom = Seldom()
+        self._stop = asyncio.Event()
+        # Set once every subscriber has its groups. What is published before is not for those
+        # that start from now, so nothing should be.
+        self.joined = asyncio.Event()
+
+    async def run(self) -> None:
+        """Deliver until drained or cancelled. Raises `StreamRefused` for a foreign format."""
+        bell = asyncio.create_task(self._doorbell.run())
+        try:
+            await self._prepare()
+            while not self._stop.is_set():
+                await self._poll()
+                _raise_failures(bell, *self._tasks())
+                await self._stopped_within(POLL_S if self.joined.is_set() else 0.01)
+            if tasks := tuple(self._tasks()):
+                await asyncio.wait(tasks)
+                _raise_failures(*tasks)
+        finally:
+            for task in (bell, *self._tasks()):
+                task.cancel()
+            await asyncio.gather(bell, *self._tasks(), return_exceptions=True)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Take and start nothing more, let attempts under way end, settle, release the leases.
+
+        What is then still unsettled stays pending for the next holder.
+        """
+        self._stop.set()
+        deadline = time.monotonic() + timeout_s
+        workers = [worker for worker, _ in self._workers.values()]
+        await asyncio.gather(*(worker.stop(timeout_s) for worker in workers))
+        if tasks := tuple(self._tasks()):
+            left_s = max(SETTLE_S, deadline - time.monotonic())
+            _, unsettled = await asyncio.wait(tasks, timeout=left_s)
+            for task in unsettled:
+                task.cancel()
+        try:
+            for worker in workers:
+                await worker.release()
+        except StreamUnavailable as error:
+            log(_logger, logging.WARNING, "leases not released: they will expire",
+                reason=str(error))  # fmt: skip
+
+    async def _stopped_within(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+
+    def _tasks(self) -> Iterator[asyncio.Task[None]]:
+        return (task for _, task in self._workers.values())
+
+    async def _prepare(self) -> None:
+        """Make the configured subscribers known and start their workers; wait for Redis."""
+        while not self._stop.is_set():
+            try:
+                await check_format(self._engine)
+                for each in self._served:
+                    if each.subscriber is not None:
+                        await self._subscriptions.register(each.options.name)
+                break
+            except StreamUnavailable as error:
+                self._seldom.log("away", _logger, "waiting for Redis", reason=str(error))
+                await self._stopped_within(0.2)
+        for each in self._served:
+            self._start_worker(each)
+
+    def _start_worker(self, served: Served) -> None:
+        worker = Worker(
+            served.options, served.subscriber, served.matcher, engine=self._engine,
+            doorbell=self._doorbell, subscriptions=self._subscriptions, metrics=self._metrics,
+            holder=self._holder, ttl_s=self._ttl_s,
+        )  # fmt: skip
+        self._workers[worker.name] = worker, asyncio.create_task(worker.run())
+
+    async def _poll(self) -> None:
+        """See who is paused, forgotten, or no longer configured."""
+        try:
+            known = await self._subscriptions.read()
+            for name in known.keys() - self._workers.keys():
+                await self._keep(name, known[name])
+        except (StreamUnavailable, StreamRefused) as error:
+            self._seldom.log("poll", _logger, "cannot read subscribers", reason=str(error))
+            return
+        configured = {each.options.name for each in self._served}
+        for name, (worker, task) in list(self._workers.items()):
+            if name in known:
+                worker.pause(paused=known[name].state != "active")
+            elif name not in configured:
+                task.cancel()
+                del self._workers[name]
+        if all(worker.joined for worker, _ in self._workers.values()):
+            self.joined.set()
+
+    async def _keep(self, name: str, known: Subscription) -> None:
+        if known.state == "forgetting":
+            return
+        account = await read_account(self._engine, name)
+        log(_logger, logging.WARNING, "a subscriber is not configured any more; forget it on"
+            " command, or its backlog is kept", subscriber=name, unread=account.unread,
+            parked=account.parked, buried=account.buried)  # fmt: skip
+        options = SubscriberOptions(name=name, kind="log")
+        self._start_worker(Served(options, None, Everything()))
+
+
+def _raise_failures(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.result()

@@ -1,0 +1,187 @@
+"""The owner of an embedded server: it takes the directory, and keeps a server running in it.
+
+A server that dies is started again, for as long as we run, after a pause that doubles while the
+lives stay short. Nobody is told but the log: clients find out on their connections, as they
+would with any server, and everything else goes on.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from urllib.parse import quote
+
+from gateway.embedded.discovery import find_server
+from gateway.embedded.folder import Folder, place_socket
+from gateway.embedded.locks import Lock
+from gateway.embedded.probe import answers_within
+from gateway.embedded.server import Server, last_words, launch, settings
+from gateway.errors import EmbeddedEngineError
+from gateway.logs import log
+
+_log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.05, 2.0
+_STEADY_S = 5.0  # a life as long as this makes the next pause short again
+_OWNER_PATIENCE_S = 2.0  # a command that borrows the directory is done by then
+_LEFT_OVER_PATIENCE_S = 5.0
+_STOP_PATIENCE_S = 10.0
+
+
+class Owned(EmbeddedEngineError):
+    """Another process owns the data directory."""
+
+
+class EmbeddedEngine:
+    """A Valkey server in `data_dir`. Use it from one event loop, on the main thread."""
+
+    def __init__(
+        self, data_dir: Path, *, max_memory_bytes: int, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._folder = Folder.of(data_dir)
+        self._max_memory_bytes = max_memory_bytes
+        self._environ = environ
+        self._socket: Path | None = None
+        self._locks: list[Lock] = []
+        self._server: Server | None = None
+        self._supervision: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    @property
+    def url(self) -> str:
+        """Where clients connect: `unix://...`, the same for as long as we run."""
+        assert self._socket is not None, "start() first"
+        return url_of(self._socket)
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id, None while none runs."""
+        return self._server.pid if self._server else None
+
+    async def start(self, *, patience_s: float = _OWNER_PATIENCE_S) -> None:
+        """Take the directory and set a server going; never waits for it to be ready.
+
+        Raises `EmbeddedEngineError` when there is no binary, when the directory cannot be used,
+        or when it is another process's and still so after `patience_s` seconds.
+        """
+        binary = find_server(self._environ)
+        self._folder.make()
+        try:
+            await self._take_folder(patience_s)
+        except OSError as error:
+            self._release()
+            raise EmbeddedEngineError(f"cannot use {self._folder.path}: {error}") from error
+        self._supervision = asyncio.create_task(self._supervise(binary))
+
+    async def _take_folder(self, patience_s: float) -> None:
+        self._locks = [owner := Lock(self._folder.owner_lock)]
+        if not await owner.take_within(patience_s):
+            holder = owner.holder()
+            self._release()
+            raise Owned(_owned_by(holder, self._folder.path))
+        owner.name_holder(os.getpid())
+        self._socket = place_socket(self._folder, self._environ)
+        self._folder.note_socket(self._socket)
+
+    def _release(self) -> None:
+        while self._locks:
+            self._locks.pop().close()
+
+    async def run(self) -> None:
+        """Return after `stop()`; raise what broke the supervision, if ever anything does."""
+        assert self._supervision is not None, "start() first"
+        await asyncio.wait({self._supervision})
+        if not self._supervision.cancelled():
+            self._supervision.result()
+
+    async def wait_ready(self, timeout_s: float) -> bool:
+        """Wait up to `timeout_s` seconds until the server answers; tell whether it does."""
+        assert self._socket is not None, "start() first"
+        return await answers_within(self._socket, timeout_s)
+
+    def last_words(self) -> str:
+        """Return the end of the server's log, to tell why it does not answer."""
+        return last_words(self._folder.log)
+
+    async def stop(self) -> None:
+        """End the server, its data written down, and let go of the directory."""
+        if self._supervision is None:
+            return
+        self._stopping = True
+        if self._server is not None:
+            await self._server.end(_STOP_PATIENCE_S)
+        self._supervision.cancel()
+        await self.run()
+        self._folder.forget_socket()
+        self._release()
+        self._supervision = None
+
+    async def _supervise(self, binary: Path) -> None:
+        assert self._socket is not None
+        config = settings(
+            folder=self._folder.path,
+            socket=self._socket,
+            max_memory_bytes=self._max_memory_bytes,
+        )
+        lock = Lock(self._folder.server_lock)
+        self._locks.append(lock)
+        pause_s = FIRST_PAUSE_S
+        while not self._stopping:
+            began = monotonic()
+            why = await self._one_life(binary, config, lock)
+            if self._stopping:
+                return
+            pause_s = FIRST_PAUSE_S if monotonic() - began > _STEADY_S else pause_s
+            log(
+                _log, logging.WARNING, "the embedded server ended, starting it again",
+                why=why, pause_s=pause_s, last_words=self.last_words(),
+            )  # fmt: skip
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, MAX_PAUSE_S)
+
+    async def _one_life(self, binary: Path, config: bytes, lock: Lock) -> str:
+        """Run a server until it ends; return how that came."""
+        try:
+            await _outlast_left_over(lock)
+            lock.name_holder(None)  # a process id from before may be anybody's by now
+            process = launch(binary, config, log=self._folder.log, lock_fd=lock.fd)
+        except (OSError, EmbeddedEngineError) as error:
+            return str(error)
+        lock.name_holder(process.pid)
+        self._server = Server(process)
+        log(_log, logging.DEBUG, "the embedded server is launched", pid=process.pid)
+        code = await self._server.ended()
+        self._server = None
+        return f"exit code {code}"
+
+
+async def _outlast_left_over(lock: Lock) -> None:
+    """Wait for the server of an owner that was killed; end it when it stays.
+
+    Raises `EmbeddedEngineError` when even that does not help. Once taken, the lock stays ours.
+    """
+    for number in (None, signal.SIGTERM, signal.SIGKILL):
+        pid = lock.holder()
+        if number is not None and pid is not None:
+            log(_log, logging.WARNING, "ending a server left behind", pid=pid, signal=number.name)
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        if await lock.take_within(_LEFT_OVER_PATIENCE_S):
+            return
+    raise EmbeddedEngineError(f"a server left behind does not end: process {lock.holder()}")
+
+
+def _owned_by(pid: int | None, folder: Path) -> str:
+    return (
+        f"{folder} is in use by another gateway or command (process {pid or 'unknown'}): "
+        "stop that one, or give this one its own `data_dir`"
+    )
+
+
+def url_of(socket: Path) -> str:
+    """Return the URL that clients take for a unix socket."""
+    return f"unix://{quote(str(socket))}"

@@ -1,0 +1,80 @@
+"""One file of the journal: a header, then records back to back.
+
+    offset  size  field
+    0       8     magic and format version "GWJRNL01"
+    8       16    id of the journal
+    24      8     base: the position of the first record
+    32      8     number of the first record
+    40      4     CRC-32 of the 40 bytes before
+
+The file is named after its base. A segment ends where the next one begins, whatever its file
+still holds behind that place: so records whose sync failed can be written anew, at the same
+positions, into a fresh file.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from zlib import crc32
+
+from gateway.journal.disk import Disk
+
+_HEADER = Struct("<8s16sQQ")
+_CRC = Struct("<I")
+MAGIC = b"GWJRNL01"
+HEADER_BYTES = _HEADER.size + _CRC.size
+SUFFIX = ".journal"
+
+
+@dataclass(slots=True)
+class Segment:
+    """An open segment. `end` is the position behind its last byte."""
+
+    path: Path
+    fd: int
+    base: int
+    first_number: int
+    end: int
+    is_dirty: bool = False
+    finished_at: float | None = None  # monotonic time when wholly published
+
+    @property
+    def data_bytes(self) -> int:
+        return self.end - self.base
+
+    def offset(self, position: int) -> int:
+        """Return where in the file `position` is."""
+        return position - self.base + HEADER_BYTES
+
+
+def create(disk: Disk, folder: Path, journal_id: bytes, base: int, number: int) -> Segment:
+    """Make a new, empty segment and its name durable. Raises `OSError`."""
+    path = folder / f"{base:020d}{SUFFIX}"
+    header = _HEADER.pack(MAGIC, journal_id, base, number)
+    spare = path.with_suffix(".new")
+    fd = disk.create(spare)
+    try:
+        if disk.write(fd, header + _CRC.pack(crc32(header))) != HEADER_BYTES:
+            raise OSError(28, "no space for a segment's header")
+        disk.datasync(fd)
+        # Only a whole segment ever bears the final name; one of the same base is replaced.
+        spare.replace(path)
+        disk.sync_folder(folder)
+    except OSError:
+        disk.close(fd)
+        raise
+    return Segment(path, fd, base, number, base)
+
+
+def reopen(disk: Disk, path: Path) -> tuple[Segment, bytes] | None:
+    """Open what a former run left; None if its header does not check. Also the journal's id."""
+    fd = disk.open(path)
+    header = disk.read(fd, HEADER_BYTES, 0)
+    if len(header) == HEADER_BYTES:
+        magic, journal_id, base, number = _HEADER.unpack_from(header)
+        (crc,) = _CRC.unpack_from(header, _HEADER.size)
+        if magic == MAGIC and crc == crc32(header[: _HEADER.size]):
+            end = base + max(0, disk.size(fd) - HEADER_BYTES)
+            return Segment(path, fd, base, number, end), journal_id
+    disk.close(fd)
+    return None

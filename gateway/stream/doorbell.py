@@ -1,0 +1,127 @@
+"""The doorbell: one blocking read per process that tells which shards have something new.
+
+Workers take events in scripts that never block; one that found nothing waits here. So a process
+without traffic has one sleeping connection and uses no CPU, and an event wakes its worker at
+once. The bell only rings, it hands out no events. When nobody waits it does not even listen;
+under load it pauses between rings, so that takes become larger instead of more frequent.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.logs import Seldom
+from gateway.stream import keys
+from gateway.stream.connection import Engine
+
+_logger = logging.getLogger(__name__)
+BLOCK_MS = 5_000
+PAUSE_S = 0.002
+AWAY_S = 0.5
+Id = tuple[int, int]
+NOTHING: Id = (0, 0)
+
+
+def parse(entry_id: bytes) -> Id:
+    """Return an entry's id as two numbers, which compare as Redis compares ids."""
+    ms, _, seq = entry_id.partition(b"-")
+    return int(ms), int(seq)
+
+
+class Waiter:
+    """Whoever has found nothing new: `bell` is set when one of its shards has."""
+
+    __slots__ = ("bell", "rung", "waiting")
+
+    def __init__(self, bell: asyncio.Event) -> None:
+        self.bell = bell
+        self.waiting: dict[int, Id] = {}  # shard -> the last id it has taken
+        self.rung: set[int] = set()  # shards to look at
+
+
+class Doorbell:
+    """Shared by all workers of a process."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._noticed: list[Id] = [NOTHING] * keys.SHARDS
+        self._waiters: list[set[Waiter]] = [set() for _ in range(keys.SHARDS)]
+        self._awaited = asyncio.Event()
+        self._seldom = Seldom()
+
+    def wait(self, waiter: Waiter, shard: int, taken: Id) -> None:
+        """Have `waiter` rung once `shard` has an entry behind `taken`; now if it has already."""
+        if self._noticed[shard] > taken:
+            waiter.rung.add(shard)
+            waiter.bell.set()
+            return
+        self._noticed[shard] = taken
+        waiter.waiting[shard] = taken
+        self._waiters[shard].add(waiter)
+        self._awaited.set()
+
+    def forget(self, waiter: Waiter, shard: int) -> None:
+        waiter.waiting.pop(shard, None)
+        self._waiters[shard].discard(waiter)
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        while True:
+            await self._listen_once()
+
+    async def _listen_once(self) -> None:
+        if not any(self._waiters):
+            self._awaited.clear()
+            await self._awaited.wait()
+        try:
+            found = [
+                (shard, entry_id if self._waiters[shard] else await self._end_of(shard))
+                for shard, entry_id in await self._read()
+            ]
+        except (StreamUnavailable, StreamRefused) as error:
+            self._seldom.log("bell", _logger, "cannot listen for events", reason=str(error))
+            self._ring_all()  # whoever takes next finds out what is wrong, or that all is well
+            await asyncio.sleep(AWAY_S)
+            return
+        for shard, entry_id in found:
+            self._ring(shard, entry_id)
+        if found:
+            await asyncio.sleep(PAUSE_S)
+
+    async def _read(self) -> list[tuple[int, Id]]:
+        shards = range(keys.SHARDS)
+        names = {keys.events(shard).encode(): shard for shard in shards}
+        after = [f"{ms}-{seq}" for ms, seq in self._noticed]
+        reply: Any = await self._engine.blocking(
+            "XREAD", "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", *names, *after,
+            timeout_s=BLOCK_MS / 1000 + self._engine.timeout_s,
+        )  # fmt: skip
+        found = reply.items() if isinstance(reply, dict) else reply or ()
+        return [(names[name], parse(entries[-1][0])) for name, entries in found]
+
+    async def _end_of(self, shard: int) -> Id:
+        """Where nobody waits, go to the end at once instead of ringing for each entry."""
+        reply: Any = await self._engine.command(
+            "XREVRANGE", keys.events(shard), "+", "-", "COUNT", 1
+        )
+        return parse(reply[0][0]) if reply else NOTHING
+
+    def _ring(self, shard: int, entry_id: Id) -> None:
+        self._noticed[shard] = max(self._noticed[shard], entry_id)
+        for waiter in tuple(self._waiters[shard]):
+            if waiter.waiting[shard] < entry_id:
+                self.forget(waiter, shard)
+                waiter.rung.add(shard)
+                waiter.bell.set()
+
+    def _ring_all(self) -> None:
+        self._noticed = [NOTHING] * keys.SHARDS  # ids may have gone back: a flush, a failover
+        for shard in range(keys.SHARDS):
+            self._ring_shard(shard)
+
+    def _ring_shard(self, shard: int) -> None:
+        for waiter in tuple(self._waiters[shard]):
+            self.forget(waiter, shard)
+            waiter.rung.add(shard)
+            waiter.bell.set()

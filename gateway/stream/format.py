@@ -1,0 +1,43 @@
+"""The stored format: written once, and looked at by everybody who comes later.
+
+Whatever reads or writes the streams must agree on the number of shards and on the fields. A
+gateway that does not agree refuses to start rather than guess.
+"""
+
+import orjson
+
+from gateway.errors import StreamRefused
+from gateway.stream import keys
+from gateway.stream.connection import Engine
+
+_OURS = {"version": keys.FORMAT_VERSION, "shards": keys.SHARDS}
+
+
+async def check_format(engine: Engine) -> bool:
+    """Make sure that this engine holds our format; return whether it was new to us.
+
+    Raises `StreamRefused` when it holds another one, `StreamUnavailable` when it is away.
+    """
+    found = await engine.command("GET", keys.FORMAT)  # first: a full engine takes no SET
+    if found is None:
+        if await engine.command("SET", keys.FORMAT, orjson.dumps(_OURS), "NX") is not None:
+            return True
+        found = await engine.command("GET", keys.FORMAT)
+    if _decoded(found) != _OURS:
+        raise StreamRefused(
+            f"this Redis holds streams of another format ({_shown(found)}; this gateway writes"
+            f" version {_OURS['version']} with {_OURS['shards']} shards): start the gateway that"
+            " wrote them, or point redis.url at another database"
+        )
+    return False
+
+
+def _decoded(found: bytes | None) -> object:
+    try:
+        return orjson.loads(found or b"null")
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _shown(found: bytes | None) -> str:
+    return (found or b"nothing")[:100].decode(errors="replace")

@@ -1,0 +1,55 @@
+#!lua flags=allow-oom
+-- Cut off the history of one shard; never an entry that a group has not settled.
+-- KEYS: events, shard, sub of every known subscriber. ARGV: oldest_ms, max_bytes, name of every
+-- known subscriber.
+-- An entry goes when every group has settled it and it is older than oldest_ms or, oldest first,
+-- history holds more than max_bytes. While a known subscriber has no group, nothing goes: its
+-- group will be created anew further back. Returns how many went.
+local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+if not first then return 0 end
+local function exact(n) return string.format('%.0f', n) end
+local function parts(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(ms), tonumber(seq)
+end
+local function earlier(a, b)
+  local a_ms, a_seq = parts(a)
+  local b_ms, b_seq = parts(b)
+  return a_ms < b_ms or (a_ms == b_ms and a_seq < b_seq)
+end
+
+-- `needed`: the first entry that some group may still want.
+local needed, groups = nil, {}
+for _, info in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local group = {}
+  for i = 1, #info, 2 do group[info[i]] = info[i + 1] end
+  groups[group['name']] = true
+  local wanted = group['last-delivered-id']
+  if group['pending'] > 0 then wanted = redis.call('XPENDING', KEYS[1], group['name'])[2] end
+  if not needed or earlier(wanted, needed) then needed = wanted end
+end
+for i = 3, #KEYS do
+  if not groups[ARGV[i]] and redis.call('HEXISTS', KEYS[i], 'start_seq') == 1 then return 0 end
+end
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if not needed or earlier(last[1], needed) then needed = last[1] end
+
+-- Offsets grow with ids: search by time for the first entry that the bound in bytes lets stay.
+local function offset_at(id)
+  local entry = redis.call('XRANGE', KEYS[1], id, '+', 'COUNT', 1)[1]
+  return tonumber(entry[2][4]) or 0  -- 0: not of our publisher
+end
+local stay = exact(tonumber(ARGV[1])) .. '-0'
+local least = offset_at(needed) - ARGV[2]
+if (tonumber(first[2][4]) or 0) < least then
+  local low, high = parts(first[1]), parts(needed)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if offset_at(exact(middle) .. '-0') >= least then high = middle else low = middle + 1 end
+  end
+  if earlier(stay, exact(low) .. '-0') then stay = exact(low) .. '-0' end
+end
+if earlier(needed, stay) then stay = needed end
+local trimmed = redis.call('XTRIM', KEYS[1], 'MINID', stay)
+if trimmed > 0 then redis.call('HINCRBY', KEYS[2], 'trimmed', trimmed) end
+return trimmed

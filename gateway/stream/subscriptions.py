@@ -1,0 +1,102 @@
+"""The subscribers that Redis knows, and whether each is active, paused or being forgotten.
+
+Written by commands, read by every worker about once a second: a pause needs no restart and
+reaches all replicas. A subscriber stays known after it has left the configuration, with all
+that waits for it, until it is forgotten on command.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from gateway.clock import now_ms
+from gateway.stream import keys
+from gateway.stream.calls import ScriptCall, call_together
+from gateway.stream.connection import Engine
+from gateway.stream.consumer_group import Start
+from gateway.stream.format import check_format
+
+State = Literal["active", "paused", "forgetting"]
+
+
+class Subscription(msgspec.Struct, frozen=True):
+    """`since_ms`: Unix ms at which it came into this state."""
+
+    state: State
+    since_ms: int
+
+
+_decode = msgspec.json.Decoder(Subscription).decode
+
+
+class Subscriptions:
+    """The register in `gw:subscribers`. Everything raises `StreamUnavailable`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def read(self) -> dict[str, Subscription]:
+        """Return all known subscribers by name."""
+        flat = await self._engine.command("HGETALL", keys.SUBSCRIBERS)
+        # Raw replies are flat lists; redis-py turns this one into a dictionary.
+        pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
+        return {name.decode(): _decode(value) for name, value in pairs}
+
+    async def register(self, name: str) -> bool:
+        """Make `name` known, active if it is new; return whether it was new."""
+        if await self._engine.command("HEXISTS", keys.SUBSCRIBERS, name):
+            return False  # without a write, which a full engine would refuse
+        value = msgspec.json.encode(Subscription("active", now_ms()))
+        return bool(await self._engine.command("HSETNX", keys.SUBSCRIBERS, name, value))
+
+    async def start_again(self, name: str, configured: Start) -> Start | None:
+        """Where `name` starts whose group has vanished; None while it is being forgotten.
+
+        After a loss (a flush, a failover) from the earliest entry that there is, else nothing
+        would say what was missed; after it was forgotten on command like any new subscriber.
+        """
+        if await check_format(self._engine):
+            await self.register(name)
+            return "earliest"
+        known = (await self.read()).get(name)
+        if known is None:
+            await self.register(name)
+            return configured
+        return "earliest" if known.state != "forgetting" else None
+
+    async def pause(self, name: str) -> bool:
+        """Let nothing more go out to `name`, but bound its backlog; False: there is no such."""
+        return await self._set(name, "paused")
+
+    async def resume(self, name: str) -> bool:
+        """Go on where `pause` stopped; False: there is no such subscriber."""
+        return await self._set(name, "active")
+
+    async def forget(self, name: str) -> bool:
+        """Delete `name` with all that waits for it, is parked or buried. Safe to repeat.
+
+        Returns False if there is no such subscriber.
+        """
+        if not await self._set(name, "forgetting"):  # so that no worker takes it up meanwhile
+            return False
+        for result in await call_together(
+            self._engine, [_forget(shard, name) for shard in range(keys.SHARDS)]
+        ):
+            if isinstance(result, Exception):
+                raise result
+        return bool(await self._engine.command("HDEL", keys.SUBSCRIBERS, name))
+
+    async def _set(self, name: str, state: State) -> bool:
+        if not await self._engine.command("HEXISTS", keys.SUBSCRIBERS, name):
+            return False
+        value = msgspec.json.encode(Subscription(state, now_ms()))
+        await self._engine.command("HSET", keys.SUBSCRIBERS, name, value)
+        return True
+
+
+def _forget(shard: int, name: str) -> ScriptCall[int]:
+    names = (
+        keys.events(shard), keys.subscription(shard, name), keys.due(shard, name),
+        keys.parked(shard, name), keys.dead(shard, name), keys.dead_at(shard, name),
+    )  # fmt: skip
+    return ScriptCall("forget", names, (name,), int)

@@ -1,0 +1,38 @@
+"""The kinds of subscribers: the only place that knows them all."""
+
+from collections.abc import Callable
+from importlib.metadata import version
+
+from gateway.clock import now_ms
+from gateway.options import App, SubscriberOptions
+from gateway.subscribers.delivery import Subscriber
+from gateway.subscribers.headers import RequestHeaders
+from gateway.subscribers.http import HttpSubscriber
+from gateway.subscribers.log import LogSubscriber
+
+Builder = Callable[[SubscriberOptions, tuple[App, ...]], Subscriber]
+
+
+def _http(options: SubscriberOptions, apps: tuple[App, ...]) -> Subscriber:
+    assert options.http is not None, "the configuration gives http options to this kind"
+    name = "stream-video-gateway"
+    headers = RequestHeaders(
+        apps=apps, configured=options.http.headers, user_agent=f"{name}/{version(name)}"
+    )
+    return HttpSubscriber(options.http, headers, concurrency=options.concurrency, now_ms=now_ms)
+
+
+def _log(_options: SubscriberOptions, _apps: tuple[App, ...]) -> Subscriber:
+    return LogSubscriber(now_ms=now_ms)
+
+
+KINDS: dict[str, Builder] = {"http": _http, "log": _log}
+
+
+def build(options: SubscriberOptions, apps: tuple[App, ...]) -> Subscriber:
+    """Return the destination that `options` describe; call it inside the running loop.
+
+    `apps` are all that are configured: their secrets sign what goes out. Raises ConfigError
+    where a certificate file cannot be used.
+    """
+    return KINDS[options.kind](options, apps)

@@ -1,0 +1,24 @@
+"""Attempts to hand to a subscriber under test."""
+
+from gateway.event import Meta
+from gateway.options import App
+from gateway.subscribers.delivery import Attempt
+
+DEMO = App(api_key="demo-key", secrets=("new-secret", "old-secret"))
+BODY = b'{"type":"call.created","call_cid":"default:x","text":"\\u0026 \xc3\xa4"}'
+KEY = "ab" * 16
+
+
+def attempt(
+    *,
+    body: bytes = BODY,
+    number: int = 1,
+    timeout_s: float = 5.0,
+    late: bool = False,
+    **meta: object,
+) -> Attempt:
+    fields = {
+        "app": "demo-key", "type": "call.created", "call_cid": "default:x",
+        "accepted_ms": 1_700_000_000_000, "key": KEY, "webhook_id": "hook-1",
+    }  # fmt: skip
+    return Attempt(Meta(**(fields | meta)), body, number, timeout_s, late)

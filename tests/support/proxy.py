@@ -1,0 +1,74 @@
+"""A proxy in front of a Unix socket that keeps requests back and lets them go much later."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+
+class Link:
+    """One connection through the proxy."""
+
+    def __init__(self, server):
+        self.server = server
+        self.holding = False
+        self.held = b""
+
+    def forward(self, data):
+        if self.holding:
+            self.held += data
+        else:
+            self.server.write(data)
+
+
+class Proxy:
+    """After `hold`, requests on the connections there are now go nowhere, until `let_go` sends
+    them on, even if their client has given up since. New connections pass."""
+
+    def __init__(self, target):
+        self._target = target
+        self._links = set()
+
+    def hold(self):
+        for link in self._links:
+            link.holding = True
+
+    @property
+    def held(self):
+        return b"".join(link.held for link in self._links)
+
+    def let_go(self):
+        for link in self._links:
+            link.holding = False
+            link.forward(link.held)
+            link.held = b""
+
+    async def serve(self, reader, writer):
+        from_server, server = await asyncio.open_unix_connection(self._target)
+        link = Link(server)
+        self._links.add(link)
+        answers = asyncio.create_task(self._answers(from_server, writer))
+        try:
+            while data := await reader.read(1 << 16):
+                link.forward(data)
+            while link.holding:
+                await asyncio.sleep(0.01)
+        finally:
+            answers.cancel()
+            self._links.discard(link)
+            server.close()
+            writer.close()
+
+    async def _answers(self, from_server, writer):
+        while data := await from_server.read(1 << 16):
+            writer.write(data)
+
+
+@asynccontextmanager
+async def proxied(target, path):
+    """A proxy at `path` in front of the socket `target`."""
+    proxy = Proxy(str(target))
+    server = await asyncio.start_unix_server(proxy.serve, str(path))
+    try:
+        yield proxy
+    finally:
+        proxy.let_go()
+        server.close()

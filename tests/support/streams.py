@@ -1,0 +1,173 @@
+"""A publisher for tests, subscribers that misbehave on order, and the ledger's verdict."""
+
+import asyncio
+from collections import defaultdict
+from contextlib import asynccontextmanager
+
+from redis.asyncio import Redis
+from support.eventually import eventually
+
+from gateway.delivery.service import DeliveryService, Everything, Served
+from gateway.event import Event
+from gateway.metrics import Metrics
+from gateway.options import RetryOptions, SubscriberOptions
+from gateway.stream import keys
+from gateway.stream.connection import Engine
+from gateway.stream.ledger import read_ledger
+from gateway.subscribers.outcome import Delivered
+
+# Stream's table with the waits of a test.
+QUICK = RetryOptions(
+    timeout_s=1.0, total_s=3.0, waits_s=(0.005, 0.01), slow_first_s=0.001, slow_max_s=0.05,
+    slow_horizon_s=3600.0,
+)  # fmt: skip
+
+
+def event(number, *, call="default:1", app="app", kind="call.updated", size=0):
+    """An event whose body says its number."""
+    body = b'{"type":"%s","n":%d%s}' % (kind.encode(), number, b" " * size)
+    key = number.to_bytes(16, "big")
+    return Event(
+        app=app, type=kind, call_cid=call, accepted_ms=1_700_000_000_000, key=key, body=body
+    )
+
+
+class TestPublisher:
+    """Writes entries as the gateway's publisher does, without dedupe or journal."""
+
+    __test__ = False
+
+    def __init__(self, url):
+        self._redis = Redis.from_url(url)
+        self.published = 0
+
+    async def publish(self, *events):
+        by_shard = defaultdict(list)
+        for each in events:
+            by_shard[keys.shard_of(each.order_key)].append(each)
+        for shard, batch in by_shard.items():
+            await self.write(shard, await self.state(shard), batch)
+        self.published += len(events)
+
+    async def state(self, shard):
+        state = await self._redis.hmget(keys.shard_state(shard), "published", "bytes")
+        return [int(value or 0) for value in state]
+
+    async def write(self, shard, state, batch):
+        """Add `batch` behind `state`, in one round trip."""
+        number, offset = state
+        async with self._redis.pipeline(transaction=True) as pipe:
+            for each in batch:
+                number += 1
+                fields = {"n": number, "o": offset, "m": each.meta, "b": each.body}
+                pipe.xadd(keys.events(shard), fields)
+                offset += len(each.meta) + len(each.body)
+            values = {"published": number, "bytes": offset}
+            pipe.hset(keys.shard_state(shard), mapping=values)
+            await pipe.execute()
+
+    async def close(self):
+        await self._redis.aclose()
+
+
+class Recorder:
+    """A subscriber that notes what it is given; `answer(attempt)` says what comes of it."""
+
+    def __init__(self, answer=None):
+        self.answer = answer or (lambda _: Delivered(200))
+        self.attempts = []
+        self.delivered = []
+        self.running = self.most_running = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def attempt(self, attempt):
+        self.attempts.append(attempt)
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await self.gate.wait()
+            outcome = self.answer(attempt)
+            if asyncio.iscoroutine(outcome):
+                outcome = await outcome
+        finally:
+            self.running -= 1
+        if isinstance(outcome, Delivered):
+            self.delivered.append(attempt)
+        return outcome
+
+    async def close(self):
+        pass
+
+    def bodies(self):
+        return [attempt.body for attempt in self.delivered]
+
+
+def options(name="sub", **more):
+    return SubscriberOptions(**{"name": name, "kind": "log", "retry": QUICK, **more})
+
+
+def served(subscriber, matcher=None, **more):
+    return Served(options(**more), subscriber, matcher or Everything())
+
+
+@asynccontextmanager
+async def delivering(
+    url,
+    *all_served,
+    ttl_s=10.0,
+    holder="",
+    metrics=None,
+    drain_s=2.0,
+    timeout_s=5.0,
+    crash=False,
+):
+    """A delivery service at work, joined; drained at the end, or cut off as by a crash."""
+    engine = Engine(url, timeout_s=timeout_s)
+    service = DeliveryService(engine, all_served, metrics or Metrics(), holder=holder, ttl_s=ttl_s)
+    task = asyncio.create_task(service.run())
+    try:
+        joined = asyncio.create_task(service.joined.wait())
+        await asyncio.wait((joined, task), return_when=asyncio.FIRST_COMPLETED, timeout=10)
+        joined.cancel()
+        if task.done():
+            task.result()
+        yield service
+        if not crash and not task.done():
+            await service.drain(drain_s)
+            await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await engine.close()
+
+
+async def account(engine, name="sub"):
+    return (await read_ledger(engine))["subscribers"][name]
+
+
+async def assert_balanced(url):
+    """Assert that every account adds up; return the accounts by name."""
+    engine = Engine(url)
+    try:
+        ledger = await read_ledger(engine)
+    finally:
+        await engine.close()
+    for name, one in ledger["subscribers"].items():
+        assert one["balance"] == 0, (name, one)
+    return ledger["subscribers"]
+
+
+async def settled(url, name="sub", *, within_s=10.0):
+    """Wait until nothing of `name` waits any more; return its account, which adds up."""
+    engine = Engine(url)
+
+    async def done():
+        one = await account(engine, name)
+        return not any(one["waiting"].values()) and one
+
+    try:
+        await eventually(done, within_s=within_s)
+    finally:
+        await engine.close()
+    return (await assert_balanced(url))[name]

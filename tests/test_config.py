@@ -1,0 +1,495 @@
+"""The configuration: every mistake in one pass with its place, every option, no secret told."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+import trustme
+import yaml
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from gateway import config, config_findings, options
+from gateway.errors import ConfigError
+
+SHIPPED = Path(__file__).parent.parent / "config.yaml"
+APPS = "apps: [{api_key: k, secrets: [s]}]\n"
+HTTP = APPS + "subscribers:\n  - {name: a, kind: http, url: http://h/,\n"
+
+
+def write(folder, text):
+    file = folder / "config.yaml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return file
+
+
+def load(folder, text, **environ):
+    return config.load(write(folder, text), environ)
+
+
+def mistakes(folder, text, **environ):
+    """Return the mistakes as (line, column, text); the name of the file is checked here."""
+    file = write(folder, text)
+    with pytest.raises(ConfigError) as raised:
+        config.load(file, environ)
+    found = []
+    for line in str(raised.value).splitlines():
+        place = re.fullmatch(re.escape(str(file)) + r":(\d+):(\d+): (.+)", line)
+        assert place, line
+        found.append((int(place[1]), int(place[2]), place[3]))
+    return found
+
+
+def only_mistake(folder, text, **environ):
+    found = mistakes(folder, text, **environ)
+    assert len(found) == 1, found
+    return found[0]
+
+
+@pytest.fixture
+def certificates(tmp_path):
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    for blob in issued.cert_chain_pems:
+        blob.write_to_path(folder / "cert.pem", append=True)
+    return folder
+
+
+def test_seven_mistakes_in_one_pass(tmp_path):
+    """Mistakes of every sort are told together, each with its line and column, in file order."""
+    text = """\
+server:
+  port: 80a80
+  hots: 127.0.0.1
+apps:
+  - {api_key: k, secrets: ["${STREAM_SECRET}"]}
+ingest: {dedupe_window: 60}
+subscribers:
+  - {name: a, kind: http}
+  - {name: b, kind: log, order: strict}
+  - name: a
+    kind: log
+"""
+    found = mistakes(tmp_path, text)
+    assert [place[:2] for place in found] == [
+        (2, 9), (3, 3), (5, 28), (6, 25), (8, 5), (9, 33), (10, 11),
+    ]  # fmt: skip
+    for (_, _, said), expected in zip(
+        found,
+        [
+            "server.port: expected a whole number",
+            "server.hots: unknown key `hots`: did you mean `host`? valid keys are host, port, tls,",
+            "apps[0].secrets: environment variable STREAM_SECRET is not set",
+            "ingest.dedupe_window: expected a duration with its unit, such as 250ms, 6s, 15m",
+            "subscribers[0].url: a subscriber of kind http needs a url",
+            "subscribers[1].order: `strict` is not available: use none or call",
+            "subscribers[2].name: another subscriber in line 8 has this name",
+        ],
+        strict=True,
+    ):
+        assert said.startswith(expected), said
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        ("", (1, 1), "apps: this key is required"),
+        ("apps: []", (1, 7), "apps: must have at least one entry"),
+        ("- a\n", (1, 1), "expected a mapping"),
+        ("apps: [{api_key: k}]", (1, 8), "apps[0].secrets: this key is required"),
+        ("apps: [{api_key: k, secrets: []}]", (1, 30), "expected one secret, or two"),
+        ("apps: [{api_key: k, secrets: [a, b, c]}]", (1, 30), "not 3"),
+        ("apps: [{api_key: k, secrets: [a, a]}]", (1, 34), "the same secret twice"),
+        ('apps: [{api_key: k, secrets: [""]}]', (1, 31), "the secret is empty"),
+        ("apps: [{api_key: k, secrets: [12]}]", (1, 31), "in quotes if it is a number"),
+        ("apps: [{api_key: 12, secrets: [s]}]", (1, 18), "put it in quotes"),
+        ("apps: [{api_key: k, secrets: [{file: gone}]}]", (1, 31), "no such file"),
+        ("apps: [{api_key: k, secrets: [{path: gone}]}]", (1, 31), "{file: path}"),
+        (
+            "apps: [{api_key: k, secrets: [s]}, {api_key: k, secrets: [t]}]",
+            (1, 46),
+            "apps[1].api_key: another app in line 1 has this api_key",
+        ),
+        (APPS + "server: {port: 3030}", (2, 16), "turns :3030 into :8800"),
+        (APPS + "server: {port: 70000}", (2, 16), "must be at most 65535"),
+        (APPS + 'server: {port: "80"}', (2, 16), "expected a whole number, without quotes"),
+        (APPS + "server: {host: 'h:80'}", (2, 16), "without scheme and port"),
+        (
+            APPS + "server: {host: 0.0.0.0, port: 8081}",
+            (2, 31),
+            "server.port: both listeners are on port 8081",
+        ),
+        (APPS + "admin: {port: 8080}", (2, 15), "admin.port: both listeners are on port 8080"),
+        (APPS + "admin: {host: 0.0.0.0}", (2, 15), "add `allow_remote: true`"),
+        (APPS + "server: {tls: {cert: config.yaml}}", (2, 15), "server.tls.key: this key is"),
+        (APPS + "server: {header_timeout: 0s}", (2, 26), "must be more than zero"),
+        (APPS + "redis: {url: http://h}", (2, 14), "redis://, rediss:// or unix://"),
+        (APPS + "ingest: {path: webhooks}", (2, 16), "expected a path such as /webhooks"),
+        (APPS + "ingest: {path: /healthz}", (2, 16), "answers health checks"),
+        (APPS + "ingest: {ack: replicated}", (2, 15), "not available: use journal or redis"),
+        (APPS + "ingest: {ack: disk}", (2, 15), "expected `journal` or `redis`"),
+        (APPS + "ingest: {max_body: 1MB}", (2, 20), "such as 512B, 64KiB, 1MiB or 2GiB"),
+        (APPS + "ingest: {max_body: 65MiB}", (2, 20), "must fit into journal.segment_size"),
+        (APPS + "journal: {max_size: 100MiB}", (2, 21), "at least two segments"),
+        (APPS + "subscribers: [{name: gateway, kind: log}]", (2, 22), "own dead letters"),
+        (APPS + "subscribers: [{name: a b, kind: log}]", (2, 22), "1 to 64 letters"),
+        (APPS + "subscribers: [{name: a, kind: sqs}]", (2, 31), "expected `http` or `log`"),
+        (APPS + "subscribers: [{name: a, kind: log, on_410: bury}]", (2, 36), "use kind: http"),
+        (HTTP + "match: {apps: [k2]}}", (4, 16), "no app has this api_key: expected one of k"),
+        (HTTP + "match: {types: call}}", (4, 16), "expected a list"),
+        (HTTP + "match: {types: ['a, b']}}", (4, 17), "one event type or pattern"),
+        (HTTP + "match: {types: ['a[b']}}", (4, 17), "one event type or pattern"),
+        (HTTP + "match: {where: 'event.type =='}}", (4, 16), "match.where: column 14: "),
+        (HTTP + "timeout: 20s}", (4, 10), "timeout (20s) is longer than retry.total (15s)"),
+        (HTTP + "headers: {A: 1}}", (4, 14), "put it in quotes"),
+        (HTTP + 'headers: {A: "a\\nb"}}', (4, 14), "one line of Latin-1"),
+        (HTTP + "headers: {A b: x}}", (4, 11), "expected the name of a header"),
+        (HTTP + "headers: {X-Signature: x}}", (4, 11), "sets this header itself"),
+        (HTTP + "headers: {A: x, a: y}}", (4, 17), "the same header twice"),
+        (HTTP + "ca: gone.pem}", (4, 5), "no such file"),
+        (HTTP + "ca: config.yaml}", (4, 5), "no certificate in PEM form"),
+        (HTTP + "client_cert: config.yaml}", (4, 1), "client_cert needs client_key"),
+        (HTTP + "allow_networks: [10.0.0.1/8]}", (4, 18), "did you mean 10.0.0.0/8?"),
+        (HTTP + "allow_networks: [10/8/8]}", (4, 18), "expected a network"),
+        (HTTP + "retry: {waits: []}}", (4, 16), "must have at least one entry"),
+        (HTTP + "concurrency: 0}", (4, 14), "must be at least 1"),
+        (HTTP + "enabled: 'true'}", (4, 10), "true or false, without quotes"),
+    ],
+)
+def test_each_mistake_says_what_would_be_right(tmp_path, text, place, said):
+    """A single mistake gives a single line, at the value or the key that is wrong."""
+    line, column, found = only_mistake(tmp_path, text)
+    assert said in found
+    assert (line, column) == place
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://h/", "http:///x", "h:80", "http://[::1/", "http://h:99999/", "http://h/a b"]
+)
+def test_url_of_a_subscriber(tmp_path, url):
+    """Only a whole http or https URL passes."""
+    text = f"{APPS}subscribers: [{{name: a, kind: http, url: '{url}'}}]"
+    assert "http://" in only_mistake(tmp_path, text)[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        ("a: [1\nb: 2", (2, 2), "not valid YAML"),
+        (APPS + "server: {port: ${X}}", (2, 17), "inside { } a variable needs quotes"),
+        (b"a: \xff", (1, 1), "not UTF-8"),
+        ("a: b\n\nc: \x07", (3, 4), "control character"),
+        (APPS + "server: {port: 1}\nserver: {port: 2}", (3, 1), "given before, in line 2"),
+        (APPS + "log: &x {level: info}", (2, 6), "anchors (&) and aliases (*)"),
+        (APPS + "log: {<<: {level: info}}", (2, 7), "merge keys (<<)"),
+        (APPS + "log: {level: !!str info}", (2, 14), "tags (!)"),
+        (APPS + "log: {[a]: info}", (2, 7), "a key must be plain text"),
+        (APPS + "---\nlog: {}", (2, 1), "a second document"),
+        (APPS + "log: {level: }", (2, 7), "log.level: has no value"),
+        (APPS + "log: " + "[" * 60 + "]" * 60, (2, 36), "nested too deeply"),
+    ]
+    + [
+        (APPS + f"server: {{port: {word}}}", (2, 16), "different readers of YAML")
+        for word in ("yes", "Off", "1:30", "012", "0x10", "1_000", "2020-01-01", ".inf", "1.5e+3")
+    ],
+)
+def test_yaml_that_readers_disagree_on_is_refused(tmp_path, text, place, said):
+    """Aliases, tags, merge and duplicate keys, and words that YAML 1.1 twists are mistakes."""
+    found = mistakes(tmp_path, text)
+    assert (*place, True) in [(line, column, said in text) for line, column, text in found], found
+
+
+def test_variables_are_filled_in_after_parsing(tmp_path):
+    """A variable gives a value, plain or quoted, and can never change the file's structure."""
+    text = """\
+server:
+  port: 8${X}
+apps:
+  - {api_key: "${KEY}", secrets: ["$${A}b", "${S}"]}
+data_dir: ${DIR:-x}/y${NOTHING:-}
+"""
+    loaded = load(tmp_path, text, X="000", KEY="12", S='"}], evil: {')
+    assert loaded.server.port == 8000
+    assert loaded.apps[0].api_key == "12"
+    assert loaded.apps[0].secrets == ("${A}b", '"}], evil: {')
+    assert loaded.data_dir == tmp_path / "x/y"
+
+
+@pytest.mark.parametrize(
+    ("value", "environ", "said"),
+    [
+        ("${A}", {}, "environment variable A is not set: set it, or give a default with ${A:-def"),
+        ("${A}", {"A": ""}, "the variable is empty"),
+        ("${A}", {"A": "yes"}, "different readers"),
+        ("'${A'", {"A": "x"}, "expected ${NAME} or ${NAME:-default}"),
+        ("'${A-b}'", {"A": "x"}, "expected ${NAME} or ${NAME:-default}"),
+    ],
+)
+def test_a_variable_that_cannot_be_filled_in(tmp_path, value, environ, said):
+    """It is a mistake at its place, never the literal text."""
+    line, column, found = only_mistake(tmp_path, f"{APPS}data_dir: {value}", **environ)
+    assert (line, column) == (2, 11)
+    assert said in found
+
+
+def test_an_empty_section_is_the_default(tmp_path):
+    """All keys of a section may be commented out."""
+    loaded = load(tmp_path, APPS + "server:\njournal:\nsubscribers:\n")
+    assert (loaded.server, loaded.journal) == (options.ServerOptions(), options.JournalOptions())
+    assert loaded.subscribers == ()
+
+
+def test_secrets_from_files(tmp_path):
+    """One trailing newline is taken off; an empty or unreadable file is a mistake."""
+    (tmp_path / "one").write_text("s1\n")
+    (tmp_path / "two").write_text(" s2 \n\n")
+    (tmp_path / "none").write_text("\n")
+    listed = "apps: [{api_key: k, secrets: [%s]}]"
+    loaded = load(tmp_path, listed % f"{{file: one}}, {{file: {tmp_path}/two}}")
+    assert loaded.apps[0].secrets == ("s1", " s2 \n")
+    assert "empty" in only_mistake(tmp_path, listed % "{file: none}")[2]
+    assert "no such file" in only_mistake(tmp_path, listed % "{file: .}")[2]
+
+
+def test_certificate_and_key_must_belong_together(tmp_path, certificates):
+    """A pair that TLS could not be started with is found here, without asking for a password."""
+    other = trustme.CA().issue_cert("localhost").private_key_pem
+    other.write_to_path(certificates / "other.pem")
+    tls = "server: {tls: {cert: tls/cert.pem, key: tls/%s.pem}}"
+    assert load(tmp_path, APPS + tls % "key").server.tls.key == certificates / "key.pem"
+    assert only_mistake(tmp_path, APPS + tls % "other")[:2] == (2, 15)
+    client = HTTP + "client_cert: tls/cert.pem, client_key: tls/other.pem}"
+    assert "cannot be used together" in only_mistake(tmp_path, client)[2]
+
+
+FULL = """\
+server:
+  {host: "::1", port: 0, tls: {cert: tls/cert.pem, key: tls/key.pem}, max_connections: 7,
+   header_timeout: 1s, body_timeout: 2s, keepalive_timeout: 3m, drain: 4s}
+admin: {host: 0.0.0.0, port: 9, allow_remote: true}
+data_dir: /var/lib/gateway
+apps:
+  - {api_key: k1, secrets: [new, old]}
+  - {api_key: k2, secrets: [x]}
+redis: {url: "rediss://u:p@h:1/2", max_memory: 2GiB, timeout: 1.5s}
+ingest: {path: /in, ack: redis, dedupe_window: 2h, max_body: 64KiB}
+journal: {max_size: 1GiB, segment_size: 1MiB, keep: 1h, sync_interval: 250ms}
+retention: {history: 1d, max_size: 1TiB, dead_letters: 1d, dead_letters_max_size: 512B}
+subscribers:
+  - name: everything
+    kind: http
+    enabled: false
+    start: earliest
+    match: {types: ["call.*"], apps: [k2], where: "event.type == 'x'"}
+    order: call
+    concurrency: 2
+    timeout: 8s
+    retry:
+      {total: 20s, status_attempts: 4, network_attempts: 5, timeout_attempts: 6,
+       waits: [0s, 100ms], slow_first: 1m, slow_max: 2m, slow_horizon: 2d}
+    backlog: {max_age: 1h, max_size: 1MiB}
+    url: https://h/x
+    headers: {Authorization: Bearer x}
+    ca: tls/ca.pem
+    client_cert: tls/cert.pem
+    client_key: tls/key.pem
+    on_410: pause
+    max_response: 1KiB
+    allow_networks: [10.0.0.0/8]
+log: {level: debug, format: json}
+"""
+
+
+def test_every_option_can_be_set(tmp_path, certificates):
+    """Each setting has a key in YAML that reaches it, in its unit."""
+    loaded = load(tmp_path, FULL)
+    (everything,) = loaded.subscribers
+    tls = tmp_path / "tls"
+    assert loaded.server == options.ServerOptions(
+        host="::1", port=0, max_connections=7, header_timeout_s=1, body_timeout_s=2,
+        keepalive_timeout_s=180, drain_s=4,
+        tls=options.TlsOptions(cert=tls / "cert.pem", key=tls / "key.pem"),
+    )  # fmt: skip
+    assert loaded.journal == options.JournalOptions(
+        max_bytes=1 << 30, segment_bytes=1 << 20, keep_s=3600, sync_interval_s=0.25
+    )
+    assert everything.retry == options.RetryOptions(
+        timeout_s=8, total_s=20, status_attempts=4, network_attempts=5, timeout_attempts=6,
+        waits_s=(0, 0.1), slow_first_s=60, slow_max_s=120, slow_horizon_s=172800,
+    )  # fmt: skip
+    assert everything.http == options.HttpOptions(
+        url="https://h/x", headers=(("Authorization", "Bearer x"),), ca=tls / "ca.pem",
+        client_cert=tls / "cert.pem", client_key=tls / "key.pem", on_410="pause",
+        max_response_bytes=1024, allow_networks=("10.0.0.0/8",),
+    )  # fmt: skip
+    assert loaded.apps[0] == options.App(api_key="k1", secrets=("new", "old"))
+    assert unset(loaded) == []
+
+
+def unset(value, path=""):
+    """Return the fields that still have their default, so that none is forgotten above."""
+    found = []
+    for field in dataclasses.fields(value):
+        inner, name = getattr(value, field.name), f"{path}.{field.name}"
+        for part in inner if isinstance(inner, tuple) else (inner,):
+            if dataclasses.is_dataclass(part):
+                found += unset(part, name)
+        if field.default is not dataclasses.MISSING and inner == field.default:
+            found.append(name)
+    return found
+
+
+def test_shipped_file_loads():
+    """The file that comes with the gateway runs as it is: demo app, embedded, one log."""
+    loaded = config.load(SHIPPED, {})
+    assert loaded == options.Config(
+        apps=(options.App(api_key="demo-key", secrets=("demo-secret",)),),
+        subscribers=(options.SubscriberOptions(name="console", kind="log"),),
+        data_dir=SHIPPED.parent / "data",
+    )
+
+
+def test_shipped_file_shows_every_key_with_its_default(tmp_path, certificates):
+    """What is commented out in the shipped file can be put back, and changes nothing."""
+    text = re.sub(r"^( *)#((?:  )*\S)", r"\1\2", SHIPPED.read_text(), flags=re.MULTILINE)
+    loaded = load(tmp_path, text)
+    console, recordings = loaded.subscribers
+    assert dataclasses.replace(loaded.server, tls=None) == options.ServerOptions()
+    for part in ("admin", "redis", "ingest", "journal", "retention", "log"):
+        assert getattr(loaded, part) == getattr(options.Config(), part)
+    assert (recordings.retry, recordings.backlog) == (console.retry, console.backlog)
+    for section in ((), ("server",), ("journal",), ("subscribers", 0), ("subscribers", 0, "retry")):
+        for key in config_findings.keys_at(section):
+            assert re.search(rf"\b{key}:", text), key
+
+
+SECRETS = ("hush-hush-1", "hush-hush-2")
+LEAKY = [
+    "apps: [{api_key: k, secrets: hush-hush-1}]",
+    "apps: [{api_key: k, secrets: {hush-hush-1}}]",
+    "apps: [{api_key: k, secrets: [{hush-hush-1}]}]",
+    "apps: [{api_key: k, secrets: [{hush-hush-1: hush-hush-2}]}]",
+    "apps: [{api_key: k, secrets: [{file: hush-hush-1}]}]",
+    "apps: [{api_key: k, secrets: ['${hush-hush-1}']}]",
+    "apps: [{api_key: k, secrets: ['${hush-hush-1']}]",
+    "apps: [{api_key: k, secrets: [[hush-hush-1]]}]",
+    "apps: [{api_key: k, secrets: [hush-hush-1, hush-hush-2, hush-hush-1]}]",
+    "apps: [{api_key: k, secrets: [hush-hush-1, hush-hush-1], x: y}]",
+    "apps: [{api_key: k, secrets: [&hush-hush-1 x, *hush-hush-1]}]",
+    "apps: [{api_key: k, secrets: [!hush-hush-1 x]}]",
+    HTTP + "headers: {hush-hush-1 x}}",
+    HTTP + "headers: hush-hush-1}",
+    HTTP + 'headers: {A: "hush-hush-1\\0"}}',
+    HTTP + "headers: {A: [hush-hush-1]}}",
+    HTTP + "headers: {A: {hush-hush-1: hush-hush-2}}}",
+    HTTP + "headers: {A: {hush-hush-1: 1, hush-hush-1: 2}}}",
+    APPS + "redis: {url: 'http://:hush-hush-1@h'}",
+    APPS + "redis: {url: 'redis://:hush-hush-1@h:port'}",
+    APPS + "redis: {url: 'redis://:hush-hush-1@'}",
+    APPS + "redis: {'redis://:hush-hush-1@h'}",
+    APPS + "redis: 'redis://:hush-hush-1@h'",
+    APPS + "subscribers: [{name: a, kind: http, url: 'http://u:hush-hush-1@h/'}]",
+]
+
+
+@pytest.mark.parametrize("text", LEAKY)
+def test_no_secret_in_the_text_of_a_mistake(tmp_path, text):
+    """A mistake at or around a secret is told without the secret."""
+    told = str(mistakes(tmp_path, text))
+    assert not any(secret in told for secret in SECRETS)
+
+
+def test_description_and_repr_show_no_secret(tmp_path, certificates):
+    """`describe` tells what a person wants to check, and leaves out what nobody should see."""
+    text = FULL.replace("u:p@h", "u:hush-hush-1@h").replace("Bearer x", "hush-hush-1")
+    text = text.replace("[new, old]", "[hush-hush-1, hush-hush-2]")
+    loaded = load(tmp_path, text.replace("https://h/x", "https://h/hush-hush-1?t=hush-hush-2"))
+    told = config.describe(loaded)
+    for expected in ("https://[::1]:0/in", "rediss://h:1", "k1: 2 secrets", "k2: 1 secret",
+                     "ack: redis", "everything: http", "types call.*", "order call", "disabled"):  # fmt: skip
+        assert expected in told
+    assert "hush-hush" not in told
+    assert "hush-hush" not in repr(loaded.apps) + repr(loaded.redis)
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    """It is one mistake like any other."""
+    for path in (tmp_path / "gone.yaml", tmp_path):
+        with pytest.raises(ConfigError, match=r":1:1: cannot be read"):
+            config.load(path, {})
+
+
+def test_schema_names_every_key():
+    """Editors get the same keys as the reader has."""
+    schema = config.json_schema()
+    assert set(schema["properties"]) == set(config_findings.keys_at(()))
+    assert "timeout" in schema["$defs"]["Subscriber"]["properties"]
+
+
+# Text that comes near enough to a configuration to reach every check.
+WORDS = """
+server admin port host tls cert key apps api_key secrets file redis url embedded ingest path ack
+subscribers name kind http log match types where retry waits headers timeout a b 1s 1MiB 80 3030
+gateway strict call ${X} ${X:-1} ${ yes ~ null 012 *x &x !t << [ ] { } , : - ? | > ' " # % @ \\
+--- ... \x07 \x85 \ufeff \u00e9
+"""
+words = st.sampled_from(WORDS.replace("\n", " ").split(" "))
+texts = st.lists(st.tuples(words, st.sampled_from(["", " ", ": ", "\n", "\n  ", "\n- "])))
+trees = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), words),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def never_fails(folder, text):
+    """Load `text`, which must work or raise ConfigError with a place in every line."""
+    file = folder / "any.yaml"
+    file.write_bytes(text)
+    try:
+        config.load(file, {"X": "x"})
+    except ConfigError as error:
+        for line in str(error).split("\n"):
+            assert re.match(re.escape(str(file)) + r":[1-9]\d*:[1-9]\d*: \S", line), line
+
+
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.one_of(st.binary(), st.text().map(str.encode), texts.map(
+    lambda parts: "".join(word + space for word, space in parts).encode())))  # fmt: skip
+@example(b"[" * 5000)
+@example(b"a: " * 5000)
+@example(b"{" * 900 + b"}" * 900)
+@example(b"&a [*a]")
+@example(b"!!python/object:os.system [x]")
+@example(b"? ? ? a\n: b")
+@example(b'"\\ud800": "\\ud800"')
+@example(b"\xef\xbb\xbfapps: 1")
+@example(b"apps: 1\n...\nx: [")
+def test_any_text_is_loaded_or_told_wrong(tmp_path, text):
+    """No text, however odd, raises anything but ConfigError."""
+    never_fails(tmp_path, text)
+
+
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_any_value_in_any_place_is_loaded_or_told_wrong(tmp_path, data):
+    """With any one value of a full file replaced by any other, nothing but ConfigError is raised."""
+    whole = {"": yaml.safe_load(FULL)}
+    holder, at = whole, ""
+    while isinstance(holder[at], dict | list) and holder[at] and data.draw(st.booleans()):
+        holder = holder[at]
+        at = data.draw(
+            st.sampled_from(sorted(holder) if isinstance(holder, dict) else range(len(holder)))
+        )
+    holder[at] = data.draw(trees)
+    never_fails(tmp_path, json.dumps(whole[""], ensure_ascii=False).encode("utf-8", "replace"))
