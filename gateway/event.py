@@ -5,7 +5,7 @@ as `meta`, one compact JSON array that the journal, the streams, parked retries 
 all carry unchanged; its fields are, in order, those of `Meta`.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
@@ -33,7 +33,7 @@ _decode_meta = msgspec.json.Decoder(Meta).decode
 class Event:
     """An accepted event. `meta` is encoded once, here, and carried as bytes ever after."""
 
-    __slots__ = ("app", "body", "call_cid", "key", "meta", "type", "unfit")
+    __slots__ = ("accepted_ms", "app", "body", "call_cid", "key", "meta", "type", "unfit")
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class Event:
         self.app = app
         self.type = type
         self.call_cid = call_cid
+        self.accepted_ms = accepted_ms
         self.key = key
         self.body = body
         self.unfit = unfit
@@ -59,12 +60,35 @@ class Event:
             [app, type, call_cid, accepted_ms, key.hex(), webhook_id, signature, source, unfit]
         )
 
+    @classmethod
+    def restored(cls, meta: bytes, body: bytes) -> "Event":
+        """Return the event whose `meta` and body were stored, `meta` byte for byte.
+
+        Raises `msgspec.MsgspecError` or `ValueError` when `meta` is nothing that we wrote.
+        """
+        read = _decode_meta(meta)
+        event = cls.__new__(cls)
+        event.app, event.type, event.call_cid = read.app, read.type, read.call_cid
+        event.accepted_ms, event.unfit = read.accepted_ms, read.unfit
+        event.key = bytes.fromhex(read.key)
+        event.meta, event.body = meta, body
+        return event
+
     @property
     def order_key(self) -> bytes:
         """What its shard is computed from: its call, or itself when it has none."""
         if self.call_cid is None:
             return self.key
         return f"{self.app}\0{self.call_cid}".encode()
+
+
+class Stored(NamedTuple):
+    """An event and where it stands in the journal: from `start` up to `end`, the `number`th."""
+
+    start: int
+    end: int
+    number: int
+    event: Event
 
 
 def read_meta(meta: bytes) -> Meta:

@@ -25,6 +25,9 @@ class Disk:
     def truncate(self, fd: int, length: int) -> None:
         os.ftruncate(fd, length)
 
+    def seek(self, fd: int, offset: int) -> None:
+        os.lseek(fd, offset, os.SEEK_SET)
+
     def datasync(self, fd: int) -> None:
         os.fdatasync(fd) if hasattr(os, "fdatasync") else os.fsync(fd)
 

@@ -54,8 +54,8 @@ def create(disk: Disk, folder: Path, journal_id: bytes, base: int, number: int) 
     spare = path.with_suffix(".new")
     fd = disk.create(spare)
     try:
-        if disk.write(fd, header + _CRC.pack(crc32(header))) != HEADER_BYTES:
-            raise OSError(28, "no space for a segment's header")
+        # A header cut short fails its check later; the sync tells a full disk now.
+        disk.write(fd, header + _CRC.pack(crc32(header)))
         disk.datasync(fd)
         # Only a whole segment ever bears the final name; one of the same base is replaced.
         spare.replace(path)
@@ -66,15 +66,17 @@ def create(disk: Disk, folder: Path, journal_id: bytes, base: int, number: int) 
     return Segment(path, fd, base, number, base)
 
 
-def reopen(disk: Disk, path: Path) -> tuple[Segment, bytes] | None:
-    """Open what a former run left; None if its header does not check. Also the journal's id."""
+def reopen(disk: Disk, path: Path) -> tuple[Segment, bytes]:
+    """Open what a former run left; also the journal's id, empty if the header does not check.
+
+    The name alone says where the records stand, so a damaged header costs none of them.
+    """
     fd = disk.open(path)
     header = disk.read(fd, HEADER_BYTES, 0)
+    end = int(path.stem) + max(0, disk.size(fd) - HEADER_BYTES)
     if len(header) == HEADER_BYTES:
         magic, journal_id, base, number = _HEADER.unpack_from(header)
         (crc,) = _CRC.unpack_from(header, _HEADER.size)
-        if magic == MAGIC and crc == crc32(header[: _HEADER.size]):
-            end = base + max(0, disk.size(fd) - HEADER_BYTES)
+        if magic == MAGIC and crc == crc32(header[: _HEADER.size]) and base == int(path.stem):
             return Segment(path, fd, base, number, end), journal_id
-    disk.close(fd)
-    return None
+    return Segment(path, fd, int(path.stem), 1, end), b""

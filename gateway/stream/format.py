@@ -18,26 +18,34 @@ async def check_format(engine: Engine) -> bool:
 
     Raises `StreamRefused` when it holds another one, `StreamUnavailable` when it is away.
     """
-    found = await engine.command("GET", keys.FORMAT)  # first: a full engine takes no SET
-    if found is None:
-        if await engine.command("SET", keys.FORMAT, orjson.dumps(_OURS), "NX") is not None:
-            return True
-        found = await engine.command("GET", keys.FORMAT)
-    if _decoded(found) != _OURS:
+    if await holds_our_format(engine):  # first: a full engine takes no SET
+        return False
+    if await engine.command("SET", keys.FORMAT, orjson.dumps(_OURS), "NX") is not None:
+        return True
+    return not await holds_our_format(engine)
+
+
+async def holds_our_format(engine: Engine) -> bool:
+    """Return whether this engine holds our format, False when it holds none. Changes nothing.
+
+    Raises `StreamRefused` when it holds another one, `StreamUnavailable` when it is away.
+    """
+    found = await engine.command("GET", keys.FORMAT)
+    if found is not None and _decoded(found) != _OURS:
         raise StreamRefused(
             f"this Redis holds streams of another format ({_shown(found)}; this gateway writes"
             f" version {_OURS['version']} with {_OURS['shards']} shards): start the gateway that"
             " wrote them, or point redis.url at another database"
         )
-    return False
+    return found is not None
 
 
-def _decoded(found: bytes | None) -> object:
+def _decoded(found: bytes) -> object:
     try:
-        return orjson.loads(found or b"null")
+        return orjson.loads(found)
     except orjson.JSONDecodeError:
         return None
 
 
-def _shown(found: bytes | None) -> str:
-    return (found or b"nothing")[:100].decode(errors="replace")
+def _shown(found: bytes) -> str:
+    return found[:100].decode(errors="replace")

@@ -9,9 +9,10 @@ so that outgrowing the embedded engine moves data and changes nothing else.
 | gw:format                | string | format version and number of shards                          |
 | gw:subscribers           | hash   | name -> JSON {state, since_ms}; state active or paused       |
 | gw:{N}:events            | stream | the events of shard N; fields below                          |
-| gw:{N}:shard             | hash   | epoch, published, duplicates, unfit, bytes, trimmed, and per |
-|                          |        | journal pos:<id>, clock:<id>                                 |
-| gw:{N}:seen:<bucket>     | set    | digests of events accepted in that slice of time             |
+| gw:{N}:shard             | hash   | epoch, published, duplicates, unfit, bytes, trimmed; for a   |
+|                          |        | journal pos:<id>, clock:<id>, count:<id>, damaged:<id>; for  |
+|                          |        | a slice length low:<ms>, slice:<ms> (oldest, newest index)   |
+| gw:{N}:seen:<ms>:<index> | set    | digests of events accepted in that slice of time             |
 | gw:{N}:sub:<name>        | hash   | token, holder, expires_ms, start_seq, taken_seq, taken_bytes,|
 |                          |        | taken_id, floor_id, delivered, unmatched, buried, discarded, |
 |                          |        | expired, repeats, parked_bytes, dead_bytes                   |
@@ -52,8 +53,8 @@ def shard_state(shard: int) -> str:
     return f"gw:{{{shard}}}:shard"
 
 
-def seen(shard: int, bucket: int) -> str:
-    return f"gw:{{{shard}}}:seen:{bucket}"
+def seen(shard: int, slice_ms: int, index: int) -> str:
+    return f"gw:{{{shard}}}:seen:{slice_ms}:{index}"
 
 
 def subscription(shard: int, name: str) -> str:

@@ -1,0 +1,135 @@
+"""The intake: all webhooks of one event-loop tick become one journal write, then their answers.
+
+The ack mode says only *when* the 200 is given: `journal` when the kernel has the record, `redis`
+when the streams have it too, or, while Redis is away, when the disk has it. Whatever fails, every
+reply is resolved, within the deadline, and never with a 4xx: the fault is ours.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from gateway.errors import JournalFailed, JournalFull
+from gateway.event import Event
+from gateway.ingest import answers
+from gateway.ingest.answers import Answer
+from gateway.journal.journal import Journal
+from gateway.metrics import Metrics
+from gateway.options import AckMode
+from gateway.stream.publisher import Publisher
+
+_log = logging.getLogger("gateway.ingest")
+# Stream gives an attempt 6 s: what cannot be acked by then is better refused while it listens.
+ACK_DEADLINE_S = 4.5
+
+
+class Reply(Protocol):
+    """Where an answer goes. `read_at`: `time.perf_counter()` when its last byte was read."""
+
+    read_at: float
+
+    def resolve(self, answer: Answer) -> None: ...
+
+
+class _Held(NamedTuple):
+    """Replies that wait until everything before `end` is safe."""
+
+    end: int
+    replies: list[Reply]
+    read_ats: list[float]
+    expires_at: float
+
+
+class Intake:
+    """Takes accepted events from the listeners. One per worker."""
+
+    def __init__(
+        self, journal: Journal, publisher: Publisher, ack: AckMode, metrics: Metrics
+    ) -> None:
+        self.accepted_unjournaled = 0
+        self._journal, self._publisher, self._metrics = journal, publisher, metrics
+        self._acks_at_once = ack == "journal"
+        self._loop = asyncio.get_running_loop()
+        self._events: list[Event] = []
+        self._replies: list[Reply] = []
+        self._read_ats: list[float] = []
+        self._held: deque[_Held] = deque()
+        journal.on_synced = self._release
+        publisher.on_progress = self._release
+
+    def submit(self, event: Event, reply: Reply) -> None:
+        """Take `event`; `reply` is resolved later in this tick, or when it is safe."""
+        if not self._events:
+            self._loop.call_soon(self._flush)
+        self._events.append(event)
+        self._replies.append(reply)
+        # Kept here: by the time a held reply is resolved, its connection may have read more.
+        self._read_ats.append(reply.read_at)
+
+    @property
+    def pending(self) -> int:
+        """Replies that are still owed."""
+        return len(self._replies) + sum(len(held.replies) for held in self._held)
+
+    def _flush(self) -> None:
+        events, replies, read_ats = self._events, self._replies, self._read_ats
+        self._events, self._replies, self._read_ats = [], [], []
+        try:
+            end = self._journal.append(events)
+        except JournalFull:
+            _resolve(replies, answers.JOURNAL_FULL)
+        except JournalFailed:
+            self._bypass(events, replies, read_ats)
+        except Exception:
+            _log.exception("events were not journaled")
+            _resolve(replies, answers.INTERNAL)
+        else:
+            self._metrics.accepted.add(by=len(events))
+            if self._acks_at_once:
+                self._ack(replies, read_ats)
+            else:
+                expires_at = time.perf_counter() + ACK_DEADLINE_S
+                self._held.append(_Held(end, replies, read_ats, expires_at))
+            self._publisher.wake()
+
+    def _bypass(self, events: list[Event], replies: list[Reply], read_ats: list[float]) -> None:
+        """Ack through Redis what the disk refused."""
+
+        def done(is_published: bool) -> None:  # noqa: FBT001
+            if is_published:
+                self._metrics.accepted.add(by=len(events))
+                self._ack(replies, read_ats)
+            else:
+                _resolve(replies, answers.UNAVAILABLE)
+
+        self._publisher.publish_unjournaled(events, done)
+
+    def _release(self) -> None:
+        """Ack whatever has become safe: published, or on disk while Redis is away."""
+        safe = self._publisher.cursor
+        if not self._publisher.is_up:
+            safe = max(safe, self._journal.synced)
+        while self._held and self._held[0].end <= safe:
+            held = self._held.popleft()
+            self._ack(held.replies, held.read_ats)
+
+    def expire(self) -> None:
+        """Refuse what has waited too long; called now and then by the listener's timer."""
+        now = time.perf_counter()
+        while self._held and self._held[0].expires_at < now:
+            _resolve(self._held.popleft().replies, answers.UNAVAILABLE)
+
+    def _ack(self, replies: Sequence[Reply], read_ats: Sequence[float]) -> None:
+        _resolve(replies, answers.STORED)
+        now = time.perf_counter()
+        observe = self._metrics.ack_seconds.observe
+        for read_at in read_ats:
+            observe(now - read_at)
+
+
+def _resolve(replies: Sequence[Reply], answer: Answer) -> None:
+    for reply in replies:
+        reply.resolve(answer)

@@ -1,0 +1,264 @@
+"""The journal itself: append, read, forget. One per worker; used from its event loop only.
+
+`append` returns when the kernel has the bytes (they survive a kill -9 of ours); `synced` tells
+up to where they survive the machine. The journal is bounded in bytes: beyond the bound
+`append` raises `JournalFull`. A disk that refuses raises `JournalFailed`, and the next `append`
+tries again. Only a small tail is kept in memory, so that a publisher that keeps up never reads
+a file; a backlog is always read from disk.
+"""
+
+import asyncio
+import logging
+import time
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+
+from gateway.errors import JournalFailed, JournalFull
+from gateway.event import Event, Stored
+from gateway.journal import records, recovery, segment
+from gateway.journal.disk import Disk
+from gateway.journal.reading import Chunk, read_segment
+from gateway.journal.segment import Segment
+from gateway.journal.syncer import Synced, Syncer
+from gateway.logs import Seldom
+from gateway.metrics import Metrics
+from gateway.options import JournalOptions
+
+_log = logging.getLogger("gateway.journal")
+TAIL_MAX_BYTES = 4 << 20
+CHUNK_MAX_EVENTS = 512
+
+
+class Journal:
+    """Opens `folder` at once, whatever state it is in. `on_synced` runs on the loop."""
+
+    def __init__(
+        self,
+        folder: Path,
+        options: JournalOptions,
+        metrics: Metrics,
+        *,
+        disk: Disk | None = None,
+    ) -> None:
+        self.on_synced: Callable[[], None] = lambda: None
+        self._folder, self._options, self._metrics = folder, options, metrics
+        self._disk = disk or Disk()
+        self._loop = asyncio.get_running_loop()
+        self._seldom = Seldom(interval_s=10)
+        found = recovery.recover(self._disk, folder)
+        self._id = found.journal_id
+        self.next_number = found.next_number
+        self.end = found.segments[-1].end if found.segments else 0
+        self.synced = self.end
+        self._segments = found.segments
+        self._tail: deque[Stored] = deque()
+        self._tail_bytes = 0
+        self._needs_rescue = False
+        if self._segments and not self._segments[-1].data_bytes:
+            self._disk.close(self._segments.pop().fd)  # replaced by the one made now
+        self._segments.append(self._new_segment(self.end))
+        self._syncer = Syncer(self._disk, options.sync_interval_s, self._report)
+
+    @property
+    def id(self) -> str:
+        """The journal's name for life, under which Redis keeps its position."""
+        return self._id.hex()
+
+    @property
+    def start(self) -> int:
+        """The oldest position that can still be read."""
+        return self._segments[0].base
+
+    @property
+    def size_bytes(self) -> int:
+        return self.end - self.start
+
+    # ---- append
+
+    def append(self, events: Sequence[Event]) -> int:
+        """Write `events` as one piece and return the position behind them.
+
+        Raises `JournalFull` or `JournalFailed`; then nothing of `events` is in the journal.
+        """
+        number, start = self.next_number, self.end
+        encoded = [
+            records.encode(number + index, event.meta, event.body)
+            for index, event in enumerate(events)
+        ]
+        data = b"".join(encoded)
+        self._make_room(len(data))
+        self._write(data)
+        self.end = start + len(data)
+        self.next_number = number + len(events)
+        self._segments[-1].end = self.end
+        self._remember(events, encoded, start, number)
+        self._syncer.mark(self._segments[-1])
+        return self.end
+
+    def _make_room(self, length: int) -> None:
+        current = self._segments[-1]
+        if current.data_bytes and current.data_bytes + length > self._options.segment_bytes:
+            self._roll()
+        if self.size_bytes + length > self._options.max_bytes:
+            self._drop_finished(older_than_s=0)
+            if self.size_bytes + length > self._options.max_bytes:
+                raise JournalFull(f"{self.size_bytes} bytes wait to be published")
+
+    def _roll(self) -> None:
+        try:
+            self._segments.append(self._new_segment(self.end))
+        except OSError as error:
+            raise self._failed("create", error) from error
+
+    def _new_segment(self, base: int) -> Segment:
+        return segment.create(self._disk, self._folder, self._id, base, self.next_number)
+
+    def _write(self, data: bytes) -> None:
+        if self._needs_rescue:
+            self._rescue()
+        current = self._segments[-1]
+        offset = current.offset(current.end)
+        try:
+            self._write_all(current.fd, data)
+        except OSError as error:
+            self._cut(current, offset)
+            raise self._failed("write", error) from error
+
+    def _write_all(self, fd: int, data: bytes) -> None:
+        written = self._disk.write(fd, data)
+        while written < len(data):  # a disk that fills up takes a part first
+            written += self._disk.write(fd, data[written:])
+
+    def _cut(self, current: Segment, offset: int) -> None:
+        """Take back half a write; where even that fails, go on in a fresh file."""
+        try:
+            self._disk.truncate(current.fd, offset)
+            # The descriptor's own offset moved with the half write.
+            self._disk.seek(current.fd, offset)
+        except OSError:
+            self._needs_rescue = True
+
+    def _remember(
+        self, events: Sequence[Event], encoded: list[bytes], start: int, number: int
+    ) -> None:
+        self._tail_bytes += self.end - start
+        if self._tail_bytes > TAIL_MAX_BYTES:
+            self._tail.clear()  # the publisher is behind: it reads from disk from now on
+            self._tail_bytes = self.end - start
+        for index, (event, record) in enumerate(zip(events, encoded, strict=True)):
+            end = start + len(record)
+            self._tail.append(Stored(start, end, number + index, event))
+            start = end
+
+    def _failed(self, call: str, error: OSError) -> JournalFailed:
+        self._metrics.journal_failures.add(call)
+        self._seldom.log(call, _log, f"the disk refused a journal {call}", error=str(error))
+        return JournalFailed(f"{call}: {error}")
+
+    # ---- sync
+
+    def _report(self, done: list[Synced]) -> None:
+        """Hop from the syncer's thread to the loop, unless that has ended."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._take_report, done)
+
+    def _take_report(self, done: list[Synced]) -> None:
+        for one in done:
+            if one.error is None:
+                self.synced = max(self.synced, one.upto)
+            elif one.segment in self._segments:
+                self._failed("fdatasync", one.error)
+                self._needs_rescue = True
+        if self._needs_rescue:
+            try:
+                self._rescue()
+            except JournalFailed:
+                return  # told already; the next append tries again
+        self.on_synced()
+
+    def _rescue(self) -> None:
+        """Write what may not be on disk anew, at the same positions, into a fresh file.
+
+        After a failed fdatasync the kernel may call pages clean that never reached the disk, so
+        the old file is not written to again; its pages are still the best copy there is.
+        """
+        begin = max(self._segments[-1].base, min(self.synced, self.end))
+        old = self._segments[-1]
+        try:
+            data = self._disk.read(old.fd, old.end - begin, old.offset(begin))
+            fresh = segment.create(
+                self._disk, self._folder, self._id, begin, self._number_at(begin)
+            )
+            self._write_all(fresh.fd, data)
+        except OSError as error:
+            raise self._failed("rescue", error) from error
+        fresh.end = begin + len(data)
+        old.end = begin
+        if fresh.path == old.path:
+            self._segments.pop()
+            self._disk.close(old.fd)
+        self._segments.append(fresh)
+        self._needs_rescue = False
+        self._syncer.mark(fresh)
+
+    def _number_at(self, position: int) -> int:
+        behind = sum(1 for one in self._tail if one.start >= position)
+        return self.next_number - behind
+
+    # ---- read
+
+    def read(self, position: int) -> Chunk:
+        """Return what follows `position`, a bounded piece of it. Raises `OSError`."""
+        tail = self._tail
+        while tail and tail[0].end <= position:
+            gone = tail.popleft()
+            self._tail_bytes -= gone.end - gone.start
+        if not tail or tail[0].start > position:
+            return self.read_files(position, tail[0].start if tail else self.end)
+        stored = list(islice(tail, CHUNK_MAX_EVENTS))
+        return Chunk(stored, stored[-1].end)
+
+    def read_files(self, position: int, limit: int) -> Chunk:
+        """Return the same from disk alone, not beyond `limit`: for a backlog."""
+        position = max(position, self.start)
+        index = bisect_right(self._segments, position, key=lambda one: one.base) - 1
+        one = self._segments[index]
+        if position >= one.end and index + 1 < len(self._segments):
+            one = self._segments[index + 1]
+            position = one.base
+        chunk = read_segment(self._disk, one, position, min(limit, self.end))
+        if chunk.damage:
+            self._metrics.journal_damaged.add()
+        return chunk
+
+    # ---- forget
+
+    def release(self, position: int) -> None:
+        """All before `position` is published: its files go once they were kept long enough."""
+        now = time.monotonic()
+        for one in self._segments[:-1]:
+            if one.end <= position and one.finished_at is None:
+                one.finished_at = now
+        self._drop_finished(older_than_s=self._options.keep_s)
+        self._metrics.journal_bytes.set(to=self.size_bytes)
+
+    def _drop_finished(self, older_than_s: float) -> None:
+        now = time.monotonic()
+        while len(self._segments) > 1:
+            oldest = self._segments[0]
+            if oldest.finished_at is None or now - oldest.finished_at < older_than_s:
+                return
+            if oldest.end > self.synced:
+                return  # the syncer still holds its descriptor
+            self._segments.pop(0)
+            self._disk.close(oldest.fd)
+            self._disk.remove(oldest.path)
+
+    def close(self) -> None:
+        """Sync and close; nothing can be appended afterwards."""
+        self._syncer.close()
+        for one in self._segments:
+            self._disk.close(one.fd)

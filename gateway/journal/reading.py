@@ -1,0 +1,63 @@
+"""Reading the journal back from its files, in bounded pieces, past any damage."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from gateway.event import Event, Stored
+from gateway.journal import records, recovery
+from gateway.journal.disk import Disk
+from gateway.journal.segment import Segment
+
+WINDOW_BYTES = 1 << 20
+
+
+class Chunk(NamedTuple):
+    """Events in journal order, and the position from which to read on.
+
+    `damage` counts the places that were skipped: a chunk may hold damage alone.
+    """
+
+    stored: list[Stored]
+    upto: int
+    damage: int = 0
+
+
+def read_segment(disk: Disk, one: Segment, position: int, limit: int) -> Chunk:
+    """Read about a window from `position` on, not beyond `limit`. Raises `OSError`."""
+    end = min(one.end, limit)
+    length = min(WINDOW_BYTES, end - position)
+    buffer = disk.read(one.fd, length, one.offset(position))
+    needed = records.extent(buffer[: records.HEADER_BYTES])
+    if needed is not None and length < needed <= end - position:
+        buffer = disk.read(one.fd, needed, one.offset(position))
+    stored: list[Stored] = []
+    offset = 0
+    while (found := _stored(buffer, offset, position)) is not None:
+        stored.append(found)
+        offset = found.end - position
+    if stored or not buffer:
+        return Chunk(stored, position + offset)
+    return Chunk([], _skip_damage(disk, one, position, end), damage=1)
+
+
+def _stored(buffer: bytes, offset: int, position: int) -> Stored | None:
+    record = records.decode(buffer, offset)
+    if record is None:
+        return None
+    try:
+        event = Event.restored(record.meta, record.body)
+    except (msgspec.MsgspecError, ValueError):
+        return None  # whole, but nothing that this version wrote: damage as well
+    return Stored(position + record.start, position + record.end, record.number, event)
+
+
+def _skip_damage(disk: Disk, one: Segment, position: int, end: int) -> int:
+    """Return where the next record that checks begins, or `end`; keep what lies between."""
+    buffer = disk.read(one.fd, end - position, one.offset(position))
+    following = records.next_magic(buffer, 1)
+    while following is not None and _stored(buffer, following, position) is None:
+        following = records.next_magic(buffer, following + 1)
+    resume = end if following is None else position + following
+    recovery.keep_damage(disk, one, position, resume)
+    return resume

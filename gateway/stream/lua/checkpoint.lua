@@ -1,0 +1,47 @@
+-- Move a shard's position over journal records that are not its own, and forget digests that
+-- no event still to come can repeat.
+--
+-- KEYS  1 shard hash
+-- ARGV  1 journal id, 2 expected position, 3 position to take, 4 acceptance time up to which
+--       the journal is published, Unix ms, 5 dedupe window in ms
+-- Reply {"OK"} or {"REFUSED", position that the shard has}
+--
+-- A digest may go when every journal has passed its slice by the window: counted in acceptance
+-- times, so an outage of ours neither forgets nor repeats. A journal that has been silent for a
+-- day beside others is taken for gone.
+local shard, journal, window = KEYS[1], ARGV[1], tonumber(ARGV[5])
+local have = redis.call('HGET', shard, 'pos:' .. journal) or '0'
+if have ~= ARGV[2] then return {'REFUSED', have} end
+redis.call('HSET', shard, 'pos:' .. journal, ARGV[3], 'clock:' .. journal, ARGV[4])
+
+local state, latest = {}, 0
+local flat = redis.call('HGETALL', shard)
+for i = 1, #flat, 2 do
+  state[flat[i]] = flat[i + 1]
+  if string.sub(flat[i], 1, 6) == 'clock:' then latest = math.max(latest, tonumber(flat[i + 1])) end
+end
+local horizon = latest
+for field, value in pairs(state) do
+  if string.sub(field, 1, 6) == 'clock:' and tonumber(value) > latest - 86400000 then
+    horizon = math.min(horizon, tonumber(value))
+  end
+end
+
+local base = string.gsub(shard, ':shard$', ':seen:')
+for field, value in pairs(state) do
+  if string.sub(field, 1, 4) == 'low:' then
+    local slice = string.sub(field, 5)
+    local low, last, length = tonumber(value), tonumber(state['slice:' .. slice]), tonumber(slice)
+    local stop = math.min(last + 1, low + 1000)
+    while low < stop and (low + 1) * length <= horizon - window do
+      redis.call('UNLINK', base .. slice .. ':' .. string.format('%d', low))
+      low = low + 1
+    end
+    if low > last then
+      redis.call('HDEL', shard, field, 'slice:' .. slice)
+    else
+      redis.call('HSET', shard, field, low)
+    end
+  end
+end
+return {'OK'}

@@ -1,0 +1,290 @@
+"""The publisher: carries the journal into the streams, by position.
+
+Each shard's hash in Redis holds the position up to which it has everything from this journal; a
+batch that does not follow that position is refused. So a reply that never came is settled by
+asking, a crash needs no guess, and an engine that lost its newest entries (a failover, a torn
+append-only file) shows a lower position and gets them again, before anything newer.
+
+One batch is under way at a time and takes along whatever came meanwhile: batches grow with the
+load. While Redis is away nothing here holds events; they wait in the journal.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from gateway import clock
+from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.event import Event, Stored
+from gateway.logs import Seldom, log
+from gateway.metrics import Metrics
+from gateway.stream import keys
+from gateway.stream.batches import Batch, first_slice, group, unjournaled
+from gateway.stream.connection import explain
+from gateway.stream.link import Link, pack
+from gateway.stream.scripts import script
+from gateway.stream.shards import ShardState, read_state
+
+_log = logging.getLogger("gateway.publisher")
+CHECKPOINT_S = 1.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
+
+
+class Piece(Protocol):
+    """A bounded piece of the journal: its events with their places, and where to read on."""
+
+    @property
+    def stored(self) -> Sequence[Stored]: ...
+    @property
+    def upto(self) -> int: ...
+
+
+class Source(Protocol):
+    """The journal, as far as the publisher sees it."""
+
+    end: int
+    next_number: int
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def start(self) -> int: ...
+    def read(self, position: int) -> Piece: ...
+    def release(self, position: int) -> None: ...
+
+
+class Publisher:
+    """Publishes `source` until cancelled. `on_progress` runs after every change of state."""
+
+    def __init__(
+        self, url: str, source: Source, metrics: Metrics, *, window_s: float, timeout_s: float = 2.0
+    ) -> None:
+        self.on_progress: Callable[[], None] = lambda: None
+        self.is_up = False
+        self.cursor = 0  # everything before it is published
+        self._source, self._metrics, self._window_ms = source, metrics, int(window_s * 1000)
+        self._link = Link(url, timeout_s=timeout_s)
+        self._shards: list[ShardState] = []
+        self._next_number: int | None = None
+        self._last_accepted_ms = 0
+        self._direct: deque[tuple[list[Event], Callable[[bool], None]]] = deque()
+        self._wake = asyncio.Event()
+        self._seldom = Seldom(interval_s=10)
+        self._publish, self._checkpoint = script("publish"), script("checkpoint")
+
+    # ---- what others ask
+
+    def wake(self) -> None:
+        """Tell that the journal has grown."""
+        self._wake.set()
+
+    def publish_unjournaled(self, events: list[Event], done: Callable[[bool], None]) -> None:
+        """Publish events that the disk refused, behind all that the journal holds.
+
+        `done(False)` when Redis does not take them either.
+        """
+        if not self.is_up:
+            done(False)
+            return
+        self._direct.append((events, done))
+        self._wake.set()
+
+    @property
+    def waiting(self) -> int | None:
+        """Events in the journal and not published; None while Redis was never asked."""
+        if not self._shards:
+            return None
+        if self.cursor >= self._source.end or self._next_number is None:
+            return 0
+        return self._source.next_number - self._next_number
+
+    @property
+    def taken_elsewhere(self) -> int:
+        """Events that came from other journals than this one, or from none."""
+        return sum(state.elsewhere for state in self._shards)
+
+    @property
+    def damaged(self) -> int:
+        """Records of this journal that were lost to damage."""
+        return sum(state.damaged for state in self._shards)
+
+    # ---- the loop
+
+    async def run(self) -> None:
+        """Publish for ever; whatever Redis does, come back."""
+        pause_s = FIRST_PAUSE_S
+        try:
+            while True:
+                try:
+                    await self._ask_positions()
+                    pause_s = FIRST_PAUSE_S
+                    await self._publish_all()
+                except (StreamUnavailable, StreamRefused, OSError) as error:
+                    self._went_away(error)
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        finally:
+            self._went_away(None)
+            await self._link.close()
+
+    def _went_away(self, error: Exception | None) -> None:
+        self.is_up = False
+        self._metrics.stream_up.set(to=0)
+        while self._direct:
+            self._direct.popleft()[1](False)  # noqa: FBT003
+        if error is not None:
+            self._seldom.log("away", _log, "not published, trying again", error=str(error))
+        self.on_progress()
+
+    def _came_back(self) -> None:
+        self.is_up = True
+        self._metrics.stream_up.set(to=1)
+        self.on_progress()
+
+    async def _ask_positions(self) -> None:
+        commands = [pack("HGETALL", keys.shard_state(shard)) for shard in range(keys.SHARDS)]
+        replies = await self._exchange(commands)
+        known = bool(self._shards)
+        fresh = [read_state(reply, self._source.id, self._window_ms) for reply in replies]
+        for shard, (old, new) in enumerate(zip(self._shards, fresh, strict=False)):
+            new.must_heal = old.must_heal or new.position < old.position
+            if new.position < old.position:
+                self._metrics.rewinds.add()
+                log(
+                    _log, logging.WARNING, "Redis has lost entries, healing from the journal",
+                    shard=shard, had=old.position, has=new.position,
+                )  # fmt: skip
+        self._shards = fresh
+        lowest = min(state.position for state in fresh)
+        self.cursor = min(self.cursor, lowest) if known else lowest
+        self.cursor = max(self.cursor, self._source.start)
+        self._next_number = None if not known else self._next_number
+        self._came_back()
+
+    async def _publish_all(self) -> None:
+        checkpoint_at = time.monotonic() + CHECKPOINT_S
+        while True:
+            if self.cursor < self._source.end:
+                await self._publish_next()
+            elif self._direct:
+                await self._publish_direct()
+            else:
+                await self._sleep(checkpoint_at - time.monotonic())
+            if time.monotonic() >= checkpoint_at:
+                await self._take_checkpoint()
+                checkpoint_at = time.monotonic() + CHECKPOINT_S
+
+    async def _sleep(self, longest_s: float) -> None:
+        """Wait for `wake`, at most until the next checkpoint."""
+        self._wake.clear()
+        timer = asyncio.get_running_loop().call_later(max(0.0, longest_s), self._wake.set)
+        await self._wake.wait()
+        timer.cancel()
+
+    # ---- one batch
+
+    async def _publish_next(self) -> None:
+        piece = self._source.read(self.cursor)
+        if piece.stored:
+            await self._count_damage(piece.stored[0].number)
+        self._next_number = piece.stored[0].number if piece.stored else self._next_number
+        stored, upto = first_slice(piece.stored, piece.upto, self._window_ms)
+        batches = group(stored, upto, self._shards)
+        await self._send(batches)
+        if stored:
+            self._next_number = stored[-1].number + 1
+            self._last_accepted_ms = stored[-1].event.accepted_ms
+        self.cursor = upto
+        self.on_progress()
+
+    async def _count_damage(self, number: int) -> None:
+        """Numbers are contiguous: a gap is what damage has cost, and the ledger says so."""
+        lost = number - self._next_number if self._next_number is not None else 0
+        if lost > 0:
+            field = f"damaged:{self._source.id}"
+            await self._exchange([pack("HINCRBY", keys.shard_state(0), field, lost)])
+            self._shards[0].damaged += lost
+            log(_log, logging.ERROR, "events were lost to journal damage", events=lost)
+
+    async def _publish_direct(self) -> None:
+        events, done = self._direct[0]
+        batches = group(unjournaled(events), None, self._shards)
+        await self._send(batches)
+        for batch in batches:
+            self._shards[batch.shard].elsewhere += len(batch.events)
+        self._direct.popleft()
+        done(True)  # noqa: FBT003
+
+    async def _send(self, batches: list[Batch]) -> None:
+        if not batches:
+            return
+        replies = await self._exchange([self._packed(batch) for batch in batches])
+        for batch, reply in zip(batches, replies, strict=True):
+            self._taken(batch, reply)
+
+    def _packed(self, batch: Batch) -> bytes:
+        state = self._shards[batch.shard]
+        names = [
+            keys.events(batch.shard),
+            keys.shard_state(batch.shard),
+            *state.slices.keys(batch.shard, batch.first_ms, batch.last_ms),
+        ]
+        journaled = batch.upto is not None
+        return pack(
+            "EVALSHA", self._publish.sha, len(names), *names,
+            self._source.id if journaled else "", state.position, batch.upto or 0,
+            batch.last_ms, state.slices.length_ms, state.slices.index(batch.first_ms),
+            ("!" if state.must_heal else "") + os.urandom(6).hex(),
+            *batch.arguments(),
+        )  # fmt: skip
+
+    def _taken(self, batch: Batch, reply: list[Any]) -> None:
+        state = self._shards[batch.shard]
+        if reply[0] != b"OK":
+            # Somebody moved the position: an answer of ours that got lost, or a lost tail.
+            raise StreamUnavailable(f"shard {batch.shard} is at {int(reply[1])}")
+        if batch.upto is not None:
+            state.position = batch.upto
+            state.must_heal = False
+        self._metrics.published.add(by=reply[1])
+        self._metrics.duplicates.add(by=reply[2])
+        self._metrics.unfit.add(by=reply[3])
+
+    # ---- checkpoints
+
+    async def _take_checkpoint(self) -> None:
+        """Let shards without traffic follow, so that a restart need not read far back."""
+        idle = self.cursor >= self._source.end
+        accepted_ms = clock.now_ms() if idle else self._last_accepted_ms
+        commands = [
+            pack(
+                "EVALSHA", self._checkpoint.sha, 1, keys.shard_state(shard),
+                self._source.id, state.position, max(self.cursor, state.position),
+                accepted_ms, self._window_ms,
+            )
+            for shard, state in enumerate(self._shards)
+        ]  # fmt: skip
+        for state, reply in zip(self._shards, await self._exchange(commands), strict=True):
+            if reply[0] != b"OK":
+                raise StreamUnavailable("a shard's position has moved")
+            state.position = max(self.cursor, state.position)
+        self._source.release(self.cursor)
+
+    async def _exchange(self, commands: list[bytes]) -> list[Any]:
+        """Send and receive; load the scripts where the engine has lost them."""
+        replies = await self._link.exchange(commands)
+        if any(isinstance(reply, Exception) for reply in replies):
+            error = next(reply for reply in replies if isinstance(reply, Exception))
+            if not str(error).startswith(("NOSCRIPT", "No matching script")):
+                raise explain(error)
+            loads = [
+                pack("SCRIPT", "LOAD", one.source) for one in (self._publish, self._checkpoint)
+            ]
+            await self._link.exchange(loads)
+            # What ran before the scripts were lost has moved positions: ask before going on.
+            raise StreamUnavailable("scripts loaded")
+        return replies

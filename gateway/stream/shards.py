@@ -1,0 +1,37 @@
+"""What the publisher knows of each shard, as its hash in Redis tells. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.stream.seen import Slices
+
+
+@dataclass(slots=True)
+class ShardState:
+    """One shard, from the view of one journal.
+
+    `position`: it has everything of the journal before; `elsewhere`: events it took from other
+    journals or from none; `must_heal`: it has lost a tail, so its cursors mean nothing any more.
+    """
+
+    position: int
+    elsewhere: int
+    damaged: int
+    slices: Slices
+    must_heal: bool = False
+
+
+def read_state(flat: Sequence[bytes], journal_id: str, window_ms: int) -> ShardState:
+    """Return the state that `HGETALL` of the shard's hash says."""
+    fields = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    slices = Slices(window_ms)
+    elsewhere = 0
+    for name, value in fields.items():
+        kind, _, rest = name.partition(":")
+        if kind == "slice":
+            slices.latest[int(rest)] = int(value)
+        elif kind == "count" and rest != journal_id:
+            elsewhere += int(value)
+    position = int(fields.get(f"pos:{journal_id}", 0))
+    damaged = int(fields.get(f"damaged:{journal_id}", 0))
+    return ShardState(position, elsewhere, damaged, slices)

@@ -1,0 +1,297 @@
+"""The journal on a real file system, broken in every way that a disk breaks."""
+
+import asyncio
+import errno
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from gateway.errors import JournalFailed, JournalFull
+from gateway.journal import records, segment
+from gateway.journal.disk import Disk
+from gateway.journal.journal import Journal
+from gateway.metrics import Metrics
+from gateway.options import JournalOptions
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.eventually import eventually
+from support.events import event
+
+SMALL = JournalOptions(segment_bytes=4096, max_bytes=64 * 1024, keep_s=0)
+
+
+@pytest.fixture
+async def opened(tmp_path):
+    journals: list[Journal] = []
+
+    def open_it(options=SMALL, disk=None, folder=tmp_path / "journal"):
+        journal = Journal(folder, options, Metrics(), disk=disk)
+        journals.append(journal)
+        return journal
+
+    yield open_it
+    for journal in journals:
+        journal.close()
+
+
+def read_all(journal, position=None):
+    position = journal.start if position is None else position
+    events, damage = [], 0
+    while position < journal.end:
+        chunk = journal.read_files(position, journal.end)
+        assert chunk.upto > position
+        events += chunk.stored
+        damage += chunk.damage
+        position = chunk.upto
+    return events, damage
+
+
+def bodies(stored):
+    return [one.event.body for one in stored]
+
+
+async def test_goes_on_after_a_restart(opened):
+    """Records, numbers and positions carry on where the last run ended."""
+    first = opened()
+    first.append([event(n) for n in range(100)])
+    end, name = first.end, first.id
+    second = opened()
+    assert (second.end, second.next_number, second.id) == (end, 101, name)
+    second.append([event(100)])
+    stored, damage = read_all(second)
+    assert bodies(stored) == [event(n).body for n in range(101)]
+    assert [one.number for one in stored] == list(range(1, 102))
+    assert damage == 0
+    assert stored[-1].start == end
+
+
+async def test_tail_and_files_say_the_same(opened):
+    """What is read from memory is what is read from disk, in the same places."""
+    journal = opened()
+    for n in range(50):
+        journal.append([event(n)])
+    from_files, _ = read_all(journal)
+    position, from_tail = journal.start, []
+    while position < journal.end:
+        chunk = journal.read(position)
+        from_tail += chunk.stored
+        position = chunk.upto
+    assert [one[:3] for one in from_tail] == [one[:3] for one in from_files]
+    assert bodies(from_tail) == bodies(from_files)
+    assert [one.event.meta for one in from_tail] == [one.event.meta for one in from_files]
+
+
+async def test_damage_at_every_byte_of_the_last_record(opened, tmp_path):
+    """Wherever the last record is damaged, the start goes on, every other record is read, and
+    the damage is kept aside.
+    """
+    first = opened()
+    first.append([event(n) for n in range(3)])
+    start = read_all(first)[0][2].start
+    path = max((tmp_path / "journal").glob("*.journal"))
+    whole = path.read_bytes()
+    for place in range(segment.HEADER_BYTES + start, len(whole)):
+        folder = tmp_path / f"at{place}"
+        folder.mkdir()
+        broken = bytearray(whole)
+        broken[place] ^= 0x40
+        (folder / path.name).write_bytes(broken)
+        journal = opened(folder=folder)
+        journal.append([event(99)])
+        stored, damage = read_all(journal)
+        assert bodies(stored) == [event(0).body, event(1).body, event(99).body]
+        assert damage == 1
+        kept = list((folder / "damaged").iterdir())
+        assert len(kept) == 1
+        assert kept[0].read_bytes() == bytes(broken[segment.HEADER_BYTES + start :])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+async def test_round_trip_with_damage_anywhere(data, tmp_path_factory):
+    """Whatever bytes are torn off or overwritten, reading ends, and all that is read was written."""
+    folder = tmp_path_factory.mktemp("journal")
+    count = data.draw(st.integers(1, 30))
+    journal = Journal(folder, SMALL, Metrics())
+    for n in range(count):
+        journal.append([event(n)])
+    journal.close()
+    path = data.draw(st.sampled_from(sorted(folder.glob("*.journal"))))
+    content = bytearray(path.read_bytes())
+    if data.draw(st.booleans()):
+        content = content[: data.draw(st.integers(0, len(content)))]
+    elif content:
+        at = data.draw(st.integers(0, len(content) - 1))
+        content[at : at + 8] = data.draw(st.binary(min_size=1, max_size=8))
+    path.write_bytes(content)
+    again = Journal(folder, SMALL, Metrics())
+    again.append([event(1000)])
+    stored, _ = read_all(again)
+    again.close()
+    written = {event(n).body for n in range(count)} | {event(1000).body}
+    assert set(bodies(stored)) <= written
+    assert bodies(stored)[-1] == event(1000).body
+    shutil.rmtree(folder)
+
+
+async def test_a_damaged_header_costs_no_record(opened, tmp_path):
+    """A segment whose header is damaged is still read whole."""
+    first = opened()
+    first.append([event(n) for n in range(5)])
+    path = max((tmp_path / "journal").glob("*.journal"))
+    content = bytearray(path.read_bytes())
+    content[20] ^= 1
+    path.write_bytes(content)
+    assert len(read_all(opened())[0]) == 5
+
+
+async def test_full(opened):
+    """Beyond its bound in bytes the journal refuses, and takes again what was published."""
+    journal = opened()
+    with pytest.raises(JournalFull):
+        for n in range(10_000):
+            journal.append([event(n)])
+    assert journal.size_bytes <= SMALL.max_bytes
+    taken = journal.next_number
+    await eventually(lambda: journal.synced == journal.end)
+    journal.release(journal.end)
+    journal.append([event(1)])
+    assert journal.next_number == taken + 1
+
+
+async def test_published_segments_are_kept_for_a_while(opened):
+    """A published segment goes only after `keep_s`."""
+    journal = opened(JournalOptions(segment_bytes=4096, max_bytes=1 << 20, keep_s=3600))
+    for n in range(200):
+        journal.append([event(n)])
+    await eventually(lambda: journal.synced == journal.end)
+    journal.release(journal.end)
+    assert journal.start == 0
+    assert len(read_all(journal)[0]) == 200
+
+
+class BreakingDisk(Disk):
+    """The real disk, until it is told to break."""
+
+    def __init__(self):
+        self.write_error = self.sync_error = 0
+        self.part = 0
+
+    def write(self, fd, data):
+        if self.write_error:
+            if self.part:
+                self.part, part = 0, self.part
+                return os.write(fd, data[:part])
+            raise OSError(self.write_error, os.strerror(self.write_error))
+        return super().write(fd, data)
+
+    def datasync(self, fd):
+        if self.sync_error:
+            raise OSError(self.sync_error, os.strerror(self.sync_error))
+        super().datasync(fd)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("part", [0, 1, 30, 60])
+async def test_a_refused_write_leaves_nothing_behind(opened, code, part):
+    """A write that fails, even half way, is taken back whole; the next one counts."""
+    disk = BreakingDisk()
+    journal = opened(disk=disk)
+    journal.append([event(0)])
+    disk.write_error, disk.part = code, part
+    with pytest.raises(JournalFailed):
+        journal.append([event(1)])
+    disk.write_error = 0
+    journal.append([event(2)])
+    stored, damage = read_all(journal)
+    assert bodies(stored) == [event(0).body, event(2).body]
+    assert damage == 0
+    assert [one.number for one in stored] == [1, 2]
+
+
+async def test_records_of_a_failed_sync_are_written_anew(opened, tmp_path):
+    """After a failed fdatasync its segment is left alone, and its records stand in a new one,
+    at the same positions.
+    """
+    disk = BreakingDisk()
+    journal = opened(disk=disk)
+    journal.append([event(0)])
+    await eventually(lambda: journal.synced == journal.end)
+    before = set((tmp_path / "journal").glob("*.journal"))
+    disk.sync_error = errno.EIO
+    journal.append([event(1), event(2)])
+    end = journal.end
+    await eventually(lambda: journal._metrics.journal_failures.values.get(("fdatasync",)))
+    disk.sync_error = 0
+    journal.append([event(3)])
+    await eventually(lambda: journal.synced == journal.end)
+    assert set((tmp_path / "journal").glob("*.journal")) - before
+    again = opened()
+    stored, damage = read_all(again)
+    assert bodies(stored) == [event(n).body for n in range(4)]
+    assert stored[2].end == end
+    assert damage == 0
+
+
+async def test_a_disk_that_is_really_full(tmp_path):
+    """On a file system without space left the journal refuses, and goes on when there is some."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("no right to mount a file system here")
+    try:
+        filler = small / "filler"
+        journal = Journal(small / "journal", JournalOptions(), Metrics())
+        journal.append([event(0)])
+        with filler.open("wb", buffering=0) as file, pytest.raises(OSError):
+            while True:
+                file.write(bytes(4096))
+        body = b'{"type":"x","pad":"' + b"p" * 9000 + b'"}'
+        with pytest.raises(JournalFailed):
+            journal.append([event(body=body)])
+        filler.unlink()
+        journal.append([event(2)])
+        await eventually(lambda: journal.synced == journal.end)
+        assert bodies(read_all(journal)[0]) == [event(0).body, event(2).body]
+        journal.close()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+async def test_a_gigabyte_left_over_does_not_hold_the_start(tmp_path):
+    """However much is left over, opening reads the last segment alone."""
+    folder = tmp_path / "journal"
+    journal = Journal(folder, JournalOptions(), Metrics())
+    body = b'{"type":"x","pad":"' + b"p" * 500_000 + b'"}'
+    for _ in range(260):
+        journal.append([event(body=body)] * 8)
+    size = journal.size_bytes
+    assert size > 1_000_000_000
+    journal.close()
+    before = asyncio.get_running_loop().time()
+    again = Journal(folder, JournalOptions(), Metrics())
+    assert again.end == size
+    assert again.next_number == 260 * 8 + 1
+    assert asyncio.get_running_loop().time() - before < 2
+    again.close()
+    shutil.rmtree(folder)
+
+
+async def test_an_empty_last_segment_is_replaced(opened):
+    """Opening again and again without an event in between leaves one file, not many."""
+    for _ in range(5):
+        journal = opened()
+    assert len(list(Path(journal._folder).glob("*.journal"))) == 1
+    journal.append([event(1)])
+    assert bodies(read_all(opened())[0]) == [event(1).body]
+
+
+def test_header_sizes():
+    """The documented sizes are the real ones."""
+    assert segment.HEADER_BYTES == 44
+    assert records.HEADER_BYTES == 24
