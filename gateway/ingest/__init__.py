@@ -1,1 +1,12 @@
-"""."""
+"""Ingest: a signed webhook in, an answer out once the event is safe.
+
+    listener ──▶ fast_path ──────────▶ reception ──▶ acceptance ──▶ intake (journal, ack)
+                    └─ handover ─▶ handler ─┘          ├─ inflate
+                       (aiohttp)                       └─ signature
+
+- `listener` binds the port, bounds the connections and enforces every deadline.
+- `fast_path` answers plain webhooks by itself (`request_head` parses them); any other request
+  goes, with its connection, through `handover` to aiohttp and the routes in `handler`.
+- `acceptance` decides, without any I/O, whether a body is an event or whose fault it is not.
+- `answers` has every answer there is; both paths give the same ones.
+"""

@@ -10,12 +10,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from gateway.errors import JournalFailed, JournalFull
 from gateway.event import Event
 from gateway.ingest import answers
-from gateway.ingest.answers import Answer
+from gateway.ingest.answers import Answer, Reply
 from gateway.journal.journal import Journal
 from gateway.metrics import Metrics
 from gateway.options import AckMode
@@ -24,14 +24,6 @@ from gateway.stream.publisher import Publisher
 _log = logging.getLogger("gateway.ingest")
 # Stream gives an attempt 6 s: what cannot be acked by then is better refused while it listens.
 ACK_DEADLINE_S = 4.5
-
-
-class Reply(Protocol):
-    """Where an answer goes. `read_at`: `time.perf_counter()` when its last byte was read."""
-
-    read_at: float
-
-    def resolve(self, answer: Answer) -> None: ...
 
 
 class _Held(NamedTuple):
@@ -49,7 +41,6 @@ class Intake:
     def __init__(
         self, journal: Journal, publisher: Publisher, ack: AckMode, metrics: Metrics
     ) -> None:
-        self.accepted_unjournaled = 0
         self._journal, self._publisher, self._metrics = journal, publisher, metrics
         self._acks_at_once = ack == "journal"
         self._loop = asyncio.get_running_loop()
@@ -117,9 +108,9 @@ class Intake:
             self._ack(held.replies, held.read_ats)
 
     def expire(self) -> None:
-        """Refuse what has waited too long; called now and then by the listener's timer."""
+        """Refuse what has waited too long; the listener's timer calls this."""
         now = time.perf_counter()
-        while self._held and self._held[0].expires_at < now:
+        while self._held and self._held[0].expires_at <= now:
             _resolve(self._held.popleft().replies, answers.UNAVAILABLE)
 
     def _ack(self, replies: Sequence[Reply], read_ats: Sequence[float]) -> None:

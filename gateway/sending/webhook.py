@@ -66,11 +66,15 @@ def sign(body: bytes, secret: str) -> str:
 
 
 def headers(body: bytes, *, api_key: str, secret: str) -> dict[str, str]:
-    """Return the headers of the first attempt to send `body`, under a new X-WEBHOOK-ID."""
+    """Return the headers of the first attempt to send `body`, under a new X-WEBHOOK-ID.
+
+    Without an `api_key` there is no X-API-KEY: the receiver has to try its secrets.
+    """
+    named = {"X-API-KEY": api_key} if api_key else {}
     return {
         "Content-Type": "application/json",
         "X-WEBHOOK-ID": str(uuid4()),
         "X-WEBHOOK-ATTEMPT": "1",
-        "X-API-KEY": api_key,
+        **named,
         "X-SIGNATURE": sign(body, secret),
     }

@@ -147,7 +147,7 @@ class Publisher:
 
     async def _ask_positions(self) -> None:
         commands = [pack("HGETALL", keys.shard_state(shard)) for shard in range(keys.SHARDS)]
-        replies = await self._exchange(commands)
+        replies = (await self._exchange([*self._loads(), *commands]))[2:]
         known = bool(self._shards)
         fresh = [read_state(reply, self._source.id, self._window_ms) for reply in replies]
         for shard, (old, new) in enumerate(zip(self._shards, fresh, strict=False)):
@@ -275,16 +275,17 @@ class Publisher:
         self._source.release(self.cursor)
 
     async def _exchange(self, commands: list[bytes]) -> list[Any]:
-        """Send and receive; load the scripts where the engine has lost them."""
+        """Send and receive. Raises `StreamUnavailable` or `StreamRefused` for any error."""
         replies = await self._link.exchange(commands)
         if any(isinstance(reply, Exception) for reply in replies):
             error = next(reply for reply in replies if isinstance(reply, Exception))
-            if not str(error).startswith(("NOSCRIPT", "No matching script")):
-                raise explain(error)
-            loads = [
-                pack("SCRIPT", "LOAD", one.source) for one in (self._publish, self._checkpoint)
-            ]
-            await self._link.exchange(loads)
-            # What ran before the scripts were lost has moved positions: ask before going on.
-            raise StreamUnavailable("scripts loaded")
+            # Scripts that got lost are loaded on the way back, behind the question of positions.
+            raise StreamUnavailable(str(error)) if _is_lost(error) else explain(error)
         return replies
+
+    def _loads(self) -> list[bytes]:
+        return [pack("SCRIPT", "LOAD", one.source) for one in (self._publish, self._checkpoint)]
+
+
+def _is_lost(error: Exception) -> bool:
+    return str(error).startswith(("NOSCRIPT", "No matching script"))

@@ -1,0 +1,73 @@
+# make run    a gateway on this machine; everything it needs goes into .venv
+# make test   the tests, in under 15 minutes on two cores    make test-long   with the full counts
+# make check  style, types and imports                       make bench       the measurements
+# make clean  removes .venv and caches; never ./data
+#
+# PYTHON=python3.12   the interpreter for .venv       CONFIG=other.yaml   for `make run`
+# ARGS="-k journal"   more for pytest or the bench
+
+BIN := .venv/bin
+PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
+CONFIG ?=
+ARGS ?=
+
+.PHONY: run test test-long check bench clean
+.DELETE_ON_ERROR:
+
+run: .venv/.installed
+	@$(BIN)/gateway run $(if $(CONFIG),--config '$(CONFIG)')
+
+test: .venv/.installed-test
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+test-long: .venv/.installed-test
+	GATEWAY_LONG=1 $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+check: .venv/.installed-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.installed-test
+	$(BIN)/python -m bench $(ARGS)
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp for each set of packages, so that a second run is instant.
+.venv/.installed: extras :=
+.venv/.installed-test: extras := [test]
+.venv/.installed-check: extras := [check]
+
+.venv/.installed .venv/.installed-test .venv/.installed-check: pyproject.toml | $(BIN)/python
+	@echo "Installing the gateway$(extras) into .venv ..." >&2
+	@if command -v uv >/dev/null 2>&1; then \
+		uv pip install --quiet --python $(BIN)/python -e '.$(extras)'; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.$(extras)'; \
+	fi
+	@touch $@
+
+# Candidates are asked, not only looked up: a name on PATH may be a shim without an interpreter.
+# With uv there is no need for pip in .venv, nor for the package that Debian has it in.
+$(BIN)/python:
+	@python=; for candidate in $(PYTHONS); do \
+		if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			python=$$candidate; break; \
+		fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "The gateway needs Python 3.11 or newer, and none of these is: $(PYTHONS)." >&2; \
+		echo "Install one, or name yours: make PYTHON=/path/to/python3" >&2; \
+		exit 1; \
+	fi; \
+	if command -v uv >/dev/null 2>&1; then pip=--without-pip; else pip=; fi; \
+	if ! $$python -m venv --clear $$pip .venv >/dev/null 2>&1; then \
+		rm -rf .venv; \
+		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+		echo "$$python cannot make a virtual environment. On Debian and Ubuntu:" >&2; \
+		echo "    apt install python$$version-venv     (or: python3-venv)" >&2; \
+		exit 1; \
+	fi

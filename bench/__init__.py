@@ -1,0 +1,1 @@
+"""The benchmark: what the gateway costs beside what else one could run. See README.md here."""

@@ -1,0 +1,142 @@
+"""The processes of a run: each pinned to its core, its output in a file, ended by its own pid."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import redis
+
+from gateway.embedded import find_server
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(
+    command: list[str], *, core: int, log: Path, pipes: bool = False, patience_s: float = 20
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command on one core until the block ends: SIGTERM, then SIGKILL."""
+    pipe = subprocess.PIPE if pipes else None
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=pipe or subprocess.DEVNULL,
+            stdout=pipe or output,
+            stderr=output,
+            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait_until(
+    ready: Callable[[], object], what: str, *, within_s: float = 20, every_s: float = 0.005
+) -> None:
+    """Poll until `ready()` is true. Raises TimeoutError that says `what` did not happen."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            if ready():
+                return
+        except (OSError, redis.ConnectionError, redis.BusyLoadingError):
+            pass
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {within_s} s: {what}")
+        time.sleep(every_s)
+
+
+class Valkey:
+    """The one Valkey of a run, as every contender meets it."""
+
+    def __init__(self, pid: int, path: Path) -> None:
+        self.pid, self.url = pid, f"unix://{path}"
+        self.client: Any = redis.Redis(unix_socket_path=str(path), protocol=2)
+
+    def empty(self) -> None:
+        # Without SYNC it answers at once and frees in the background, on the next round's time.
+        self.client.execute_command("FLUSHALL", "SYNC")
+
+
+@contextmanager
+def valkey(folder: Path, *, core: int) -> Iterator[Valkey]:
+    """Run the gateway's own choice of server, with the append-only file of its defaults."""
+    folder.mkdir()
+    path = folder / "valkey.sock"
+    settings = {
+        "port": "0",
+        "unixsocket": str(path),
+        "dir": str(folder),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "auto-aof-rewrite-percentage": "0",  # a fork in the middle of somebody's round
+        "save": "",
+    }
+    command = [str(find_server(os.environ))]
+    for key, value in settings.items():
+        command += [f"--{key}", value]
+    with running(command, core=core, log=folder / "log") as process:
+        server = Valkey(process.pid, path)
+        wait_until(server.client.ping, "Valkey answers")
+        yield server
+
+
+class Load:
+    """The load generator's process."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin
+        assert process.stdout
+        self._orders, self._reports = process.stdin, process.stdout
+
+    def __call__(self, **order: object) -> dict[str, Any]:
+        self._orders.write(orjson.dumps(order) + b"\n")
+        self._orders.flush()
+        line = self._reports.readline()
+        if not line:
+            raise RuntimeError("the load generator gave up: see its log")
+        report: dict[str, Any] = orjson.loads(line)
+        return report
+
+
+@contextmanager
+def load(folder: Path, *, core: int) -> Iterator[Load]:
+    command = [sys.executable, "-m", "bench.load"]
+    with running(command, core=core, log=folder / "load.log", pipes=True) as process:
+        yield Load(process)
+
+
+def post(port: int, request: bytes) -> int:
+    """Send one rendered request on a connection of its own and return its status."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request)
+        with connection.makefile("rb") as answer:
+            return int(answer.readline().split()[1])
+
+
+def get(port: int, path: str) -> str:
+    """Fetch one text from a listener of ours. Raises OSError."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()

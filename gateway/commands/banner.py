@@ -1,0 +1,86 @@
+"""What is told when the gateway has opened its ports: to a newcomer, all that is needed next."""
+
+import logging
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from gateway import __version__
+from gateway.logs import log
+from gateway.options import Config
+
+_logger = logging.getLogger("gateway")
+
+DEMO_KEY, DEMO_SECRET = "demo-key", "demo-secret"
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared with
+
+
+def origin(scheme: str, host: str, port: int) -> str:
+    """Return an URL's beginning that this machine can call, also when we listen everywhere."""
+    host = _EVERYWHERE.get(host, host)
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def webhook_url(config: Config, port: int) -> str:
+    """Return where webhooks go, from this machine."""
+    scheme = "https" if config.server.tls else "http"
+    return origin(scheme, config.server.host, port) + config.ingest.path
+
+
+def admin_url(config: Config, port: int) -> str:
+    """Return the admin listener's address, from this machine."""
+    return origin("http", config.admin.host, port)
+
+
+def in_demo_use(config: Config) -> bool:
+    """Whether the key or the secret that everybody knows would be accepted."""
+    return any(app.api_key == DEMO_KEY or DEMO_SECRET in app.secrets for app in config.apps)
+
+
+def send_command(config_path: Path) -> str:
+    """Return the line that sends a first event, as it can be typed here."""
+    command = "gateway"
+    if shutil.which(command) is None:
+        command = _from_here(Path(sys.executable).parent / command)
+    default = config_path == Path("config.yaml")
+    named = "" if default else f" --config {shlex.quote(str(config_path))}"
+    return f"{shlex.quote(command)} send{named}"
+
+
+def _from_here(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def announce(config: Config, config_path: Path, *, public_port: int, admin_port: int) -> None:
+    """Tell on standard error what is open: lines for people, or one JSON line among JSON."""
+    if config.log.format == "text":
+        lines = banner(config, config_path, public_port=public_port, admin_port=admin_port)
+        click.echo(lines, err=True)
+        return
+    log(
+        _logger, logging.INFO, "listening", webhooks=webhook_url(config, public_port),
+        admin=admin_url(config, admin_port), data=str(config.data_dir), demo=in_demo_use(config),
+    )  # fmt: skip
+
+
+def banner(config: Config, config_path: Path, *, public_port: int, admin_port: int) -> str:
+    """Return the lines to print once both ports are open."""
+    return "\n".join(_lines(config, config_path, public_port, admin_port))
+
+
+def _lines(config: Config, config_path: Path, public_port: int, admin_port: int) -> Iterator[str]:
+    engine = "embedded Valkey" if config.redis.url == "embedded" else "Redis by URL"
+    names = ", ".join(each.name for each in config.subscribers if each.enabled) or "nobody yet"
+    yield f"gateway {__version__}"
+    yield f"  webhooks     {webhook_url(config, public_port)}"
+    yield f"  admin        {admin_url(config, admin_port)}/metrics  /healthz  /readyz  /ledger"
+    yield f"  data         {config.data_dir} ({engine})"
+    yield f"  delivers to  {names}"
+    if in_demo_use(config):
+        yield "  DEMO         the demo key and secret are in use: change before you expose the port"
+    yield f"Send a first event:  {send_command(config_path)}"

@@ -1,0 +1,148 @@
+"""aiohttp's connection handler with what it lacks: a header deadline, a bound on a whole head, and
+our answers to requests that it cannot parse.
+
+This module, alone, leans on aiohttp's internals (hence its upper version bound): which of the
+handler's states means idle, where its parsed messages wait, and how it answers parse errors.
+"""
+
+import asyncio
+import logging
+from time import perf_counter
+from typing import Any, cast
+
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web_protocol import RequestHandler
+
+from gateway.ingest.answers import (
+    BAD_REQUEST,
+    HEADERS_TOO_LARGE,
+    INTERNAL,
+    REQUEST_TIMEOUT,
+    Answer,
+)
+from gateway.ingest.fast_path import MAX_HEAD_BYTES
+from gateway.ingest.surroundings import LINGER_S, Surroundings
+
+logger = logging.getLogger(__name__)
+
+
+class AnswerResponse(web.Response):
+    """An `Answer` as a response of aiohttp's, with the headers of the fast path and no others."""
+
+    def __init__(self, answer: Answer, *, close: bool = False) -> None:
+        super().__init__(
+            status=answer.status,
+            body=answer.body,
+            headers=dict(answer.headers),
+            content_type="application/json",
+        )
+        if close or answer.closes:
+            self.force_close()
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.pop("Server", None)
+
+
+class GuardedHandler(RequestHandler):
+    """Takes a connection over from the fast path, and keeps it."""
+
+    __slots__ = ("_around", "_body", "_head_bytes", "_head_since")
+
+    def __init__(self, server: web.Server, around: Surroundings) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=around.server.keepalive_timeout_s,
+            access_log=cast("Any", None),
+            lingering_time=LINGER_S,
+            auto_decompress=False,
+        )
+        self._around = around
+        self._body: Any = None  # of the newest request, read or not
+        self._head_bytes = 0  # of a request whose head is not whole yet
+        self._head_since: float | None = None
+
+    def take_over(self, transport: asyncio.Transport, first: bytes, since: float) -> None:
+        """Go on with `first`, the bytes of a request whose first byte came at `since`."""
+        self._head_since = since
+        transport.set_protocol(self)
+        self.connection_made(transport)
+        self._around.joined(self)
+        self.data_received(first)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._around.left(self)
+
+    def data_received(self, data: bytes) -> None:
+        requests, in_body = self._request_count, self._in_body
+        super().data_received(data)
+        if self._is_upgraded:
+            self._head_since = None
+        elif self._request_count != requests:
+            self._body = self._messages[-1][1] if self._messages else None
+            self._head_since, self._head_bytes = None, 0
+        elif data and not in_body:
+            self._head_bytes += len(data)
+            if self._head_since is None:
+                self._head_since = perf_counter()
+            if self._head_bytes > MAX_HEAD_BYTES and self._is_idle:
+                self._end(HEADERS_TOO_LARGE)
+
+    @property
+    def _in_body(self) -> bool:
+        return self._body is not None and not self._body.is_eof()
+
+    @property
+    def _is_upgraded(self) -> bool:
+        return self._upgraded or self._payload_parser is not None
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether no request is being handled or waits to be."""
+        waiting = self._waiter is not None and not self._waiter.done()
+        return waiting and not self._messages and not self._is_upgraded
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002
+    ) -> web.StreamResponse:
+        """Answer what could not be parsed (`status` 400) or failed in our own code."""
+        if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
+            raise ConnectionError("there is nobody left to answer, or an answer is under way")
+        # aiohttp stands in an HTTP/1.0 request for what it could not parse.
+        request._version = HttpVersion11  # noqa: SLF001
+        if isinstance(exc, LineTooLong):
+            answer = HEADERS_TOO_LARGE
+        elif status == BAD_REQUEST.status:
+            answer = BAD_REQUEST
+        else:
+            logger.error("answering a request failed", exc_info=exc)
+            answer = INTERNAL
+        self._around.reception.count(answer)
+        return AnswerResponse(answer, close=True)
+
+    def _end(self, answer: Answer) -> None:
+        """Answer in place of a request that never became whole, and close."""
+        if self.transport is not None:
+            self._around.reception.count(answer)
+            self.transport.write(self._around.wire.render(answer, close=True))
+        self.force_close()
+
+    def sweep(self, now: float) -> None:
+        late = self._around.server.header_timeout_s
+        if self._head_since is not None and now - self._head_since > late and self._is_idle:
+            self._end(REQUEST_TIMEOUT)
+
+    def drain(self) -> None:
+        if self._is_idle and self._head_since is None:
+            self.force_close()
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()

@@ -1,0 +1,141 @@
+"""The public port: accepts, bounds and ends connections.
+
+One timer enforces every deadline of every connection, so that a connection costs none; a
+deadline is therefore kept to within `_SWEEP_S`.
+"""
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import Callable
+
+from aiohttp import web
+
+from gateway.ingest.acceptance import Acceptance
+from gateway.ingest.answers import Wire
+from gateway.ingest.fast_path import WebhookConnection
+from gateway.ingest.handler import build_app
+from gateway.ingest.handover import GuardedHandler
+from gateway.ingest.reception import Intake, Reception
+from gateway.ingest.surroundings import Connection, Surroundings
+from gateway.metrics import Metrics
+from gateway.options import IngestOptions, ServerOptions, TlsOptions
+
+logger = logging.getLogger(__name__)
+
+_SWEEP_S = 0.25
+_BACKLOG = 1024
+_LAST_WORDS_S = 1.0  # for handlers of aiohttp's that are cut off at the end of draining
+
+
+def tls_context(options: TlsOptions) -> ssl.SSLContext:
+    """Return the server's context: TLS 1.2 or newer, HTTP/1.1. Raises OSError and SSLError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(options.cert, options.key)
+    return context
+
+
+class Listener:
+    """Takes webhooks on one port, and whatever else has routes in `app`."""
+
+    def __init__(
+        self,
+        options: ServerOptions,
+        ingest: IngestOptions,
+        *,
+        acceptance: Acceptance,
+        intake: Intake,
+        metrics: Metrics,
+        is_ready: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Open nothing yet. `is_ready` answers /readyz; add routes to `app` before `start`."""
+        self._options = options
+        self._around = Surroundings(
+            server=options,
+            reception=Reception(acceptance, ingest, intake, metrics),
+            metrics=metrics,
+            wire=Wire(time.time()),
+            request_line=f"POST {ingest.path} HTTP/1.1\r\n".encode(),
+            hand_over=self._hand_over,
+        )
+        metrics.connections.track(read=lambda: len(self._around.open))
+        self.app = build_app(self._around, is_ready)
+        self._runner = web.AppRunner(self.app, shutdown_timeout=_LAST_WORDS_S)
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises OSError if the address is taken, or TLS files cannot be read."""
+        loop = asyncio.get_running_loop()
+        await self._runner.setup()
+        tls = self._options.tls
+        deadline_s = self._options.header_timeout_s if tls else None
+        self._server = await loop.create_server(
+            lambda: WebhookConnection(self._around),
+            self._options.host,
+            self._options.port,
+            ssl=tls_context(tls) if tls else None,
+            ssl_handshake_timeout=deadline_s,
+            ssl_shutdown_timeout=deadline_s,
+            backlog=_BACKLOG,
+        )
+        self._sweep()
+
+    @property
+    def port(self) -> int:
+        """The port that was bound, which matters when port 0 was asked for."""
+        if self._server is None:
+            raise RuntimeError("not listening")
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def drain(self, timeout_s: float) -> None:
+        """Stop listening, answer what is under way, then close what is left.
+
+        Every answer from now on says `Connection: close`; idle connections close at once.
+        """
+        if self._server is not None:
+            self._server.close()
+        around = self._around
+        around.draining = True
+        for connection in tuple(around.open):
+            connection.drain()
+        if around.open:
+            around.emptied.clear()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await around.emptied.wait()
+            except TimeoutError:
+                logger.warning("cutting off %d connections", len(around.open))
+        await self._runner.cleanup()
+        for connection in (*around.open, *around.lingering):
+            connection.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    def _hand_over(self, transport: asyncio.Transport, first: bytes, since: float) -> None:
+        server = self._runner.server
+        if server is None or transport.is_closing():
+            transport.close()
+            return
+        GuardedHandler(server, self._around).take_over(transport, first, since)
+
+    def _sweep(self) -> None:
+        interval_s = min(_SWEEP_S, self._options.header_timeout_s / 4)
+        self._sweeper = asyncio.get_running_loop().call_later(interval_s, self._sweep)
+        self._around.wire.tick(time.time())
+        self._around.reception.expire()
+        now = time.perf_counter()
+        for connections in (self._around.open, self._around.lingering):
+            for connection in tuple(connections):
+                self._sweep_one(connection, now)
+
+    def _sweep_one(self, connection: Connection, now: float) -> None:
+        try:
+            connection.sweep(now)
+        except Exception:
+            logger.exception("sweeping a connection failed")
+            connection.abort()

@@ -1,0 +1,106 @@
+"""The head of a plain request, parsed strictly. Pure.
+
+This parser never argues about HTTP. It takes exactly what a well-behaved client sends for a body
+of known length; at anything else (chunked, Expect, Upgrade, a header twice, a control character,
+a folded line, a bare line feed ...) it returns None, and aiohttp's parser decides. So there is no
+request that the two understand differently.
+"""
+
+import re
+
+MAX_LENGTH_DIGITS = 18
+_MAX_NAMES = 1024
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+# Everything but tab: with the line ends counted apart, none of these may be left.
+_CONTROLS = bytes(byte for byte in (*range(32), 127) if byte != ord("\t"))
+
+_IGNORED, _HOST, _LENGTH, _SIGNATURE, _API_KEY, _WEBHOOK_ID, _ENCODING, _CONNECTION = range(8)
+_KINDS = 8
+_ELSEWHERE = -1
+_KNOWN = {
+    b"host": _HOST,
+    b"content-length": _LENGTH,
+    b"x-signature": _SIGNATURE,
+    b"x-api-key": _API_KEY,
+    b"x-webhook-id": _WEBHOOK_ID,
+    b"content-encoding": _ENCODING,
+    b"connection": _CONNECTION,
+    b"transfer-encoding": _ELSEWHERE,
+    b"expect": _ELSEWHERE,
+    b"upgrade": _ELSEWHERE,
+}
+# Names as they were spelled, checked once; bounded, because the outside fills it.
+_names: dict[bytes, int] = {}
+
+
+class RequestHead:
+    """What the fast path needs of a head. Values are bytes as received, None if absent."""
+
+    __slots__ = (
+        "api_key",
+        "close",
+        "content_encoding",
+        "content_length",
+        "signature",
+        "webhook_id",
+    )
+
+    def __init__(self, values: list[bytes | None], length: int, *, close: bool) -> None:
+        self.content_length = length
+        self.close = close
+        self.signature = values[_SIGNATURE]
+        self.api_key = values[_API_KEY]
+        self.webhook_id = values[_WEBHOOK_ID]
+        self.content_encoding = values[_ENCODING]
+
+
+def _learn(name: bytes) -> int:
+    """Return what to do with a header of a name not seen before."""
+    if not _TOKEN.fullmatch(name):
+        return _ELSEWHERE
+    kind = _KNOWN.get(name.lower(), _IGNORED)
+    if len(_names) < _MAX_NAMES:
+        _names[name] = kind
+    return kind
+
+
+def parse_head(lines_block: bytes) -> RequestHead | None:
+    """Parse the header lines between the request line and the empty line.
+
+    None: not for the fast path.
+    """
+    lines = lines_block.split(b"\r\n")
+    if len(lines_block.translate(None, _CONTROLS)) != len(lines_block) - 2 * (len(lines) - 1):
+        return None
+    values = _collect(lines)
+    if values is None:
+        return None
+    length = values[_LENGTH]
+    if not values[_HOST] or not length or not length.isdigit() or len(length) > MAX_LENGTH_DIGITS:
+        return None
+    connection = values[_CONNECTION]
+    if connection is None:
+        return RequestHead(values, int(length), close=False)
+    connection = connection.lower()
+    if connection not in (b"close", b"keep-alive"):
+        return None
+    return RequestHead(values, int(length), close=connection == b"close")
+
+
+def _collect(lines: list[bytes]) -> list[bytes | None] | None:
+    """Return the values of the known headers, or None if there is one that we do not take."""
+    values: list[bytes | None] = [None] * _KINDS
+    names = _names
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        kind = names.get(name)
+        if kind is None:
+            kind = _learn(name)
+        if not colon:
+            return None
+        if kind == _IGNORED:
+            continue
+        if kind == _ELSEWHERE or values[kind] is not None:
+            return None
+        values[kind] = value.strip(b" \t")
+    return values

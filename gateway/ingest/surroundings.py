@@ -1,0 +1,63 @@
+"""What all connections of one listener share: terms, limits, and the register of who is open."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.ingest.answers import Wire
+from gateway.ingest.reception import Reception
+from gateway.metrics import Metrics
+from gateway.options import ServerOptions
+
+# How long, and for how many at once, we read on and throw away after an answer that came before
+# the end of the request. A socket closed with unread bytes is reset, and the answer with it.
+LINGER_S = 1.0
+MAX_LINGERING = 256
+
+
+class Connection(Protocol):
+    """What the listener asks of an open connection, whoever speaks on it."""
+
+    def sweep(self, now: float) -> None:
+        """Enforce the deadlines; `now` is time.perf_counter()."""
+
+    def drain(self) -> None:
+        """Close if idle; else close after the answers that are due."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+# Gives a connection away: its transport, the bytes of a request read so far, and when the first
+# of them came.
+HandOver = Callable[[asyncio.Transport, bytes, float], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Surroundings:
+    server: ServerOptions
+    reception: Reception
+    metrics: Metrics
+    wire: Wire
+    request_line: bytes  # of a webhook, with its line end
+    hand_over: HandOver
+    open: set[Connection] = field(default_factory=set)
+    lingering: set[Connection] = field(default_factory=set)
+    draining: bool = False
+    emptied: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def full(self) -> bool:
+        return len(self.open) >= self.server.max_connections
+
+    def left(self, connection: Connection) -> None:
+        """Forget a connection that is gone."""
+        self.open.discard(connection)
+        self.lingering.discard(connection)
+        if not self.open:
+            self.emptied.set()
+
+    def joined(self, connection: Connection) -> None:
+        self.open.add(connection)
+        self.emptied.clear()

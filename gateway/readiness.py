@@ -1,0 +1,74 @@
+"""Whether the gateway is ready: for the prober a yes or no, for the operator the reasons.
+
+The prober's question is whether a webhook sent now would be stored. Redis being away does not
+change that answer, because taking the gateway out of service would lose what the journal could
+have kept; a full journal or a drain does. The operator's list has everything that is not well.
+"""
+
+import asyncio
+from typing import Protocol
+
+from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.stream.connection import Engine
+from gateway.stream.memory import used_share
+
+_POLL_S = 5.0
+NEAR = 0.9
+
+
+class Filling(Protocol):
+    """The journal, as far as it is looked at here."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+
+class Publishing(Protocol):
+    is_up: bool
+
+    @property
+    def waiting(self) -> int | None: ...
+
+
+class Readiness:
+    """Looks at the engine's memory now and then; everything else is asked when asked."""
+
+    def __init__(
+        self, engine: Engine, journal: Filling, publisher: Publishing, journal_max_bytes: int
+    ) -> None:
+        self.is_draining = False
+        self._engine, self._journal, self._publisher = engine, journal, publisher
+        self._journal_max_bytes = journal_max_bytes
+        self._memory_share = 0.0
+
+    async def run(self) -> None:
+        while True:
+            try:
+                self._memory_share = await used_share(self._engine)
+            except (StreamUnavailable, StreamRefused):
+                self._memory_share = 0.0  # not known; that Redis is away is told by itself
+            await asyncio.sleep(_POLL_S)
+
+    def takes_webhooks(self) -> bool:
+        """Whether a webhook sent now would be stored."""
+        return not self.is_draining and not self._journal_share >= 1
+
+    def reasons(self) -> list[str]:
+        """Return what is not well, in words; empty when all is."""
+        found = []
+        if self.is_draining:
+            found.append("draining: the process is about to end")
+        if not self._publisher.is_up:
+            found.append("Redis is away: webhooks are taken into the journal")
+        if self._journal_share >= NEAR:
+            found.append(f"the journal is {self._journal_share:.0%} full")
+        if self._memory_share >= NEAR:
+            found.append(f"the engine's memory is {self._memory_share:.0%} used")
+        return found
+
+    @property
+    def _journal_share(self) -> float:
+        """How full the journal is with what still waits; published segments make room."""
+        if not self._publisher.waiting:
+            return 0.0
+        return self._journal.size_bytes / self._journal_max_bytes

@@ -1,0 +1,72 @@
+"""What a newcomer is told when the gateway has opened its ports."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway import config
+from gateway.commands.banner import announce, banner, send_command
+from gateway.options import App, ServerOptions, TlsOptions
+
+SHIPPED = Path(__file__).parents[2] / "config.yaml"
+
+
+@pytest.fixture
+def shipped():
+    return config.load(SHIPPED, {})
+
+
+def told(configuration, path=Path("config.yaml")):
+    return banner(configuration, path, public_port=8080, admin_port=8081)
+
+
+def test_it_names_the_ports_the_data_and_the_first_command(shipped):
+    """Where it listens, where its data is, and the line that sends a first event."""
+    text = told(shipped)
+    assert "http://127.0.0.1:8080/webhooks/stream" in text
+    assert "http://127.0.0.1:8081/metrics" in text
+    assert str(shipped.data_dir) in text
+    assert text.splitlines()[-1].endswith("gateway send")
+
+
+def test_the_demo_secret_is_told_as_long_as_it_is_in_use(shipped):
+    """A warning with the demo key or secret, none without, and the secret never."""
+    assert "change before you expose the port" in told(shipped)
+    assert "demo-secret" not in told(shipped)
+    own = replace(shipped, apps=(App(api_key="mine", secrets=("of-my-own",)),))
+    assert "DEMO" not in told(own)
+    assert "of-my-own" not in told(own)
+
+
+def test_addresses_can_be_called_from_this_machine(shipped):
+    """Listening everywhere, or with TLS, the address is still one to call."""
+    everywhere = replace(shipped, server=ServerOptions(host="::"))
+    assert "http://[::1]:8080/" in told(everywhere)
+    tls = ServerOptions(host="0.0.0.0", tls=TlsOptions(cert=SHIPPED, key=SHIPPED))
+    assert "https://127.0.0.1:8080/" in told(replace(shipped, server=tls))
+
+
+def test_the_first_command_can_be_typed_as_it_is(monkeypatch, tmp_path):
+    """By path where `gateway` is not on PATH, with --config where it is not the default."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv/bin/python"))
+    monkeypatch.chdir(tmp_path)
+    assert send_command(Path("config.yaml")) == ".venv/bin/gateway send"
+    assert send_command(Path("a b.yaml")) == ".venv/bin/gateway send --config 'a b.yaml'"
+    program = tmp_path / "gateway"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert send_command(Path("config.yaml")) == "gateway send"
+
+
+def test_json_logs_stay_json(shipped, capsys, caplog):
+    """With `log.format: json` what is told is a line of the log, else lines for people."""
+    ports = {"public_port": 8080, "admin_port": 8081}
+    announce(shipped, SHIPPED, **ports)
+    assert "DEMO" in capsys.readouterr().err
+    with caplog.at_level("INFO"):
+        announce(replace(shipped, log=replace(shipped.log, format="json")), SHIPPED, **ports)
+    assert capsys.readouterr().err == ""
+    assert caplog.records[0].fields["webhooks"] == "http://127.0.0.1:8080/webhooks/stream"

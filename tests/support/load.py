@@ -1,0 +1,84 @@
+"""A sender that does what Stream does: tries again when no 2xx came, and counts."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from dataclasses import dataclass, field
+
+from support.webhooks import API_KEY, SECRET, distinct_event, signed_request
+
+
+@dataclass
+class Load:
+    """`acked` are the bodies answered 200; `statuses` counts every answer, 0 for none."""
+
+    port: int
+    api_key: str = API_KEY
+    secret: str = SECRET
+    path: str = "/webhooks/stream"
+    acked: list[bytes] = field(default_factory=list)
+    statuses: Counter = field(default_factory=Counter)
+    stop: bool = False
+
+    def request(self, body: bytes) -> bytes:
+        headers = signed_request(body, self.secret, self.api_key)
+        head = f"POST {self.path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        head += "".join(f"{name}: {text}\r\n" for name, text in headers.items())
+        return head.encode() + b"\r\n" + body
+
+    async def run(self, count: int, *, connections: int = 8, calls: int = 3, first: int = 0):
+        """Send `count` distinct events; each until it is acked. Those of a call go in order."""
+        shares = [range(first + one, first + count, connections) for one in range(connections)]
+        await asyncio.gather(*(self._client(one, share, calls) for one, share in enumerate(shares)))
+
+    async def _client(self, one: int, share: range, calls: int) -> None:
+        streams = None
+        for n in share:
+            body = distinct_event(n, f"default:client{one}-{n // 7 % calls}")
+            while not self.stop:
+                try:
+                    if streams is None:
+                        streams = await asyncio.open_connection("127.0.0.1", self.port)
+                    status, closes = await asyncio.wait_for(self._send(streams, body), 6)
+                except (OSError, EOFError, TimeoutError):
+                    status, closes = 0, True
+                self.statuses[status] += 1
+                if closes and streams is not None:
+                    streams[1].close()
+                    streams = None
+                if status == 200:
+                    self.acked.append(body)
+                    break
+                await asyncio.sleep(0.02)
+        if streams is not None:
+            streams[1].close()
+            with contextlib.suppress(OSError):
+                await streams[1].wait_closed()
+
+    async def _send(self, streams, body: bytes) -> tuple[int, bool]:
+        reader, writer = streams
+        writer.write(self.request(body))
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+        await reader.readexactly(length)
+        return int(head.split()[1]), b"connection: close" in head
+
+
+def numbers_by_call(bodies) -> dict[str, list[int]]:
+    """The `n` of each body, by its call, first arrivals only, in order of arrival."""
+    import orjson
+
+    calls: dict[str, list[int]] = {}
+    seen = set()
+    for body in bodies:
+        if body not in seen:
+            seen.add(body)
+            event = orjson.loads(body)
+            calls.setdefault(event["call_cid"], []).append(event["custom"]["n"])
+    return calls
+
+
+def assert_in_order(bodies) -> None:
+    """Those of a call came first in the order in which they were sent."""
+    for call, numbers in numbers_by_call(bodies).items():
+        assert numbers == sorted(numbers), call
