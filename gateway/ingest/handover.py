@@ -26,6 +26,8 @@ from gateway.ingest.surroundings import LINGER_S, Surroundings
 
 logger = logging.getLogger(__name__)
 
+_TOO_MANY = "Too many headers"  # aiohttp has no class of its own for it
+
 
 class AnswerResponse(web.Response):
     """An `Answer` as a response of aiohttp's, with the headers of the fast path and no others."""
@@ -110,14 +112,14 @@ class GuardedHandler(RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002
+        message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what could not be parsed (`status` 400) or failed in our own code."""
         if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
             raise ConnectionError("there is nobody left to answer, or an answer is under way")
         # aiohttp stands in an HTTP/1.0 request for what it could not parse.
         request._version = HttpVersion11  # noqa: SLF001
-        if isinstance(exc, LineTooLong):
+        if isinstance(exc, LineTooLong) or _TOO_MANY in str(message):
             answer = HEADERS_TOO_LARGE
         elif status == BAD_REQUEST.status:
             answer = BAD_REQUEST

@@ -238,11 +238,12 @@ class Journal:
 
     def release(self, position: int) -> None:
         """All before `position` is published: its files go once they were kept long enough."""
-        now = time.monotonic()
-        for one in self._segments[:-1]:
-            if one.end <= position and one.finished_at is None:
-                one.finished_at = now
-        self._drop_finished(older_than_s=self._options.keep_s)
+        if len(self._segments) > 1:
+            now = time.monotonic()
+            for one in self._segments[:-1]:
+                if one.end <= position and one.finished_at is None:
+                    one.finished_at = now
+            self._drop_finished(older_than_s=self._options.keep_s)
         self._metrics.journal_bytes.set(to=self.size_bytes)
 
     def _drop_finished(self, older_than_s: float) -> None:

@@ -73,6 +73,7 @@ class Publisher:
         self._last_accepted_ms = 0
         self._direct: deque[tuple[list[Event], Callable[[bool], None]]] = deque()
         self._wake = asyncio.Event()
+        metrics.stream_up.set(to=0)
         self._seldom = Seldom(interval_s=10)
         self._publish, self._checkpoint = script("publish"), script("checkpoint")
 
@@ -199,6 +200,7 @@ class Publisher:
             self._next_number = stored[-1].number + 1
             self._last_accepted_ms = stored[-1].event.accepted_ms
         self.cursor = upto
+        self._source.release(upto)
         self.on_progress()
 
     async def _count_damage(self, number: int) -> None:

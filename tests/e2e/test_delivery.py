@@ -120,7 +120,7 @@ async def _buried(gateway, count):
 async def test_a_subscriber_that_comes_back_gets_everything(tmp_path):
     """What failed in the fast lane is delivered by the slow lane, marked late."""
     async with running_receiver(otherwise=behaviours.status(503)) as receiver:
-        subscribers = [http("app", receiver, retry=FAST)]
+        subscribers = [http("app", receiver, retry=FAST, timeout="1s")]
         async with running_gateway(tmp_path / "g", subscribers=subscribers) as gateway:
             assert await post(gateway, distinct_event(1)) == 200
             await eventually(lambda: len(receiver.requests) >= 3, within_s=10)
@@ -197,7 +197,7 @@ async def test_a_full_journal(tmp_path):
             load.stop = True
             await sending
             async with aiohttp.ClientSession() as session:
-                body = distinct_event(9999)
+                body = distinct_event(9999, size_bytes=12_000)
                 async with session.post(
                     gateway.url, data=body, headers=signed_request(body)
                 ) as response:

@@ -123,6 +123,13 @@ class RunningGateway:
         except aiohttp.ClientError:
             return None
 
+    async def metric(self, name: str) -> float:
+        """The value of a metric without labels."""
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{self.admin_port}/metrics") as response:
+                lines = (await response.text()).splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
     async def ledger(self) -> dict[str, Any] | None:
         return await self.ask("/ledger")
 

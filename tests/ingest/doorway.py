@@ -1,0 +1,169 @@
+"""The HTTP half with the real intake and journal behind it, and a client that speaks raw bytes."""
+
+import asyncio
+import contextlib
+import ssl
+from dataclasses import dataclass
+
+from support.webhooks import API_KEY, SECRET
+
+from gateway.ingest.acceptance import Acceptance
+from gateway.ingest.intake import Intake
+from gateway.ingest.listener import Listener
+from gateway.journal.journal import Journal
+from gateway.metrics import Metrics
+from gateway.options import App, IngestOptions, JournalOptions, ServerOptions
+from gateway.stream.publisher import Publisher
+
+PATH = "/webhooks/stream"
+OTHER = App(api_key="other-key", secrets=("other-new", "other-old"))
+APPS = (App(api_key=API_KEY, secrets=(SECRET,)), OTHER)
+MAX_BODY = 100_000
+HEADERS = "Host: localhost\r\nUser-Agent: test\r\n"
+
+
+@dataclass
+class Doorway:
+    """An open listener and what is behind it."""
+
+    listener: Listener
+    journal: Journal
+    metrics: Metrics
+
+    @property
+    def port(self):
+        return self.listener.port
+
+    @property
+    def connections(self):
+        return self.listener._around.open
+
+    def events(self):
+        """Everything that was accepted, in order, as the journal has it."""
+        return [stored.event for stored in self.journal.read(self.journal.start).stored]
+
+    def answered(self, status):
+        return self.metrics.webhooks.values.get((str(status),), 0)
+
+
+@contextlib.asynccontextmanager
+async def opened(folder, *, ack="journal", journal=None, tls=None, drain_s=0.0, **server):
+    """Open a doorway; with `ack="redis"`, Redis being away, answers wait for the disk."""
+    metrics = Metrics()
+    ingest = IngestOptions(path=PATH, max_body_bytes=MAX_BODY)
+    stored = Journal(folder / "journal", journal or JournalOptions(), metrics)
+    publisher = Publisher("unix:///nowhere", stored, metrics, window_s=3600.0)
+    listener = Listener(
+        ServerOptions(port=0, tls=tls, **server),
+        ingest,
+        acceptance=Acceptance(APPS, ingest),
+        intake=Intake(stored, publisher, ack, metrics),
+        metrics=metrics,
+    )
+    await listener.start()
+    try:
+        yield Doorway(listener, stored, metrics)
+    finally:
+        await listener.drain(drain_s)
+        stored.close()
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a request is put, which decides what path it takes."""
+
+    name: str
+    query: str = ""
+    extra: str = ""
+    chunked: bool = False
+
+    def request(self, body, headers, extra=""):
+        lines = "".join(f"{name}: {text}\r\n" for name, text in headers.items())
+        if self.chunked:
+            half = len(body) // 2 or 1
+            pieces = [piece for piece in (body[:half], body[half:]) if piece]
+            body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+            body += b"0\r\n\r\n"
+            length = "Transfer-Encoding: chunked\r\n"
+        else:
+            length = f"Content-Length: {len(body)}\r\n"
+        head = f"POST {PATH}{self.query} HTTP/1.1\r\n{HEADERS}{lines}{length}{self.extra}{extra}\r\n"
+        return head.encode("latin-1") + body
+
+
+FAST = Way("fast")
+QUERY = Way("query", query="?x=1")
+CHUNKED = Way("chunked", chunked=True)
+HOPS = Way("unusual-connection", extra="Connection: keep-alive, x-hop\r\n")
+WAYS = (FAST, QUERY, CHUNKED, HOPS)
+
+
+@dataclass(frozen=True)
+class Response:
+    status: int
+    headers: dict
+    body: bytes
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, reader, writer):
+        self.reader, self.writer = reader, writer
+
+    def send(self, data):
+        self.writer.write(data)
+
+    async def response(self, within_s=5.0):
+        """The next response. Raises IncompleteReadError when the connection ends instead."""
+        async with asyncio.timeout(within_s):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            first, *lines = head.decode().rstrip("\r\n").split("\r\n")
+            headers = dict(line.split(": ", 1) for line in lines)
+            body = await self.reader.readexactly(int(headers.get("Content-Length", "0")))
+        version, status, _ = first.split(" ", 2)
+        assert version == "HTTP/1.1"
+        return Response(int(status), headers, body)
+
+    async def ask(self, data):
+        self.send(data)
+        return await self.response()
+
+    async def rest(self, within_s=5.0):
+        """Whatever comes until the other side closes."""
+        async with asyncio.timeout(within_s):
+            try:
+                return await self.reader.read(-1)
+            except ConnectionError:
+                return b""
+
+
+@contextlib.asynccontextmanager
+async def connected(port, tls: ssl.SSLContext | None = None):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+    try:
+        yield Client(reader, writer)
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError, ssl.SSLError):
+            await writer.wait_closed()
+
+
+async def ask(port, data, tls=None):
+    """One request on a connection of its own."""
+    async with connected(port, tls) as client:
+        return await client.ask(data)
+
+
+def same(response, answer, *, close=False):
+    """Assert that `response` is exactly `answer`, with no header more or less."""
+    headers = {
+        **dict(answer.headers),
+        "Content-Type": "application/json",
+        "Content-Length": str(len(answer.body)),
+    }
+    if close or answer.closes:
+        headers["Connection"] = "close"
+    received = {name: text for name, text in response.headers.items() if name != "Date"}
+    assert "Date" in response.headers
+    assert (response.status, received, response.body) == (answer.status, headers, answer.body)
