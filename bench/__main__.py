@@ -42,7 +42,7 @@ def main() -> None:
         plan = replace(plan, rounds=wanted.rounds)
     if wanted.connections:
         events = dict(plan.events)
-        plan = replace(plan, events=tuple((c, events.get(c, 12000)) for c in wanted.connections))
+        plan = replace(plan, events=tuple((c, events.get(c, 20000)) for c in wanted.connections))
 
     environment = _environment_line()
     print(environment, flush=True)

@@ -16,6 +16,8 @@ import redis
 
 from gateway.embedded import find_server
 
+_ROOT = Path(__file__).parents[1]  # where `-m bench.load` is found
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -35,6 +37,7 @@ def running(
             stdin=pipe or subprocess.DEVNULL,
             stdout=pipe or output,
             stderr=output,
+            cwd=_ROOT,
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
     try:

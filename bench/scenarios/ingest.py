@@ -30,7 +30,7 @@ class Plan:
     rounds: int = 5
     size: int = 1024
     warm_up: int = 2000
-    events: tuple[tuple[int, int], ...] = ((1, 2000), (16, 6000), (64, 12000), (256, 12000))
+    events: tuple[tuple[int, int], ...] = ((1, 3000), (16, 10000), (64, 20000), (256, 20000))
     only: tuple[str, ...] = ()
 
     def longer(self) -> "Plan":

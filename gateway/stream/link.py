@@ -1,8 +1,9 @@
 """One connection of the publisher's own: packed commands out, their replies back, in order.
 
-redis-py brings it up (address, TLS, authentication); after that each exchange is one write and
-as many reads as there were commands. Whatever goes wrong on it, time-out and cancellation
-included, ends the connection: a reply that nobody waited for must never answer the next command.
+redis-py brings it up (address, TLS, authentication); then its transport is ours, with hiredis
+reading the replies: one write and one future for each exchange, however many commands. Whatever
+goes wrong on it, time-out and cancellation included, ends the connection: a reply that nobody
+waited for must never answer the next command.
 """
 
 import asyncio
@@ -25,6 +26,41 @@ def pack(*args: Arg) -> bytes:
     return packed
 
 
+class _Replies(asyncio.Protocol):
+    """Collects replies until as many are there as somebody waits for."""
+
+    def __init__(self) -> None:
+        self._reader = hiredis.Reader(replyError=exceptions.ResponseError)
+        self._replies: list[Any] = []
+        self._wanted = 0
+        self._done: asyncio.Future[list[Any]] | None = None
+
+    def expect(self, count: int) -> asyncio.Future[list[Any]]:
+        self._replies, self._wanted = [], count
+        self._done = asyncio.get_running_loop().create_future()
+        return self._done
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        try:
+            while (reply := self._reader.gets()) is not False:
+                self._replies.append(reply)
+        except hiredis.HiredisError as error:
+            self._end(exceptions.ConnectionError(str(error)))
+            return
+        done = self._done
+        if len(self._replies) >= self._wanted and done is not None and not done.done():
+            done.set_result(self._replies)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(exc or exceptions.ConnectionError("connection closed by Redis"))
+
+    def _end(self, error: Exception) -> None:
+        if self._done is not None and not self._done.done():
+            self._done.set_exception(error)
+            self._done.exception()  # read once here: the exchange may have been given up
+
+
 class Link:
     """A connection that reconnects at the first exchange after a failure."""
 
@@ -38,6 +74,8 @@ class Link:
             retry=Retry(NoBackoff(), 0),
         )
         self._connection: Any = None
+        self._transport: Any = None
+        self._replies = _Replies()
 
     async def exchange(self, commands: Sequence[bytes]) -> list[Any]:
         """Send packed `commands` in one piece; return their replies.
@@ -45,31 +83,38 @@ class Link:
         A reply that is an error stands as an exception in the list. Raises `StreamUnavailable`
         when the connection fails or the answer takes too long; what was sent may have run.
         """
+        timer = None
         try:
-            async with asyncio.timeout(self._timeout_s):
-                if self._connection is None:
-                    self._connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
-                    await self._connection.connect()
-                return await self._talk(commands)
+            if self._transport is None:
+                await self._connect()
+            done = self._replies.expect(len(commands))
+            timer = asyncio.get_running_loop().call_later(self._timeout_s, _give_up, done)
+            self._transport.write(b"".join(commands))
+            return await done
         except (exceptions.RedisError, OSError, TimeoutError) as error:
             await self.close()
             raise StreamUnavailable(str(explain(error))) from error
         except BaseException:
             await self.close()
             raise
+        finally:
+            if timer is not None:
+                timer.cancel()
 
-    async def _talk(self, commands: Sequence[bytes]) -> list[Any]:
-        await self._connection.send_packed_command([b"".join(commands)], check_health=False)
-        read = self._connection.read_response
-        replies: list[Any] = []
-        for _ in commands:
-            try:
-                replies.append(await read(disable_decoding=True))
-            except exceptions.ResponseError as error:
-                replies.append(error)
-        return replies
+    async def _connect(self) -> None:
+        self._connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        async with asyncio.timeout(self._timeout_s):
+            await self._connection.connect()
+        self._replies = _Replies()
+        self._transport = self._connection._writer.transport  # noqa: SLF001  # see pyproject: <9
+        self._transport.set_protocol(self._replies)
 
     async def close(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._transport = self._connection, None, None
         if connection is not None:
             await connection.disconnect(nowait=True)
+
+
+def _give_up(done: asyncio.Future[list[Any]]) -> None:
+    if not done.done():
+        done.set_exception(TimeoutError("no answer in time"))

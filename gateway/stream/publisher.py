@@ -61,10 +61,19 @@ class Publisher:
     """Publishes `source` until cancelled. `on_progress` runs after every change of state."""
 
     def __init__(
-        self, url: str, source: Source, metrics: Metrics, *, window_s: float, timeout_s: float = 2.0
+        self,
+        url: str,
+        source: Source,
+        metrics: Metrics,
+        *,
+        window_s: float,
+        timeout_s: float = 2.0,
+        linger_s: float = 0.001,
     ) -> None:
+        """`linger_s`: pause after a batch, so that the next one is not a handful."""
         self.on_progress: Callable[[], None] = lambda: None
         self.is_up = False
+        self._linger_s = linger_s
         self.cursor = 0  # everything before it is published
         self._source, self._metrics, self._window_ms = source, metrics, int(window_s * 1000)
         self._link = Link(url, timeout_s=timeout_s)
@@ -171,6 +180,8 @@ class Publisher:
         while True:
             if self.cursor < self._source.end:
                 await self._publish_next()
+                # Company for the next batch: a batch costs as much as several events in it.
+                await asyncio.sleep(self._linger_s)
             elif self._direct:
                 await self._publish_direct()
             else:

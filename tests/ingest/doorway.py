@@ -87,7 +87,9 @@ class Way:
             length = "Transfer-Encoding: chunked\r\n"
         else:
             length = f"Content-Length: {len(body)}\r\n"
-        head = f"POST {PATH}{self.query} HTTP/1.1\r\n{HEADERS}{lines}{length}{self.extra}{extra}\r\n"
+        head = (
+            f"POST {PATH}{self.query} HTTP/1.1\r\n{HEADERS}{lines}{length}{self.extra}{extra}\r\n"
+        )
         return head.encode("latin-1") + body
 
 

@@ -147,7 +147,9 @@ async def test_over_long_heads_are_431(doorway):
 async def test_a_declared_body_is_refused_unread(doorway):
     """A Content-Length beyond the bound is 413 at once, and while the body is still being sent."""
     for query in ("", "?x=1"):
-        head = f"POST /webhooks/stream{query} HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n"
+        head = (
+            f"POST /webhooks/stream{query} HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n"
+        )
         async with connected(doorway.port) as client:
             client.send(head.encode())
             client.send(bytes(50_000))
@@ -178,7 +180,9 @@ async def test_byte_by_byte(doorway, way):
         same(await client.response(), answers.STORED)
 
 
-@pytest.mark.parametrize("body", [b"[]", b"7", b"{", b'{"type":1}', b"{}", b"\xff", b"", b'{"a":' * 200])
+@pytest.mark.parametrize(
+    "body", [b"[]", b"7", b"{", b'{"type":1}', b"{}", b"\xff", b"", b'{"a":' * 200]
+)
 async def test_what_is_signed_is_never_refused(doorway, way, body):
     """A signed body that is no event is stored, and says so."""
     same(await ask(doorway.port, way.request(body, signed_request(body))), answers.STORED)

@@ -1,12 +1,13 @@
 """What a connection may do, how long it may take, and what it costs the others when it does not."""
 
 import asyncio
+import random
 import ssl
 import time
 
 import pytest
 import trustme
-from doorway import CHUNKED, FAST, QUERY, ask, connected, opened, same
+from doorway import CHUNKED, FAST, QUERY, WAYS, ask, connected, opened, same
 from support.eventually import eventually
 from support.webhooks import distinct_event, signed_request
 
@@ -217,29 +218,31 @@ async def test_garbage_is_400(tmp_path):
 
 async def test_drain_answers_what_is_under_way(tmp_path):
     """Idle connections close, the answers still due say `Connection: close`, nobody new gets in."""
-    async with opened(tmp_path, ack="redis") as doorway:
-        async with (
-            connected(doorway.port) as idle,
-            connected(doorway.port) as idle_elsewhere,
-            connected(doorway.port) as busy,
-            connected(doorway.port) as busy_elsewhere,
-        ):
-            await idle.ask(good(1))
-            await idle_elsewhere.ask(good(2, way=QUERY))
-            halves = [good(3), good(4, way=QUERY)]
-            for client, sent in zip((busy, busy_elsewhere), halves, strict=True):
-                client.send(sent[:-10])
-            await eventually(lambda: sum(not c._fresh for c in doorway.connections if hasattr(c, "_fresh")) == 2)
-            port = doorway.port
-            draining = asyncio.create_task(doorway.listener.drain(5.0))
-            assert await idle.rest() == await idle_elsewhere.rest() == b""
-            with pytest.raises(OSError):
-                await asyncio.open_connection("127.0.0.1", port)
-            for client, sent in zip((busy, busy_elsewhere), halves, strict=True):
-                client.send(sent[-10:])
-                same(await client.response(), answers.STORED, close=True)
-                assert await client.rest() == b""
-            await draining
+    async with (
+        opened(tmp_path, ack="redis") as doorway,
+        connected(doorway.port) as idle,
+        connected(doorway.port) as idle_elsewhere,
+        connected(doorway.port) as busy,
+        connected(doorway.port) as busy_elsewhere,
+    ):
+        await idle.ask(good(1))
+        await idle_elsewhere.ask(good(2, way=QUERY))
+        halves = [good(3), good(4, way=QUERY)]
+        for client, sent in zip((busy, busy_elsewhere), halves, strict=True):
+            client.send(sent[:-10])
+        await eventually(
+            lambda: sum(not c._fresh for c in doorway.connections if hasattr(c, "_fresh")) == 2
+        )
+        port = doorway.port
+        draining = asyncio.create_task(doorway.listener.drain(5.0))
+        assert await idle.rest() == await idle_elsewhere.rest() == b""
+        with pytest.raises(OSError):
+            await asyncio.open_connection("127.0.0.1", port)
+        for client, sent in zip((busy, busy_elsewhere), halves, strict=True):
+            client.send(sent[-10:])
+            same(await client.response(), answers.STORED, close=True)
+            assert await client.rest() == b""
+        await draining
 
 
 async def test_drain_has_an_end(tmp_path):
@@ -252,3 +255,44 @@ async def test_drain_has_an_end(tmp_path):
             await doorway.listener.drain(0.1)
             assert await fast.rest() == await slow.rest() == b""
         assert not doorway.connections
+
+
+async def flood(client):
+    """Send without end."""
+    while True:
+        client.send(BAD * 1000)
+        await client.writer.drain()
+
+
+async def test_a_client_that_reads_nothing_is_cut_off(tmp_path):
+    """One that only sends is read no further, and does not keep its place for ever."""
+    async with opened(tmp_path, body_timeout_s=0.3) as doorway:
+        async with connected(doorway.port) as client:
+            client.writer.transport.pause_reading()
+            with pytest.raises(ConnectionError):
+                await flood(client)
+        await eventually(lambda: not doorway.connections)
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_however_the_bytes_arrive(tmp_path, seed):
+    """A pipeline cut at random places, into pieces that arrive apart, is the same pipeline."""
+    chance = random.Random(seed)
+    # Once a connection has moved to aiohttp it stays there: begin with some that do not move it.
+    ways = [FAST] * chance.randrange(20) + [chance.choice(WAYS) for _ in range(10)]
+    wanted, sent = [], b""
+    for n, way in enumerate(ways):
+        is_good = chance.random() < 0.7
+        wanted.append(answers.STORED if is_good else answers.UNAUTHORIZED)
+        sent += good(n, way) if is_good else way.request(b"{}", {})
+    ack = chance.choice(["journal", "redis"])
+    async with opened(tmp_path, ack=ack) as doorway, connected(doorway.port) as client:
+        while sent:
+            cut = chance.choice([1, 50, 500, 5_000])
+            client.send(sent[:cut])
+            sent = sent[cut:]
+            await asyncio.sleep(0)
+        for answer in wanted:
+            same(await client.response(), answer)
+        stored = [n for n, answer in enumerate(wanted) if answer is answers.STORED]
+        assert [each.body for each in doorway.events()] == [distinct_event(n) for n in stored]

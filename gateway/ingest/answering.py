@@ -1,0 +1,221 @@
+"""A connection that answers in order, ends in good order, and can be given away.
+
+Answers leave in the order of the requests: `_due` has one slot per unanswered request, None while
+its ack is pending, or a refusal that waits behind one. What waits for answers to leave, closing
+or moving to aiohttp, happens when `_due` is empty.
+
+Deadlines are the listener's one sweep; nothing here makes a task, a future or a timer.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from enum import Enum
+from time import perf_counter
+from typing import cast
+
+from gateway.ingest.answers import REQUEST_TIMEOUT, TOO_MANY_CONNECTIONS, Answer
+from gateway.ingest.surroundings import LINGER_S, MAX_LINGERING, Surroundings
+
+logger = logging.getLogger(__name__)
+
+
+class State(Enum):
+    OPEN = 0
+    LAST = 1  # no further request is taken; closes once what is due has been answered
+    LEAVING = 2  # goes to aiohttp once what is due has been answered
+    LINGERING = 3  # answered for good; reads on and throws away
+    GONE = 4  # closed, or given away
+
+
+class AnsweringConnection(asyncio.Protocol):
+    """The `Reply` of the webhooks that came over it. Taking requests is a subclass's business."""
+
+    __slots__ = (
+        "_around",
+        "_buffer",
+        "_due",
+        "_fresh",
+        "_held",
+        "_need",
+        "_paused",
+        "_since",
+        "_state",
+        "_transport",
+        "_unread",
+        "_writing_paused",
+        "read_at",
+    )
+    _transport: asyncio.Transport
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._state = State.OPEN
+        self._buffer = bytearray()  # of requests that are not whole, or must wait
+        self._need = 0  # bytes that the buffer must have before it is worth another look
+        self._due: deque[Answer | None] = deque()
+        self._held = False  # as many are due as may be; the buffer may have whole requests
+        self._paused = self._writing_paused = False
+        self._fresh = True  # has never sent anything
+        self._unread = False  # the peer may still be sending what will never be read
+        # `_since`: the start of what has a deadline now; both by time.perf_counter().
+        self.read_at = self._since = perf_counter()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        if self._around.full:
+            self._around.metrics.connections_refused.add("too_many")
+            self._state, self._unread = State.LAST, True
+            self._transport.write(self._around.wire.render(TOO_MANY_CONNECTIONS, close=True))
+            self._finish()
+        else:
+            self._around.joined(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._state = State.GONE
+        self._around.left(self)
+
+    def eof_received(self) -> bool:
+        """Stay half open while answers are due; TLS cannot."""
+        if self._state is State.LINGERING or self._transport.get_extra_info("sslcontext"):
+            return False
+        if self._state is State.OPEN and self._due:
+            self._state = State.LAST
+        return bool(self._due)
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+        self._regulate()
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        self._go_on()
+
+    # Answers
+
+    def resolve(self, answer: Answer) -> None:
+        """Answer the oldest request that is due, and the refusals that waited behind it.
+
+        Never raises: the answers to other connections come after this one.
+        """
+        if self._state is State.GONE:
+            self._around.reception.count(answer)
+            return
+        try:
+            self._due.popleft()
+            self._write(answer)
+            while self._due and (refusal := self._due[0]) is not None:
+                self._due.popleft()
+                self._write(refusal)
+            if self._state is not State.OPEN or self._paused:
+                self._go_on()
+        except Exception:
+            logger.exception("answering a webhook failed")
+            self.abort()
+
+    def _refuse(self, answer: Answer, *, last: bool = False, unread: bool = False) -> None:
+        """Answer now, or behind what is due. `unread`: the request has not been read to its end."""
+        if self._state is not State.OPEN:
+            return
+        self._unread = unread
+        if last or answer.closes:
+            self._state = State.LAST
+        if self._due:
+            self._due.append(answer)
+            return
+        self._write(answer)
+        if self._state is State.LAST:
+            self._finish()
+
+    def _write(self, answer: Answer) -> None:
+        around = self._around
+        around.reception.count(answer)
+        close = (self._state is State.LAST or around.draining) and not self._due
+        self._transport.write(around.wire.render(answer, close=close))
+        if close and self._state is State.OPEN:
+            self._state = State.LAST
+
+    # Flow and end
+
+    def _take_more(self) -> None:
+        """Take requests from the buffer again, if there is room for their answers."""
+        raise NotImplementedError
+
+    def _go_on(self) -> None:
+        """Do what waited for answers to leave: take more requests, end, or move to aiohttp."""
+        if self._state is State.OPEN:
+            self._take_more()
+        elif not self._due:
+            if self._state is State.LAST:
+                self._finish()
+            elif self._state is State.LEAVING and not self._writing_paused:
+                self._move()
+
+    def _regulate(self) -> None:
+        """Read while answers can leave, not too many are due, and we are not leaving."""
+        wanted = self._writing_paused or self._held or self._state is State.LEAVING
+        if wanted is self._paused or self._state in (State.LINGERING, State.GONE):
+            return
+        self._paused = wanted
+        if wanted:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _move(self) -> None:
+        self._state = State.GONE
+        if self._paused:
+            self._transport.resume_reading()
+        self._around.hand_over(self._transport, bytes(self._buffer), self._since)
+        self._around.left(self)
+
+    def _finish(self) -> None:
+        """Close, reading on for a moment if the peer may still be sending."""
+        around = self._around
+        crowded = len(around.lingering) >= MAX_LINGERING
+        if not self._unread or crowded or not self._transport.can_write_eof():
+            self._close()
+            return
+        self._state = State.LINGERING
+        self._since = perf_counter()
+        around.left(self)
+        around.lingering.add(self)
+        self._transport.write_eof()
+        if self._paused:
+            self._transport.resume_reading()
+
+    def _close(self) -> None:
+        self._state = State.GONE
+        self._since = perf_counter()
+        self._transport.close()
+
+    # What the listener asks
+
+    def sweep(self, now: float) -> None:
+        server, waited_s = self._around.server, now - self._since
+        match self._state:
+            case State.OPEN if not self._paused and not self._due:
+                self._sweep_waiting(waited_s)
+            case State.LINGERING if waited_s > LINGER_S:
+                self.abort()
+            case _ if self._state is State.GONE or self._writing_paused:
+                if waited_s > server.body_timeout_s:  # it does not read its answers
+                    self.abort()
+
+    def _sweep_waiting(self, waited_s: float) -> None:
+        """Enforce the deadline of a connection that we wait for."""
+        server = self._around.server
+        if self._buffer:
+            late = server.body_timeout_s if self._need else server.header_timeout_s
+            if waited_s > late:
+                self._refuse(REQUEST_TIMEOUT, unread=True)
+        elif waited_s > (server.header_timeout_s if self._fresh else server.keepalive_timeout_s):
+            self._close()
+
+    def drain(self) -> None:
+        if self._state is State.OPEN and not self._due and not self._buffer:
+            self._close()
+
+    def abort(self) -> None:
+        self._state = State.GONE
+        self._transport.abort()
