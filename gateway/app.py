@@ -31,10 +31,12 @@ from gateway.stream.connection import Engine
 from gateway.stream.publisher import Publisher
 from gateway.stream.retention import Janitor
 from gateway.subscribers import kinds
+from gateway.tasks import end
 
 _log = logging.getLogger("gateway")
 _LOCK_PATIENCE_S = 5.0
 _PUBLISH_REST_S = 5.0
+_LONGEST_PUBLISH_S = 2.0
 
 
 class Ports(NamedTuple):
@@ -65,7 +67,12 @@ class Gateway:
     def __init__(self, config: Config, engine: Engine, journal: Journal, metrics: Metrics) -> None:
         self._config, self._engine, self._journal = config, engine, journal
         self._publisher = Publisher(
-            engine.url, journal, metrics, window_s=config.ingest.dedupe_window_s
+            engine.url,
+            journal,
+            metrics,
+            window_s=config.ingest.dedupe_window_s,
+            # An ack may wait for it: never longer than Stream waits for us.
+            timeout_s=min(config.redis.timeout_s, _LONGEST_PUBLISH_S),
         )
         self._intake = Intake(journal, self._publisher, config.ingest.ack, metrics)
         self._readiness = Readiness(engine, journal, self._publisher, config.journal.max_bytes)
@@ -136,9 +143,7 @@ class Gateway:
             for task in done - {stopped}:
                 _raise_failure(task)
         finally:
-            for task in (stopped, *loops):
-                task.cancel()
-            await asyncio.gather(stopped, *loops, return_exceptions=True)
+            await end((stopped, *loops))
 
     async def _publish(self) -> None:
         """Publish once every subscriber has its groups: one that starts from now misses none."""
@@ -156,14 +161,14 @@ class Gateway:
         log(_log, logging.INFO, "stopped", left_in_journal=self._publisher.waiting)
 
     async def _published(self) -> None:
-        while self._publisher.is_up and self._publisher.waiting:
+        while self._publisher.is_up and self._publisher.waiting:  # noqa: ASYNC110  # two conditions
             await asyncio.sleep(0.01)
 
     async def _ledger(self) -> dict[str, Any]:
         return await compose(self._engine, self._intake_side)
 
     def _intake_side(self) -> dict[str, int]:
-        """What was accepted, here and before, and what of it still lies in the journal."""
+        """Return what was accepted, here and before, and what of it still lies in the journal."""
         waiting = self._publisher.waiting
         damaged = self._publisher.damaged
         accepted = self._journal.next_number - 1 - damaged + self._publisher.taken_elsewhere

@@ -22,6 +22,7 @@ from gateway.metrics import Metrics
 from gateway.options import RetryOptions
 from gateway.subscribers.delivery import Attempt, Subscriber
 from gateway.subscribers.outcome import Delivered, Failed, Outcome, Reason
+from gateway.tasks import end
 
 _logger = logging.getLogger(__name__)
 TURNS = 16  # attempts that a runner makes before it lets others have the loop
@@ -73,9 +74,7 @@ class Attempts:
         if not runners:
             return
         _, late = await asyncio.wait(runners, timeout=timeout_s)
-        for runner in late:
-            runner.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await end(late)
 
     async def _run(self) -> None:
         try:
@@ -107,7 +106,7 @@ class Attempts:
         )
         try:
             return await self._subscriber.attempt(attempt)
-        except Exception as defect:  # noqa: BLE001
+        except Exception as defect:
             # A defect must not stop the deliveries of everything else. Its text may quote what
             # no log should have.
             place = traceback.extract_tb(defect.__traceback__)[-1]

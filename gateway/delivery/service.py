@@ -25,6 +25,7 @@ from gateway.stream.format import check_format
 from gateway.stream.ledger import read_account
 from gateway.stream.subscriptions import Subscription, Subscriptions
 from gateway.subscribers.delivery import Subscriber
+from gateway.tasks import end
 
 _logger = logging.getLogger(__name__)
 POLL_S = 1.0
@@ -90,9 +91,7 @@ class DeliveryService:
                 await asyncio.wait(tasks)
                 _raise_failures(*tasks)
         finally:
-            for task in (bell, *self._tasks()):
-                task.cancel()
-            await asyncio.gather(bell, *self._tasks(), return_exceptions=True)
+            await end((bell, *self._tasks()))
 
     async def drain(self, timeout_s: float) -> None:
         """Take and start nothing more, let attempts under way end, settle, release the leases.
@@ -106,8 +105,7 @@ class DeliveryService:
         if tasks := tuple(self._tasks()):
             left_s = max(SETTLE_S, deadline - time.monotonic())
             _, unsettled = await asyncio.wait(tasks, timeout=left_s)
-            for task in unsettled:
-                task.cancel()
+            await end(unsettled)
         try:
             for worker in workers:
                 await worker.release()
@@ -135,6 +133,8 @@ class DeliveryService:
             except StreamUnavailable as error:
                 self._seldom.log("away", _logger, "waiting for Redis", reason=str(error))
                 await self._stopped_within(0.2)
+        if self._stop.is_set():
+            return  # drained before it began
         for each in self._served:
             self._start_worker(each)
 

@@ -74,7 +74,7 @@ class Intake:
             _resolve(replies, answers.JOURNAL_FULL)
         except JournalFailed:
             self._bypass(events, replies, read_ats)
-        except Exception:
+        except Exception:  # a defect of ours must not leave anybody without an answer
             _log.exception("events were not journaled")
             _resolve(replies, answers.INTERNAL)
         else:

@@ -145,7 +145,7 @@ class Publisher:
         self.is_up = False
         self._metrics.stream_up.set(to=0)
         while self._direct:
-            self._direct.popleft()[1](False)  # noqa: FBT003
+            self._direct.popleft()[1](False)
         if error is not None:
             self._seldom.log("away", _log, "not published, trying again", error=str(error))
         self.on_progress()
@@ -230,7 +230,7 @@ class Publisher:
         for batch in batches:
             self._shards[batch.shard].elsewhere += len(batch.events)
         self._direct.popleft()
-        done(True)  # noqa: FBT003
+        done(True)
 
     async def _send(self, batches: list[Batch]) -> None:
         if not batches:

@@ -41,7 +41,7 @@ async def test_gateway_killed_under_load(tmp_path, ack):
             load = Load(gateway.port)
             sending = asyncio.create_task(load.run(400 * rounds))
             for turn in range(1, rounds + 1):
-                await eventually(lambda: len(load.acked) > 300 * turn, within_s=60)
+                await eventually(lambda turn=turn: len(load.acked) > 300 * turn, within_s=60)
                 await asyncio.sleep(dice.random() * 0.05)  # anywhere in a tick, a batch, a round
                 await gateway.kill()
                 await gateway.start()
@@ -62,14 +62,16 @@ async def test_redis_killed_or_frozen_under_load(tmp_path, ack, how):
             load = Load(gateway.port)
             sending = asyncio.create_task(load.run(6000))
             for turn in (1, 2):
-                await eventually(lambda: len(load.acked) > 1500 * turn, within_s=60)
+                await eventually(lambda turn=turn: len(load.acked) > 1500 * turn, within_s=60)
                 if how == "killed":
                     await gateway.signal_engine(signal.SIGKILL)
                 else:
                     pid = await gateway.signal_engine(signal.SIGSTOP)
                     before = len(load.acked)
                     # Long enough for the frozen engine to be given up, and acks to go on.
-                    await eventually(lambda: len(load.acked) > before + 200, within_s=30)
+                    await eventually(
+                        lambda before=before: len(load.acked) > before + 200, within_s=30
+                    )
                     await eventually(lambda: _away(gateway), within_s=30)
                     os.kill(pid, signal.SIGCONT)
             await sending

@@ -8,16 +8,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.events import event
+from support.eventually import eventually
+
 from gateway.errors import JournalFailed, JournalFull
 from gateway.journal import records, segment
 from gateway.journal.disk import Disk
 from gateway.journal.journal import Journal
 from gateway.metrics import Metrics
 from gateway.options import JournalOptions
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from support.eventually import eventually
-from support.events import event
 
 SMALL = JournalOptions(segment_bytes=4096, max_bytes=64 * 1024, keep_s=0)
 

@@ -1,9 +1,10 @@
 """The codec alone."""
 
 import pytest
-from gateway.journal import records
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gateway.journal import records
 
 
 @given(st.integers(1, 2**60), st.binary(max_size=300), st.binary(max_size=3000))

@@ -9,6 +9,7 @@ from support.streams import TestPublisher, event
 from gateway.stream import keys
 from gateway.stream.connection import Engine
 from gateway.stream.doorbell import NOTHING, Doorbell, Waiter
+from gateway.tasks import end
 
 SHARD = keys.shard_of(event(0).order_key)
 
@@ -26,8 +27,7 @@ async def doorbell(engine_url):
     doorbell = Doorbell(engine)
     task = asyncio.create_task(doorbell.run())
     yield doorbell
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await end([task])
     await engine.close()
 
 

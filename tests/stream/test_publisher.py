@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio as aioredis
+from support.engines import supervised
+from support.events import event
+from support.eventually import eventually
+
 from gateway.clock import now_ms
 from gateway.journal.journal import Journal
 from gateway.metrics import Metrics
 from gateway.options import JournalOptions
 from gateway.stream import keys
 from gateway.stream.publisher import Publisher
-from support.engines import supervised
-from support.eventually import eventually
-from support.events import event
+from gateway.tasks import end
 
 HOUR_S = 3600.0
 
@@ -71,8 +73,7 @@ async def rig(folder, url, window_s=HOUR_S):
     try:
         yield one
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end([task])
         one.journal.close()
         await one.redis.aclose()
 

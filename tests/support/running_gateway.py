@@ -14,9 +14,9 @@ import aiohttp
 import orjson
 import redis.asyncio as aioredis
 import yaml
-from gateway.embedded import attach
-
 from support.eventually import eventually
+
+from gateway.embedded import attach
 
 SECRETS = ("demo-secret", "second-secret", "Bearer hidden-token")
 APPS = [

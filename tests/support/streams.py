@@ -15,6 +15,7 @@ from gateway.stream import keys
 from gateway.stream.connection import Engine
 from gateway.stream.ledger import read_ledger
 from gateway.subscribers.outcome import Delivered
+from gateway.tasks import end
 
 # Stream's table with the waits of a test.
 QUICK = RetryOptions(
@@ -137,8 +138,7 @@ async def delivering(
             await service.drain(drain_s)
             await task
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end([task])
         await engine.close()
 
 
