@@ -171,7 +171,10 @@ class Gateway:
         """Return what was accepted, here and before, and what of it still lies in the journal."""
         waiting = self._publisher.waiting
         damaged = self._publisher.damaged
-        accepted = self._journal.next_number - 1 - damaged + self._publisher.taken_elsewhere
+        accepted = (
+            self._journal.next_number - 1 - damaged
+            + self._publisher.outlived + self._publisher.taken_elsewhere
+        )  # fmt: skip
         return {
             "accepted": accepted,
             "in_journal": accepted if waiting is None else waiting,

@@ -19,6 +19,8 @@ NEAR = 0.9
 class Filling(Protocol):
     """The journal, as far as it is looked at here."""
 
+    is_full: bool
+
     @property
     def size_bytes(self) -> int: ...
 
@@ -51,7 +53,7 @@ class Readiness:
 
     def takes_webhooks(self) -> bool:
         """Whether a webhook sent now would be stored."""
-        return not self.is_draining and not self._journal_share >= 1
+        return not self.is_draining and not self._journal.is_full
 
     def reasons(self) -> list[str]:
         """Return what is not well, in words; empty when all is."""

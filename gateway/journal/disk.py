@@ -16,6 +16,9 @@ class Disk:
     def write(self, fd: int, data: bytes) -> int:
         return os.write(fd, data)
 
+    def write_at(self, fd: int, data: bytes, offset: int) -> None:
+        os.pwrite(fd, data, offset)
+
     def read(self, fd: int, length: int, offset: int) -> bytes:
         return os.pread(fd, length, offset)
 

@@ -53,6 +53,8 @@ class Journal:
         self.next_number = found.next_number
         self.end = found.segments[-1].end if found.segments else 0
         self.synced = self.end
+        self.is_full = False  # the last append found no room, and none was made since
+        self.opened_at, self.opened_number = self.end, self.next_number
         self._segments = found.segments
         self._tail: deque[Stored] = deque()
         self._tail_bytes = 0
@@ -105,6 +107,7 @@ class Journal:
         if self.size_bytes + length > self._options.max_bytes:
             self._drop_finished(older_than_s=0)
             if self.size_bytes + length > self._options.max_bytes:
+                self.is_full = True
                 raise JournalFull(f"{self.size_bytes} bytes wait to be published")
 
     def _roll(self) -> None:
@@ -234,6 +237,28 @@ class Journal:
             self._metrics.journal_damaged.add()
         return chunk
 
+    # ---- what an engine remembers better
+
+    def go_on_at(self, position: int) -> None:
+        """Move all that was appended since the start to `position` and behind it.
+
+        For a journal that lost its tail with the machine while Redis had already taken it:
+        positions that Redis knows must never name other records. Raises `OSError`.
+        """
+        delta = position - self.opened_at
+        if delta <= 0:
+            return
+        for one in reversed(self._segments):  # the last first: no two ever overlap
+            if one.base >= self.opened_at:
+                segment.move(self._disk, one, self._id, delta)
+        self._disk.sync_folder(self._folder)
+        self._tail = deque(
+            Stored(one.start + delta, one.end + delta, one.number, one.event) for one in self._tail
+        )
+        self.end += delta
+        self.synced = max(self.synced, self.opened_at) + delta
+        self.opened_at = position
+
     # ---- forget
 
     def release(self, position: int) -> None:
@@ -243,7 +268,8 @@ class Journal:
             for one in self._segments[:-1]:
                 if one.end <= position and one.finished_at is None:
                     one.finished_at = now
-            self._drop_finished(older_than_s=self._options.keep_s)
+            # Room comes before history.
+            self._drop_finished(older_than_s=0 if self.is_full else self._options.keep_s)
         self._metrics.journal_bytes.set(to=self.size_bytes)
 
     def _drop_finished(self, older_than_s: float) -> None:
@@ -255,6 +281,7 @@ class Journal:
             if oldest.end > self.synced:
                 return  # the syncer still holds its descriptor
             self._segments.pop(0)
+            self.is_full = False
             self._disk.close(oldest.fd)
             self._disk.remove(oldest.path)
 

@@ -66,6 +66,16 @@ def create(disk: Disk, folder: Path, journal_id: bytes, base: int, number: int) 
     return Segment(path, fd, base, number, base)
 
 
+def move(disk: Disk, one: Segment, journal_id: bytes, delta: int) -> None:
+    """Give `one` a base that is `delta` higher; its records stay where they are in the file."""
+    base = one.base + delta
+    header = _HEADER.pack(MAGIC, journal_id, base, one.first_number)
+    disk.write_at(one.fd, header + _CRC.pack(crc32(header)), 0)
+    path = one.path.with_name(f"{base:020d}{SUFFIX}")
+    one.path.rename(path)
+    one.path, one.base, one.end = path, base, one.end + delta
+
+
 def reopen(disk: Disk, path: Path) -> tuple[Segment, bytes]:
     """Open what a former run left; also the journal's id, empty if the header does not check.
 

@@ -10,8 +10,9 @@ so that outgrowing the embedded engine moves data and changes nothing else.
 | gw:subscribers           | hash   | name -> JSON {state, since_ms}; state active or paused       |
 | gw:{N}:events            | stream | the events of shard N; fields below                          |
 | gw:{N}:shard             | hash   | epoch, published, duplicates, unfit, bytes, trimmed; for a   |
-|                          |        | journal pos:<id>, clock:<id>, count:<id>, damaged:<id>; for  |
-|                          |        | a slice length low:<ms>, slice:<ms> (oldest, newest index)   |
+|                          |        | journal pos:<id>, clock:<id>, count:<id>, damaged:<id>,      |
+|                          |        | outlived:<id>; for a slice length low:<ms>, slice:<ms>       |
+|                          |        | (oldest, newest index)                                       |
 | gw:{N}:seen:<ms>:<index> | set    | digests of events accepted in that slice of time             |
 | gw:{N}:sub:<name>        | hash   | token, holder, expires_ms, start_seq, taken_seq, taken_bytes,|
 |                          |        | taken_id, floor_id, delivered, unmatched, buried, discarded, |

@@ -49,12 +49,17 @@ class Source(Protocol):
     end: int
     next_number: int
 
+    opened_at: int
+    opened_number: int
+
     @property
     def id(self) -> str: ...
     @property
     def start(self) -> int: ...
     def read(self, position: int) -> Piece: ...
+    def read_files(self, position: int, limit: int) -> Piece: ...
     def release(self, position: int) -> None: ...
+    def go_on_at(self, position: int) -> None: ...
 
 
 class Publisher:
@@ -122,6 +127,11 @@ class Publisher:
         """Records of this journal that were lost to damage."""
         return sum(state.damaged for state in self._shards)
 
+    @property
+    def outlived(self) -> int:
+        """Records that the journal lost after they were published."""
+        return sum(state.outlived for state in self._shards)
+
     # ---- the loop
 
     async def run(self) -> None:
@@ -169,11 +179,43 @@ class Publisher:
                     shard=shard, had=old.position, has=new.position,
                 )  # fmt: skip
         self._shards = fresh
+        if not known:
+            await self._outlive()
         lowest = min(state.position for state in fresh)
         self.cursor = min(self.cursor, lowest) if known else lowest
         self.cursor = max(self.cursor, self._source.start)
         self._next_number = None if not known else self._next_number
         self._came_back()
+
+    async def _outlive(self) -> None:
+        """See whether Redis knows more of the journal than its disk does.
+
+        Then the machine died before the newest records were on disk, after they were published.
+        What was appended since moves behind them.
+        """
+        source = self._source
+        highest = max(state.position for state in self._shards)
+        if highest <= source.opened_at:
+            return
+        taken = sum(state.taken for state in self._shards)
+        kept = source.opened_number - 1 - self.damaged - self._unpublished(source.opened_at)
+        lost = max(0, taken - kept)
+        source.go_on_at(highest)
+        field = f"outlived:{source.id}"
+        await self._exchange([pack("HINCRBY", keys.shard_state(0), field, lost)])
+        self._shards[0].outlived += lost
+        log(_log, logging.WARNING, "the journal's disk had lost what Redis has", records=lost)
+
+    def _unpublished(self, end: int) -> int:
+        """Count the records before `end` that their shard does not have."""
+        position = max(self._source.start, min(state.position for state in self._shards))
+        count = 0
+        while position < end:
+            piece = self._source.read_files(position, end)
+            batches = group(piece.stored, piece.upto, self._shards)
+            count += sum(len(batch.events) for batch in batches)
+            position = piece.upto
+        return count
 
     async def _publish_all(self) -> None:
         checkpoint_at = time.monotonic() + CHECKPOINT_S

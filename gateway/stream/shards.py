@@ -10,13 +10,17 @@ from gateway.stream.seen import Slices
 class ShardState:
     """One shard, from the view of one journal.
 
-    `position`: it has everything of the journal before; `elsewhere`: events it took from other
-    journals or from none; `must_heal`: it has lost a tail, so its cursors mean nothing any more.
+    `position`: it has everything of the journal before; `taken`: how many events that was;
+    `elsewhere`: events it took from other journals or from none; `damaged`, `outlived`: records
+    that the journal lost before and after they were published; `must_heal`: it has lost a tail,
+    so its cursors mean nothing any more.
     """
 
     position: int
+    taken: int
     elsewhere: int
     damaged: int
+    outlived: int
     slices: Slices
     must_heal: bool = False
 
@@ -33,5 +37,8 @@ def read_state(flat: Sequence[bytes], journal_id: str, window_ms: int) -> ShardS
         elif kind == "count" and rest != journal_id:
             elsewhere += int(value)
     position = int(fields.get(f"pos:{journal_id}", 0))
-    damaged = int(fields.get(f"damaged:{journal_id}", 0))
-    return ShardState(position, elsewhere, damaged, slices)
+    own = {
+        name: int(fields.get(f"{name}:{journal_id}", 0))
+        for name in ("count", "damaged", "outlived")
+    }
+    return ShardState(position, own["count"], elsewhere, own["damaged"], own["outlived"], slices)

@@ -203,6 +203,8 @@ async def test_a_full_journal(tmp_path):
                 ) as response:
                     assert response.status == 503
                     assert int(response.headers["Retry-After"]) > 0
+                async with session.get(f"http://127.0.0.1:{gateway.port}/readyz") as response:
+                    assert response.status == 503
             await gateway.stop()
             gateway.config["redis"] = {"url": "embedded"}
             await gateway.start()

@@ -155,9 +155,11 @@ async def test_full(opened):
         for n in range(10_000):
             journal.append([event(n)])
     assert journal.size_bytes <= SMALL.max_bytes
+    assert journal.is_full
     taken = journal.next_number
     await eventually(lambda: journal.synced == journal.end)
     journal.release(journal.end)
+    assert not journal.is_full
     journal.append([event(1)])
     assert journal.next_number == taken + 1
 
