@@ -169,7 +169,7 @@ async def test_a_full_backlog_buries_the_oldest(tmp_path):
             ]  # fmt: skip
             async with running_gateway(tmp_path / "g", subscribers=subscribers) as gateway:
                 load = Load(gateway.port)
-                await load.run(3000)
+                await load.run(9000)
                 await eventually(lambda: set(good.bodies) == set(load.acked), within_s=30)
                 await eventually(lambda: _some_buried(gateway), within_s=20)
                 ledger = await gateway.ledger()
