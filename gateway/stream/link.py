@@ -87,6 +87,8 @@ class Link:
         try:
             if self._transport is None:
                 await self._connect()
+            if self._transport.is_closing():  # it ended while nobody was waiting
+                raise exceptions.ConnectionError("connection closed by Redis")  # noqa: TRY301
             done = self._replies.expect(len(commands))
             timer = asyncio.get_running_loop().call_later(self._timeout_s, _give_up, done)
             self._transport.write(b"".join(commands))

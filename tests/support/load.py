@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -35,7 +36,9 @@ class Load:
         streams = None
         for n in share:
             body = distinct_event(n, f"default:client{one}-{n // 7 % calls}")
+            deadline = time.monotonic() + 60
             while not self.stop:
+                assert time.monotonic() < deadline, f"no 200 within 60 s: {self.statuses}"
                 try:
                     if streams is None:
                         streams = await asyncio.open_connection("127.0.0.1", self.port)

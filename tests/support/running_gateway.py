@@ -1,6 +1,7 @@
 """The real gateway, as its own process with its own data directory, to use and to hurt."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -104,9 +105,15 @@ class RunningGateway:
         return int(text) if text else None
 
     async def signal_engine(self, number: int) -> int:
-        pid = await eventually(self.engine_pid)
-        os.kill(pid, number)
-        return pid
+        def signalled() -> int | None:
+            pid = self.engine_pid()
+            with contextlib.suppress(ProcessLookupError):  # it names one that has just ended
+                if pid is not None:
+                    os.kill(pid, number)
+                    return pid
+            return None
+
+        return await eventually(signalled)
 
     async def redis(self) -> aioredis.Redis:
         url = await eventually(lambda: attach(self.data))
