@@ -37,6 +37,7 @@ _log = logging.getLogger("gateway")
 _LOCK_PATIENCE_S = 5.0
 _PUBLISH_REST_S = 5.0
 _LONGEST_PUBLISH_S = 2.0
+_EMBEDDED_START_S = 1.0
 
 
 class Ports(NamedTuple):
@@ -58,6 +59,9 @@ async def run(config: Config, *, on_ready: Callable[[Ports], None] = lambda _: N
     async with AsyncExitStack() as stack:
         gateway = await Gateway.open(config, stack)
         on_ready(gateway.ports)
+        if gateway.embedded is not None:
+            # Webhooks are taken already; the loops need not begin with a complaint.
+            await gateway.embedded.wait_ready(_EMBEDDED_START_S)
         await gateway.run(stop)
 
 
@@ -65,6 +69,7 @@ class Gateway:
     """All parts of one process, wired. Made by `open`, which leaves the closing to a stack."""
 
     def __init__(self, config: Config, engine: Engine, journal: Journal, metrics: Metrics) -> None:
+        self.embedded: EmbeddedEngine | None = None
         self._config, self._engine, self._journal = config, engine, journal
         self._publisher = Publisher(
             engine.url,
@@ -103,9 +108,12 @@ class Gateway:
         await stack.enter_async_context(_only_owner(config))
         journal = Journal(config.data_dir / "journal" / "0", config.journal, metrics)
         stack.callback(journal.close)
-        engine = Engine(await _engine_url(config, stack), timeout_s=config.redis.timeout_s)
+        embedded = await _embedded(config, stack)
+        url = config.redis.url if embedded is None else embedded.url
+        engine = Engine(url, timeout_s=config.redis.timeout_s)
         stack.push_async_callback(engine.close)
         gateway = cls(config, engine, journal, metrics)
+        gateway.embedded = embedded
         stack.push_async_callback(gateway._close_subscribers)
         await gateway._admin.start()
         stack.push_async_callback(gateway._admin.stop)
@@ -179,6 +187,7 @@ class Gateway:
             "accepted": accepted,
             "in_journal": accepted if waiting is None else waiting,
             "damaged": damaged,
+            "outlived": self._publisher.outlived,
         }
 
     async def _close_subscribers(self) -> None:
@@ -200,13 +209,13 @@ async def _only_owner(config: Config) -> AsyncIterator[None]:
         lock.close()
 
 
-async def _engine_url(config: Config, stack: AsyncExitStack) -> str:
+async def _embedded(config: Config, stack: AsyncExitStack) -> EmbeddedEngine | None:
     if config.redis.url != "embedded":
-        return config.redis.url
+        return None
     embedded = EmbeddedEngine(config.data_dir, max_memory_bytes=config.redis.max_memory_bytes)
     await embedded.start()
     stack.push_async_callback(embedded.stop)
-    return embedded.url
+    return embedded
 
 
 def _raise_failure(task: asyncio.Task[Any]) -> None:

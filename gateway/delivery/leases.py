@@ -107,7 +107,8 @@ class Leases:
     def _joined(self, claim: Claim, how: str) -> None:
         claim.joined = True
         if how != "there":
-            log(_logger, logging.INFO, "group created",
+            level = logging.DEBUG if how == "new" else logging.INFO
+            log(_logger, level, "group created",
                 subscriber=self._name, shard=claim.shard, how=how)  # fmt: skip
 
     def _acquired(self, claim: Claim, asked_at: float, lease: Acquired | HeldElsewhere) -> None:
