@@ -78,6 +78,8 @@ class Gateway:
             window_s=config.ingest.dedupe_window_s,
             # An ack may wait for it: never longer than Stream waits for us.
             timeout_s=min(config.redis.timeout_s, _LONGEST_PUBLISH_S),
+            # Bigger batches are cheaper, unless every ack waits for its batch.
+            linger_s=0.001 if config.ingest.ack == "journal" else 0,
         )
         self._intake = Intake(journal, self._publisher, config.ingest.ack, metrics)
         self._readiness = Readiness(engine, journal, self._publisher, config.journal.max_bytes)

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import pytest
 import uvloop
 
 sys.path.insert(0, str(Path(__file__).parent))  # `from support.eventually import ...`
@@ -12,3 +13,11 @@ from support.engines import engine_socket, engine_url  # noqa: E402, F401 - fixt
 
 def pytest_asyncio_loop_factories(config, item):
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def no_secret_in_the_log(caplog):
+    """No log line of any test holds a secret that tests configure."""
+    yield
+    for secret in ("demo-secret", "second-secret", "hidden-token", "hush-hush"):
+        assert secret not in caplog.text
