@@ -59,8 +59,8 @@ async def test_redis_killed_or_frozen_under_load(tmp_path, ack, how):
     async with running_receiver() as receiver:
         settings = {"ingest": {"ack": ack}, "subscribers": [subscriber(receiver)]}
         async with running_gateway(tmp_path / "g", **settings) as gateway:
-            load = Load(gateway.port)
-            sending = asyncio.create_task(load.run(6000))
+            load = Load(gateway.port, pause_s=0.002)
+            sending = asyncio.create_task(load.run(1_000_000))
             for turn in (1, 2):
                 await eventually(lambda turn=turn: len(load.acked) > 1500 * turn, within_s=60)
                 if how == "killed":
@@ -74,6 +74,9 @@ async def test_redis_killed_or_frozen_under_load(tmp_path, ack, how):
                     )
                     await eventually(lambda: _away(gateway), within_s=30)
                     os.kill(pid, signal.SIGCONT)
+            before = len(load.acked)
+            await eventually(lambda: len(load.acked) > before + 500, within_s=30)
+            load.stop = True
             await sending
             await assert_nothing_lost(gateway, load, receiver)
             assert set(load.statuses) == {200}

@@ -20,6 +20,7 @@ class Load:
     acked: list[bytes] = field(default_factory=list)
     statuses: Counter = field(default_factory=Counter)
     stop: bool = False
+    pause_s: float = 0  # of each client, between two events
 
     def request(self, body: bytes) -> bytes:
         headers = signed_request(body, self.secret, self.api_key)
@@ -35,6 +36,9 @@ class Load:
     async def _client(self, one: int, share: range, calls: int) -> None:
         streams = None
         for n in share:
+            if self.stop:
+                break
+            await asyncio.sleep(self.pause_s)
             body = distinct_event(n, f"default:client{one}-{n // 7 % calls}")
             deadline = time.monotonic() + 60
             while not self.stop:
