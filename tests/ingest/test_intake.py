@@ -7,6 +7,8 @@ import time
 from contextlib import asynccontextmanager
 
 import pytest
+from support.events import event
+from support.eventually import eventually
 
 from gateway.ingest import answers
 from gateway.ingest.intake import Intake
@@ -16,8 +18,6 @@ from gateway.metrics import Metrics
 from gateway.options import JournalOptions
 from gateway.stream.publisher import Publisher
 from gateway.tasks import end
-from support.eventually import eventually
-from support.events import event
 
 
 class Given:
