@@ -83,6 +83,7 @@ class Publisher:
         self._source, self._metrics, self._window_ms = source, metrics, int(window_s * 1000)
         self._link = Link(url, timeout_s=timeout_s)
         self._shards: list[ShardState] = []
+        self._is_reconciled = False  # with what Redis knew of the journal at the start
         self._next_number: int | None = None
         self._last_accepted_ms = 0
         self._direct: deque[tuple[list[Event], Callable[[bool], None]]] = deque()
@@ -179,8 +180,9 @@ class Publisher:
                     shard=shard, had=old.position, has=new.position,
                 )  # fmt: skip
         self._shards = fresh
-        if not known:
+        if not self._is_reconciled:
             await self._outlive()
+            self._is_reconciled = True
         lowest = min(state.position for state in fresh)
         self.cursor = min(self.cursor, lowest) if known else lowest
         self.cursor = max(self.cursor, self._source.start)
@@ -199,12 +201,13 @@ class Publisher:
             return
         taken = sum(state.taken for state in self._shards)
         kept = source.opened_number - 1 - self.damaged - self._unpublished(source.opened_at)
-        lost = max(0, taken - kept)
-        source.go_on_at(highest)
+        # All that it ever lost so, not only now: set, so that asking twice counts once.
+        outlived = max(0, taken - kept)
         field = f"outlived:{source.id}"
-        await self._exchange([pack("HINCRBY", keys.shard_state(0), field, lost)])
-        self._shards[0].outlived += lost
-        log(_log, logging.WARNING, "the journal's disk had lost what Redis has", records=lost)
+        await self._exchange([pack("HSET", keys.shard_state(0), field, outlived)])
+        self._shards[0].outlived = outlived
+        source.go_on_at(highest)
+        log(_log, logging.WARNING, "the journal's disk had lost what Redis has", ever=outlived)
 
     def _unpublished(self, end: int) -> int:
         """Count the records before `end` that their shard does not have."""

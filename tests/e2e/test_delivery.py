@@ -1,9 +1,11 @@
 """From a signed webhook to subscribers of every temper, through the real process."""
 
 import asyncio
+import ssl
 
 import aiohttp
 import pytest
+import trustme
 from support import receiver as behaviours
 from support.eventually import eventually
 from support.load import Load
@@ -211,3 +213,28 @@ async def test_a_full_journal(tmp_path):
             await gateway.settled()
             assert set(receiver.bodies) == set(load.acked)
             assert await post(gateway, distinct_event(9999)) == 200
+
+
+async def test_https_through_the_whole_process(tmp_path):
+    """Webhooks over HTTPS arrive; a client that does not trust the certificate gets nowhere."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    for pem in certificate.cert_chain_pems:
+        pem.write_to_path(str(tmp_path / "cert.pem"), append=True)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    tls = {"cert": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
+    async with running_receiver() as receiver:
+        settings = {"server": {"tls": tls}, "subscribers": [http("app", receiver)]}
+        async with running_gateway(tmp_path / "g", **settings) as gateway:
+            url = gateway.url.replace("http:", "https:")
+            body = distinct_event(1)
+            async with aiohttp.ClientSession() as session:
+                signed = signed_request(body)
+                async with session.post(url, data=body, headers=signed, ssl=trusting) as response:
+                    assert response.status == 200
+                with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                    await session.post(url, data=body, headers=signed)
+            await gateway.settled()
+            assert receiver.bodies == [body]

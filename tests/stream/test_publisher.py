@@ -267,6 +267,8 @@ async def test_a_journal_that_lost_a_tail_which_redis_has(engine_url, tmp_path, 
     await end([task])
     early.journal.close()
     await early.redis.aclose()
+    last = max((tmp_path / "j").glob("*.journal"))
+    os.truncate(last, max(44, last.stat().st_size - cut))  # and once more
     async with rig(tmp_path / "j", engine_url) as one:
         one.append(*calls(150)[140:])
         await eventually(lambda: _count(one, 150), within_s=5)
