@@ -111,11 +111,13 @@ class Publisher:
 
     @property
     def waiting(self) -> int | None:
-        """Events in the journal and not published; None while Redis was never asked."""
+        """Events in the journal and not published; None while that is not known."""
         if not self._shards:
             return None
-        if self.cursor >= self._source.end or self._next_number is None:
+        if self.cursor >= self._source.end:
             return 0
+        if self._next_number is None:
+            return None  # something waits, and the first of it was not read yet
         return self._source.next_number - self._next_number
 
     @property
