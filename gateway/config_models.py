@@ -189,6 +189,33 @@ HTTP_ONLY = ("timeout", "url", "headers", "ca", "client_cert", "client_key", "on
              "max_response", "allow_networks")  # fmt: skip
 
 
+class Feed(Section):
+    becomes = options.FeedOptions
+    enabled: bool = OPTIONAL
+    access: Literal["members", "any"] = OPTIONAL
+    demo: bool = OPTIONAL
+    origins: list[values.Origin] = OPTIONAL
+    max_connections: values.Count = OPTIONAL
+    max_connections_per_user: values.Count = OPTIONAL
+    max_watched_calls: values.Count = OPTIONAL
+    outbox_bytes: values.Size = _called("outbox")
+    max_message_bytes: values.Size = _called("max_message")
+    handshake_timeout_s: values.Duration = _called("handshake_timeout")
+    ping_interval_s: values.Duration = _called("ping_interval")
+    max_replay_events: values.Count = OPTIONAL
+    calls_retention_s: values.Duration = _called("calls_retention")
+    max_calls: values.Count = OPTIONAL
+
+
+class Upstream(Section):
+    becomes = options.UpstreamOptions
+    url: values.HttpUrl = OPTIONAL
+    timeout_s: values.Duration = _called("timeout")
+    custom_events: Literal["local", "upstream"] = OPTIONAL
+    ca: values.Authority = OPTIONAL
+    max_response_bytes: values.Size = _called("max_response")
+
+
 class Log(Section):
     becomes = options.LogOptions
     level: Literal["debug", "info", "warning", "error"] = OPTIONAL
@@ -208,4 +235,6 @@ class Document(Section):
     journal: Journal = OPTIONAL
     retention: Retention = OPTIONAL
     subscribers: Annotated[list[Subscriber], BeforeValidator(values.listed)] = OPTIONAL
+    feed: Feed = OPTIONAL
+    upstream: Upstream = OPTIONAL
     log: Log = OPTIONAL

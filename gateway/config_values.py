@@ -111,6 +111,16 @@ def http_url(value: str) -> str:
     return value
 
 
+def origin(value: str) -> str:
+    """Check what a browser sends as Origin: `https://host[:port]`, or `*`."""
+    if value == "*":
+        return value
+    parts = _split(value, "an origin, https://host or https://host:port, or *", ("http", "https"))
+    if value.endswith("/") or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("expected an origin: scheme, host and port alone, without a slash behind")
+    return value.lower()
+
+
 def redis_url(value: str) -> str:
     if value == "embedded":
         return value
@@ -247,6 +257,7 @@ WebhookPath = Annotated[str, AfterValidator(webhook_path)]
 SubscriberName = Annotated[str, AfterValidator(subscriber_name)]
 ApiKey = Annotated[str, AfterValidator(api_key)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
+Origin = Annotated[str, AfterValidator(origin)]
 RedisUrl = Annotated[str, AfterValidator(redis_url)]
 Glob = Annotated[str, AfterValidator(glob)]
 Expression = Annotated[str, AfterValidator(expression)]

@@ -145,6 +145,40 @@ class SubscriberOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FeedOptions:
+    """Watching calls: by Stream's own SDKs, and by the plain feed."""
+
+    enabled: bool = True
+    # Who may watch a call and send events to it. members: those its state names; any: every user.
+    access: Literal["members", "any"] = "members"
+    demo: bool = False  # the demo page, and tickets for whoever opens it
+    # Pages of these origins may open the plain feed; `*`: all. Stream's protocol needs a token.
+    origins: tuple[str, ...] = ()
+    max_connections: int = 20_000
+    max_connections_per_user: int = 50
+    max_watched_calls: int = 1_000  # by one connection
+    outbox_bytes: int = 256 * KIB  # not yet taken by a watcher; beyond it the watcher is let go
+    max_message_bytes: int = 64 * KIB  # of one message from a watcher
+    handshake_timeout_s: float = 5.0  # until the token has come
+    ping_interval_s: float = 20.0  # Stream's SDK reconnects after 35 s without a word
+    max_replay_events: int = 10_000  # of one resume; beyond it: recovered false
+    calls_retention_s: float = 30 * DAY_S  # of a call's state, after its last event
+    max_calls: int = 200_000  # of all apps; beyond it the longest untouched are forgotten
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UpstreamOptions:
+    """Stream's API behind ours; without `url` the gateway answers alone."""
+
+    url: str | None = None
+    timeout_s: float = 5.0
+    # Who makes the event of a SendCallEvent: we, or Stream, whose webhook then brings it.
+    custom_events: Literal["local", "upstream"] = "upstream"
+    ca: Path | None = None
+    max_response_bytes: int = 8 * MIB
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LogOptions:
     level: str = "info"
     format: Literal["text", "json"] = "text"
@@ -163,4 +197,6 @@ class Config:
     journal: JournalOptions = JournalOptions()
     retention: RetentionOptions = RetentionOptions()
     subscribers: tuple[SubscriberOptions, ...] = ()
+    feed: FeedOptions = FeedOptions()
+    upstream: UpstreamOptions = UpstreamOptions()
     log: LogOptions = LogOptions()

@@ -303,6 +303,27 @@ subscribers:
     max_response: 1KiB
     allow_networks: [10.0.0.0/8]
 log: {level: debug, format: json}
+feed:
+  enabled: false
+  access: any
+  demo: true
+  origins: ["https://App.example.com:8443", "*"]
+  max_connections: 9
+  max_connections_per_user: 8
+  max_watched_calls: 7
+  outbox: 6KiB
+  max_message: 5KiB
+  handshake_timeout: 4s
+  ping_interval: 3s
+  max_replay_events: 2
+  calls_retention: 1h
+  max_calls: 11
+upstream:
+  url: https://stream.example.com
+  timeout: 1s
+  custom_events: local
+  ca: tls/ca.pem
+  max_response: 1MiB
 """
 
 
@@ -329,6 +350,16 @@ def test_every_option_can_be_set(tmp_path, certificates):
         max_response_bytes=1024, allow_networks=("10.0.0.0/8",),
     )  # fmt: skip
     assert loaded.apps[0] == options.App(api_key="k1", secrets=("new", "old"))
+    assert loaded.feed == options.FeedOptions(
+        enabled=False, access="any", demo=True, origins=("https://app.example.com:8443", "*"),
+        max_connections=9, max_connections_per_user=8, max_watched_calls=7,
+        outbox_bytes=6 << 10, max_message_bytes=5 << 10, handshake_timeout_s=4,
+        ping_interval_s=3, max_replay_events=2, calls_retention_s=3600, max_calls=11,
+    )  # fmt: skip
+    assert loaded.upstream == options.UpstreamOptions(
+        url="https://stream.example.com", timeout_s=1, custom_events="local",
+        ca=tls / "ca.pem", max_response_bytes=1 << 20,
+    )  # fmt: skip
     assert unset(loaded) == []
 
 
@@ -352,6 +383,7 @@ def test_shipped_file_loads():
         apps=(options.App(api_key="demo-key", secrets=("demo-secret",)),),
         subscribers=(options.SubscriberOptions(name="console", kind="log"),),
         data_dir=SHIPPED.parent / "data",
+        feed=options.FeedOptions(access="any", demo=True),
     )
 
 
