@@ -27,7 +27,7 @@ from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.options import Config
 from gateway.readiness import Readiness
-from gateway.stream.connection import Engine
+from gateway.stream.connection import Engine, tls_arguments
 from gateway.stream.publisher import Publisher
 from gateway.stream.retention import Janitor
 from gateway.subscribers import kinds
@@ -80,6 +80,7 @@ class Gateway:
             timeout_s=min(config.redis.timeout_s, _LONGEST_PUBLISH_S),
             # Bigger batches are cheaper, unless every ack waits for its batch.
             linger_s=0.001 if config.ingest.ack == "journal" else 0,
+            tls=tls_arguments(config.redis),
         )
         self._intake = Intake(journal, self._publisher, config.ingest.ack, metrics)
         self._readiness = Readiness(engine, journal, self._publisher, config.journal.max_bytes)
@@ -112,7 +113,8 @@ class Gateway:
         stack.callback(journal.close)
         embedded = await _embedded(config, stack)
         url = config.redis.url if embedded is None else embedded.url
-        engine = Engine(url, timeout_s=config.redis.timeout_s)
+        tls = tls_arguments(config.redis)
+        engine = Engine(url, timeout_s=config.redis.timeout_s, tls=tls)
         stack.push_async_callback(engine.close)
         gateway = cls(config, engine, journal, metrics)
         gateway.embedded = embedded

@@ -33,6 +33,7 @@ class _Checks:
         self._listeners()
         self._apps()
         self._sizes()
+        self._redis()
         for route, name in self._texts("subscribers", "name"):
             self._unique(route, name, "subscribers", "name", "subscriber")
         for index in range(len(self._list(("subscribers",)))):
@@ -112,6 +113,18 @@ class _Checks:
                 )
             elif len(secrets) == 2 and isinstance(secrets[0], str) and secrets[0] == secrets[1]:
                 self._source.report((*route, 1), "the same secret twice: remove one")
+
+    def _redis(self) -> None:
+        url = self._value("redis", "url", default="embedded")
+        for key in ("ca", "client_cert", "client_key"):
+            given = self._value("redis", key) is not None
+            if given and isinstance(url, str) and not url.startswith("rediss:"):
+                self._source.report(
+                    ("redis", key),
+                    "only rediss:// speaks TLS: change url or remove it",
+                    at_key=True,
+                )
+        self._client_certificate(("redis",))
 
     def _sizes(self) -> None:
         whole = self._parsed(size, "journal", "max_size", default=_JOURNAL.max_bytes)

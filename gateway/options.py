@@ -56,6 +56,10 @@ class RedisOptions:
     # The embedded engine's own bound; past it publishing stops and the journal fills.
     max_memory_bytes: int = 1 * GIB
     timeout_s: float = 5.0
+    # For rediss:// alone: whom to trust instead of the system's authorities, and who we are.
+    ca: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -130,6 +130,7 @@ subscribers:
         (APPS + "server: {tls: {cert: config.yaml}}", (2, 15), "server.tls.key: this key is"),
         (APPS + "server: {header_timeout: 0s}", (2, 26), "must be more than zero"),
         (APPS + "redis: {url: http://h}", (2, 14), "redis://, rediss:// or unix://"),
+        (APPS + "redis: {ca: tls/ca.pem}", (2, 9), "only rediss:// speaks TLS"),
         (APPS + "ingest: {path: webhooks}", (2, 16), "expected a path such as /webhooks"),
         (APPS + "ingest: {path: /healthz}", (2, 16), "answers health checks"),
         (APPS + "ingest: {ack: replicated}", (2, 15), "not available: use journal or redis"),
@@ -277,7 +278,8 @@ data_dir: /var/lib/gateway
 apps:
   - {api_key: k1, secrets: [new, old]}
   - {api_key: k2, secrets: [x]}
-redis: {url: "rediss://u:p@h:1/2", max_memory: 2GiB, timeout: 1.5s}
+redis: {url: "rediss://u:p@h:1/2", max_memory: 2GiB, timeout: 1.5s, ca: tls/ca.pem,
+  client_cert: tls/cert.pem, client_key: tls/key.pem}
 ingest: {path: /in, ack: redis, dedupe_window: 2h, max_body: 64KiB}
 journal: {max_size: 1GiB, segment_size: 1MiB, keep: 1h, sync_interval: 250ms}
 retention: {history: 1d, max_size: 1TiB, dead_letters: 1d, dead_letters_max_size: 512B}
@@ -390,10 +392,13 @@ def test_shipped_file_loads():
 def test_shipped_file_shows_every_key_with_its_default(tmp_path, certificates):
     """What is commented out in the shipped file can be put back, and changes nothing."""
     text = re.sub(r"^( *)#((?:  )*\S)", r"\1\2", SHIPPED.read_text(), flags=re.MULTILINE)
-    loaded = load(tmp_path, text)
+    loaded = load(tmp_path, text.replace("url: embedded", "url: rediss://h"))  # its keys need TLS
     console, recordings = loaded.subscribers
     assert dataclasses.replace(loaded.server, tls=None) == options.ServerOptions()
-    for part in ("admin", "redis", "ingest", "journal", "retention", "log"):
+    assert dataclasses.replace(loaded.upstream, url=None, ca=None) == options.UpstreamOptions()
+    without = {"url": "embedded", "ca": None, "client_cert": None, "client_key": None}
+    assert dataclasses.replace(loaded.redis, **without) == options.RedisOptions()
+    for part in ("admin", "ingest", "journal", "retention", "log"):
         assert getattr(loaded, part) == getattr(options.Config(), part)
     assert (recordings.retry, recordings.backlog) == (console.retry, console.backlog)
     for section in ((), ("server",), ("journal",), ("subscribers", 0), ("subscribers", 0, "retry")):

@@ -15,7 +15,7 @@ from gateway import config as configuration
 from gateway import embedded
 from gateway.errors import GatewayError
 from gateway.options import Config
-from gateway.stream.connection import Engine
+from gateway.stream.connection import Engine, tls_arguments
 from gateway.stream.format import holds_our_format
 
 CONFIG = click.option(
@@ -43,7 +43,8 @@ async def redis_of(config: Config) -> AsyncIterator[Engine]:
     `EmbeddedEngineError`.
     """
     async with _url(config) as url:
-        engine = Engine(url, timeout_s=config.redis.timeout_s)
+        tls = tls_arguments(config.redis)
+        engine = Engine(url, timeout_s=config.redis.timeout_s, tls=tls)
         try:
             await holds_our_format(engine)
             yield engine

@@ -7,7 +7,7 @@ caller knows what repeating means.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis.asyncio as aioredis
@@ -16,6 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from gateway.errors import Fenced, StreamRefused, StreamUnavailable
+from gateway.options import RedisOptions
 from gateway.stream.scripts import Script, script
 
 Arg = bytes | str | int | float
@@ -43,11 +44,27 @@ def explain(error: Exception) -> Failure:
     return StreamRefused(text)
 
 
+def tls_arguments(options: RedisOptions) -> dict[str, Any]:
+    """Return what redis-py needs beside the URL to speak TLS; nothing unless it is rediss://."""
+    files = {
+        "ssl_ca_certs": options.ca,
+        "ssl_certfile": options.client_cert,
+        "ssl_keyfile": options.client_key,
+    }
+    if not options.url.startswith("rediss:"):
+        return {}
+    return {name: str(file) for name, file in files.items() if file is not None}
+
+
 class Engine:
     """Redis, seen from the gateway. Safe to share between tasks of one loop."""
 
-    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, url: str, *, timeout_s: float = 5.0, tls: Mapping[str, Any] | None = None
+    ) -> None:
+        """`tls`: what `tls_arguments` returned."""
         self.url = url
+        self._tls = tls or {}
         self.timeout_s = timeout_s
         self._client = self._new_client(timeout_s)
         # A blocking read outlives any reply time-out; its deadline is the caller's.
@@ -61,6 +78,7 @@ class Engine:
             socket_connect_timeout=self.timeout_s,
             retry=Retry(NoBackoff(), 0),
             max_connections=64,
+            **self._tls,
         )
 
     async def command(self, *args: Arg) -> Any:

@@ -7,7 +7,7 @@ waited for must never answer the next command.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import hiredis
@@ -64,7 +64,7 @@ class _Replies(asyncio.Protocol):
 class Link:
     """A connection that reconnects at the first exchange after a failure."""
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
+    def __init__(self, url: str, *, timeout_s: float, tls: Mapping[str, Any] | None = None) -> None:
         self._timeout_s = timeout_s
         self._pool = aioredis.ConnectionPool.from_url(
             url,
@@ -72,6 +72,7 @@ class Link:
             socket_timeout=None,
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
+            **(tls or {}),
         )
         self._connection: Any = None
         self._transport: Any = None

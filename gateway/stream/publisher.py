@@ -14,7 +14,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway import clock
@@ -74,6 +74,7 @@ class Publisher:
         window_s: float,
         timeout_s: float = 2.0,
         linger_s: float = 0.001,
+        tls: Mapping[str, Any] | None = None,
     ) -> None:
         """`linger_s`: pause after a batch, so that the next one is not a handful."""
         self.on_progress: Callable[[], None] = lambda: None
@@ -81,7 +82,7 @@ class Publisher:
         self._linger_s = linger_s
         self.cursor = 0  # everything before it is published
         self._source, self._metrics, self._window_ms = source, metrics, int(window_s * 1000)
-        self._link = Link(url, timeout_s=timeout_s)
+        self._link = Link(url, timeout_s=timeout_s, tls=tls)
         self._shards: list[ShardState] = []
         self._is_reconciled = False  # with what Redis knew of the journal at the start
         self._next_number: int | None = None
