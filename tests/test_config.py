@@ -130,7 +130,6 @@ subscribers:
         (APPS + "server: {tls: {cert: config.yaml}}", (2, 15), "server.tls.key: this key is"),
         (APPS + "server: {header_timeout: 0s}", (2, 26), "must be more than zero"),
         (APPS + "redis: {url: http://h}", (2, 14), "redis://, rediss:// or unix://"),
-        (APPS + "redis: {ca: tls/ca.pem}", (2, 9), "only rediss:// speaks TLS"),
         (APPS + "ingest: {path: webhooks}", (2, 16), "expected a path such as /webhooks"),
         (APPS + "ingest: {path: /healthz}", (2, 16), "answers health checks"),
         (APPS + "ingest: {ack: replicated}", (2, 15), "not available: use journal or redis"),
@@ -327,6 +326,12 @@ upstream:
   ca: tls/ca.pem
   max_response: 1MiB
 """
+
+
+def test_certificates_need_a_redis_that_speaks_tls(tmp_path, certificates):
+    """Files for TLS beside a URL without it would be a false sense of safety: an error."""
+    with pytest.raises(ConfigError, match=r":2:9: redis.ca: only rediss:// speaks TLS"):
+        load(tmp_path, APPS + "redis: {ca: tls/ca.pem}")
 
 
 def test_every_option_can_be_set(tmp_path, certificates):
