@@ -10,6 +10,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 from gateway.admin.ledger import compose
@@ -96,7 +97,11 @@ class Gateway:
             config.admin, metrics, readiness=self._readiness.reasons, ledger=self._ledger
         )
         self._served = [
-            Served(one, kinds.build(one, config.apps) if one.enabled else None, Matcher(one.match))
+            Served(
+                one,
+                kinds.build(one, config.apps) if one.enabled else None,
+                Matcher(one.match, partial(metrics.match_errors.add, one.name)),
+            )
             for one in config.subscribers
         ]
         # The holder's name is the journal's: after a crash it takes its own leases back at once.

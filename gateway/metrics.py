@@ -144,6 +144,11 @@ class Metrics:
             "Events settled, by subscriber and how.",
             ("subscriber", "how"),
         )
+        self.match_errors = Counter(
+            "gateway_match_errors_total",
+            "Events that a subscriber did not get because its `where` had no answer for them.",
+            ("subscriber",),
+        )
         self.repeats = Counter(
             "gateway_delivery_repeats_total",
             "Events taken over from an earlier holder, which may repeat an attempt.",

@@ -127,10 +127,13 @@ def _glob_regex(globs: list[str]) -> re.Pattern[str] | None:
 
 
 class Matcher:
-    """What one subscriber wants. `errors` counts events that `where` had no answer for."""
+    """What one subscriber wants. An event that `where` has no answer for is not wanted.
 
-    def __init__(self, options: MatchOptions) -> None:
-        self.errors = 0
+    `on_error` is called for each of those; `last_error` says why.
+    """
+
+    def __init__(self, options: MatchOptions, on_error: Callable[[], None] = lambda: None) -> None:
+        self._on_error = on_error
         self.last_error = ""
         self._apps = frozenset(options.apps)
         # A glob without wildcards is the one name that it matches.
@@ -159,6 +162,6 @@ class Matcher:
             error = "the body cannot be parsed"
         except EvaluationError as raised:
             error = str(raised)
-        self.errors += 1
         self.last_error = error
+        self._on_error()
         return False
