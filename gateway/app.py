@@ -19,16 +19,17 @@ from gateway.delivery.matching import Matcher
 from gateway.delivery.service import DeliveryService, Served
 from gateway.embedded.engine import EmbeddedEngine
 from gateway.embedded.locks import Lock
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, StreamUnavailable
 from gateway.ingest.acceptance import Acceptance
 from gateway.ingest.intake import Intake
 from gateway.ingest.listener import Listener
 from gateway.journal.journal import Journal
-from gateway.logs import log
+from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.options import Config
 from gateway.readiness import Readiness
 from gateway.stream.connection import Engine, tls_arguments
+from gateway.stream.durability import check_durability
 from gateway.stream.publisher import Publisher
 from gateway.stream.retention import Janitor
 from gateway.subscribers import kinds
@@ -39,6 +40,7 @@ _LOCK_PATIENCE_S = 5.0
 _PUBLISH_REST_S = 5.0
 _LONGEST_PUBLISH_S = 2.0
 _EMBEDDED_START_S = 1.0
+_REDIS_POLL_S = 0.2
 
 
 class Ports(NamedTuple):
@@ -72,6 +74,7 @@ class Gateway:
     def __init__(self, config: Config, engine: Engine, journal: Journal, metrics: Metrics) -> None:
         self.embedded: EmbeddedEngine | None = None
         self._config, self._engine, self._journal = config, engine, journal
+        self._seldom = Seldom()
         self._publisher = Publisher(
             engine.url,
             journal,
@@ -147,7 +150,7 @@ class Gateway:
     async def run(self, stop: asyncio.Event) -> None:
         """Run every loop until `stop`, then drain. A loop that breaks ends the process."""
         loops = {
-            asyncio.create_task(self._delivery.run(), name="delivery"),
+            asyncio.create_task(self._deliver(), name="delivery"),
             asyncio.create_task(self._publish(), name="publisher"),
             asyncio.create_task(self._janitor.run(), name="janitor"),
             asyncio.create_task(self._readiness.run(), name="readiness"),
@@ -161,6 +164,18 @@ class Gateway:
                 _raise_failure(task)
         finally:
             await end((stopped, *loops))
+
+    async def _deliver(self) -> None:
+        """Deliver from an engine that keeps events. Raises `StreamRefused` for any other."""
+        while True:
+            try:
+                allowed = self._config.redis.allow_volatile
+                await check_durability(self._engine, allow_volatile=allowed)
+                break
+            except StreamUnavailable as error:
+                self._seldom.log("away", _log, "waiting for Redis", reason=str(error))
+                await asyncio.sleep(_REDIS_POLL_S)
+        await self._delivery.run()
 
     async def _publish(self) -> None:
         """Publish once every subscriber has its groups: one that starts from now misses none."""

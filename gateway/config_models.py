@@ -93,6 +93,7 @@ class Redis(Section):
     url: values.RedisUrl = OPTIONAL
     max_memory_bytes: values.Size = _called("max_memory")
     timeout_s: values.Duration = _called("timeout")
+    allow_volatile: bool = OPTIONAL
     ca: values.Authority = OPTIONAL
     client_cert: values.ReadableFile = OPTIONAL
     client_key: values.ReadableFile = OPTIONAL

@@ -56,6 +56,7 @@ class RedisOptions:
     # The embedded engine's own bound; past it publishing stops and the journal fills.
     max_memory_bytes: int = 1 * GIB
     timeout_s: float = 5.0
+    allow_volatile: bool = False  # a Redis without an append-only file
     # For rediss:// alone: whom to trust instead of the system's authorities, and who we are.
     ca: Path | None = None
     client_cert: Path | None = None

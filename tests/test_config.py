@@ -277,7 +277,7 @@ data_dir: /var/lib/gateway
 apps:
   - {api_key: k1, secrets: [new, old]}
   - {api_key: k2, secrets: [x]}
-redis: {url: "rediss://u:p@h:1/2", max_memory: 2GiB, timeout: 1.5s, ca: tls/ca.pem,
+redis: {url: "rediss://u:p@h:1/2", max_memory: 2GiB, timeout: 1.5s, allow_volatile: true, ca: tls/ca.pem,
   client_cert: tls/cert.pem, client_key: tls/key.pem}
 ingest: {path: /in, ack: redis, dedupe_window: 2h, max_body: 64KiB}
 journal: {max_size: 1GiB, segment_size: 1MiB, keep: 1h, sync_interval: 250ms}

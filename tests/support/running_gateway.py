@@ -88,6 +88,11 @@ class RunningGateway:
         self._process.send_signal(signal.SIGKILL)
         await asyncio.to_thread(self._process.wait)
 
+    async def ended(self, within_s: float = 30) -> int:
+        """Wait until it ends by itself; return the exit code."""
+        assert self._process is not None
+        return await asyncio.to_thread(self._process.wait, within_s)
+
     async def stop(self, within_s: float = 30) -> int:
         """SIGTERM; return the exit code."""
         assert self._process is not None
