@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
+from gateway import native
 from gateway.admin.ledger import compose
 from gateway.admin.server import AdminServer
 from gateway.delivery.matching import Matcher
@@ -95,6 +96,7 @@ class Gateway:
             intake=self._intake,
             metrics=metrics,
             is_ready=self._readiness.takes_webhooks,
+            keyring=native.keyring(config.apps),
         )
         self._admin = AdminServer(
             config.admin, metrics, readiness=self._readiness.reasons, ledger=self._ledger

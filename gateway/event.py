@@ -6,6 +6,7 @@ all carry unchanged; its fields are, in order, those of `Meta`.
 """
 
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import msgspec
 import orjson
@@ -31,9 +32,14 @@ _decode_meta = msgspec.json.Decoder(Meta).decode
 
 
 class Event:
-    """An accepted event. `meta` is encoded once, here, and carried as bytes ever after."""
+    """An accepted event. `meta` is encoded once, here, and carried as bytes ever after.
 
-    __slots__ = ("accepted_ms", "app", "body", "call_cid", "key", "meta", "type", "unfit")
+    `order_hash` is the CRC-32 of `order_key`, from which the shard follows.
+    """
+
+    __slots__ = (
+        "accepted_ms", "app", "body", "call_cid", "key", "meta", "order_hash", "type", "unfit",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -56,6 +62,7 @@ class Event:
         self.key = key
         self.body = body
         self.unfit = unfit
+        self.order_hash = crc32(self.order_key)
         self.meta = orjson.dumps(
             [app, type, call_cid, accepted_ms, key.hex(), webhook_id, signature, source, unfit]
         )
@@ -71,6 +78,7 @@ class Event:
         event.app, event.type, event.call_cid = read.app, read.type, read.call_cid
         event.accepted_ms, event.unfit = read.accepted_ms, read.unfit
         event.key = bytes.fromhex(read.key)
+        event.order_hash = crc32(event.order_key)
         event.meta, event.body = meta, body
         return event
 

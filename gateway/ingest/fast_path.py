@@ -8,9 +8,12 @@ aiohttp, which keeps it.
 import logging
 from time import perf_counter
 
+from gateway.clock import now_ms
+from gateway.event import Event
 from gateway.ingest.answering import AnsweringConnection, State
 from gateway.ingest.answers import HEADERS_TOO_LARGE, INTERNAL, TOO_LARGE, Answer
 from gateway.ingest.request_head import RequestHead, parse_head
+from gateway.ingest.surroundings import TakePlain
 
 logger = logging.getLogger(__name__)
 
@@ -53,15 +56,27 @@ class WebhookConnection(AnsweringConnection):
 
     def _take(self, data: bytes) -> None:
         """Take every whole request in `data`, and keep the rest."""
-        start, size = 0, len(data)
+        start, size, take = 0, len(data), self._around.take
         while start < size and self._state is State.OPEN and len(self._due) < MAX_DUE:
-            taken = self._take_one(data, start)
+            taken = (take and self._take_plain(take, data, start)) or self._take_one(data, start)
             if not taken:
                 break
             start += taken
         if self._state is State.OPEN and start < size:
             self._buffer += data[start:] if start else data
         self._held = len(self._due) >= MAX_DUE
+
+    def _take_plain(self, take: TakePlain, data: bytes, start: int) -> int:
+        """Take the request at `start` if it is the plain case; return its length, or 0."""
+        around = self._around
+        line, max_body_bytes = around.request_line, around.max_body_bytes
+        found = take(data, start, line, MAX_HEAD_BYTES, max_body_bytes, now_ms())
+        if found is None:
+            return 0
+        self._need = 0
+        self._since = self.read_at
+        self._submit(found[1])
+        return found[0]
 
     def _take_one(self, data: bytes, start: int) -> int:
         """Take the request at `start`; return its length, or 0 if it is not whole or not ours."""
@@ -80,7 +95,7 @@ class WebhookConnection(AnsweringConnection):
         if head is None:
             self._leave(data[start:])
             return 0
-        if head.content_length > self._around.reception.options.max_body_bytes:
+        if head.content_length > self._around.max_body_bytes:
             self._refuse(TOO_LARGE, unread=True)
             return 0
         body_start = head_end + 4
@@ -107,11 +122,14 @@ class WebhookConnection(AnsweringConnection):
         if isinstance(verdict, Answer):
             self._refuse(verdict, last=head.close)
             return
-        self._due.append(None)
         if head.close:
             self._state = State.LAST
+        self._submit(verdict)
+
+    def _submit(self, event: Event) -> None:
+        self._due.append(None)
         try:
-            around.reception.submit(verdict, self)
+            self._around.submit(event, self)
         except Exception:
             self._due.pop()
             self._state = State.OPEN

@@ -20,6 +20,7 @@ from gateway.ingest.handover import GuardedHandler
 from gateway.ingest.reception import Intake, Reception
 from gateway.ingest.surroundings import Connection, Surroundings
 from gateway.metrics import Metrics
+from gateway.native import Keyring
 from gateway.options import IngestOptions, ServerOptions, TlsOptions
 
 logger = logging.getLogger(__name__)
@@ -50,8 +51,12 @@ class Listener:
         intake: Intake,
         metrics: Metrics,
         is_ready: Callable[[], bool] = lambda: True,
+        keyring: Keyring | None = None,
     ) -> None:
-        """Open nothing yet. `is_ready` answers /readyz; add routes to `app` before `start`."""
+        """Open nothing yet. `is_ready` answers /readyz; add routes to `app` before `start`.
+
+        `keyring` takes plain requests whole; what it leaves comes to `acceptance`.
+        """
         self._options = options
         self._around = Surroundings(
             server=options,
@@ -60,6 +65,7 @@ class Listener:
             wire=Wire(time.time()),
             request_line=f"POST {ingest.path} HTTP/1.1\r\n".encode(),
             hand_over=self._hand_over,
+            take=keyring.take if keyring else None,
         )
         metrics.connections.track(read=lambda: len(self._around.open))
         self.app = build_app(self._around, is_ready)

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.ingest.answers import Wire
+from gateway.event import Event
+from gateway.ingest.answers import Reply, Wire
 from gateway.ingest.reception import Reception
 from gateway.metrics import Metrics
 from gateway.options import ServerOptions
@@ -33,6 +34,10 @@ class Connection(Protocol):
 # of them came.
 HandOver = Callable[[asyncio.Transport, bytes, float], None]
 
+# Takes a plain request whole: (data, start, request_line, max_head_bytes, max_body_bytes, now_ms)
+# to its length and event; None: not the plain case. See `gateway.native`.
+TakePlain = Callable[[bytes, int, bytes, int, int, int], tuple[int, Event] | None]
+
 
 @dataclass(slots=True, kw_only=True)
 class Surroundings:
@@ -42,10 +47,17 @@ class Surroundings:
     wire: Wire
     request_line: bytes  # of a webhook, with its line end
     hand_over: HandOver
+    take: TakePlain | None = None
+    max_body_bytes: int = field(init=False)
+    submit: Callable[[Event, Reply], None] = field(init=False)
     open: set[Connection] = field(default_factory=set)
     lingering: set[Connection] = field(default_factory=set)
     draining: bool = False
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.max_body_bytes = self.reception.options.max_body_bytes
+        self.submit = self.reception.submit
 
     @property
     def full(self) -> bool:

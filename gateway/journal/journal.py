@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
+from gateway import native
 from gateway.errors import JournalFailed, JournalFull
 from gateway.event import Event, Stored
 from gateway.journal import records, recovery, segment
@@ -30,6 +31,7 @@ from gateway.options import JournalOptions
 _log = logging.getLogger("gateway.journal")
 TAIL_MAX_BYTES = 4 << 20
 CHUNK_MAX_EVENTS = 512
+_encode = native.encode or records.encode_all
 
 
 class Journal:
@@ -86,17 +88,13 @@ class Journal:
         Raises `JournalFull` or `JournalFailed`; then nothing of `events` is in the journal.
         """
         number, start = self.next_number, self.end
-        encoded = [
-            records.encode(number + index, event.meta, event.body)
-            for index, event in enumerate(events)
-        ]
-        data = b"".join(encoded)
+        data, stored = _encode(events, number, start)
         self._make_room(len(data))
         self._write(data)
         self.end = start + len(data)
         self.next_number = number + len(events)
         self._segments[-1].end = self.end
-        self._remember(events, encoded, start, number)
+        self._remember(stored, len(data))
         self._syncer.mark(self._segments[-1])
         return self.end
 
@@ -144,17 +142,12 @@ class Journal:
         except OSError:
             self._needs_rescue = True
 
-    def _remember(
-        self, events: Sequence[Event], encoded: list[bytes], start: int, number: int
-    ) -> None:
-        self._tail_bytes += self.end - start
+    def _remember(self, stored: list[Stored], length: int) -> None:
+        self._tail_bytes += length
         if self._tail_bytes > TAIL_MAX_BYTES:
             self._tail.clear()  # the publisher is behind: it reads from disk from now on
-            self._tail_bytes = self.end - start
-        for index, (event, record) in enumerate(zip(events, encoded, strict=True)):
-            end = start + len(record)
-            self._tail.append(Stored(start, end, number + index, event))
-            start = end
+            self._tail_bytes = length
+        self._tail.extend(stored)
 
     def _failed(self, call: str, error: OSError) -> JournalFailed:
         self._metrics.journal_failures.add(call)

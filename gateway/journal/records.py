@@ -12,9 +12,12 @@ Integers are little-endian. What does not check is damage, never an exception: a
 where it is, skips to the next magic that checks, and goes on.
 """
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
+
+from gateway.event import Event, Stored
 
 MAGIC = b"GWR1"
 _TAIL = Struct("<QII")
@@ -39,6 +42,19 @@ def encode(number: int, meta: bytes, body: bytes) -> bytes:
     tail = _TAIL.pack(number, len(meta), len(body))
     crc = crc32(body, crc32(meta, crc32(tail)))
     return b"".join((MAGIC, _CRC.pack(crc), tail, meta, body))
+
+
+def encode_all(events: Sequence[Event], number: int, start: int) -> tuple[bytes, list[Stored]]:
+    """Return `events` as records in one piece, the first of them the `number`th and at position
+    `start`, and where each of them stands.
+    """
+    encoded = [encode(number + index, event.meta, event.body) for index, event in enumerate(events)]
+    stored = []
+    for index, (event, record) in enumerate(zip(events, encoded, strict=True)):
+        end = start + len(record)
+        stored.append(Stored(start, end, number + index, event))
+        start = end
+    return b"".join(encoded), stored
 
 
 def decode(buffer: bytes, offset: int) -> Record | None:

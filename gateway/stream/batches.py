@@ -72,7 +72,7 @@ def group(stored: Sequence[Stored], upto: int | None, shards: Sequence[ShardStat
     """Return one batch for each shard that lacks any of `stored`."""
     groups: dict[int, list[Event]] = {}
     for one in stored:
-        shard = keys.shard_of(one.event.order_key)
+        shard = keys.shard_at(one.event.order_hash)
         if upto is None or one.end > shards[shard].position:
             events = groups.get(shard)
             if events is None:

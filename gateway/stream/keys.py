@@ -43,7 +43,12 @@ GATEWAY = "gateway"
 
 def shard_of(order_key: bytes) -> int:
     """Return the shard of a call, or of an event that belongs to none."""
-    return crc32(order_key) % SHARDS
+    return shard_at(crc32(order_key))
+
+
+def shard_at(order_hash: int) -> int:
+    """Return the same from `Event.order_hash`."""
+    return order_hash % SHARDS
 
 
 def events(shard: int) -> str:

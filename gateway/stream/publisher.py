@@ -17,14 +17,14 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from gateway import clock
+from gateway import clock, native
 from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.event import Event, Stored
 from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.stream import keys
 from gateway.stream.batches import Batch, first_slice, group, unjournaled
-from gateway.stream.connection import explain
+from gateway.stream.connection import Arg, explain
 from gateway.stream.link import Link, pack
 from gateway.stream.scripts import script
 from gateway.stream.shards import ShardState, read_state
@@ -295,12 +295,11 @@ class Publisher:
             *state.slices.keys(batch.shard, batch.first_ms, batch.last_ms),
         ]
         journaled = batch.upto is not None
-        return pack(
-            "EVALSHA", self._publish.sha, len(names), *names,
+        return pack_with(
+            batch, "EVALSHA", self._publish.sha, len(names), *names,
             self._source.id if journaled else "", state.position, batch.upto or 0,
             batch.last_ms, state.slices.length_ms, state.slices.index(batch.first_ms),
             ("!" if state.must_heal else "") + os.urandom(6).hex(),
-            *batch.arguments(),
         )  # fmt: skip
 
     def _taken(self, batch: Batch, reply: list[Any]) -> None:
@@ -346,6 +345,17 @@ class Publisher:
 
     def _loads(self) -> list[bytes]:
         return [pack("SCRIPT", "LOAD", one.source) for one in (self._publish, self._checkpoint)]
+
+
+def pack_with(batch: Batch, *arguments: Arg) -> bytes:
+    """Return one command: the arguments, then the events of the batch."""
+    if native.pack is not None:
+        head = pack(*arguments)
+        given = head[head.index(b"\n") + 1 :]
+        command: bytes | None = native.pack(len(arguments), given, batch.events)
+        if command is not None:
+            return command
+    return pack(*arguments, *batch.arguments())
 
 
 def _is_lost(error: Exception) -> bool:

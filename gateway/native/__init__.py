@@ -1,0 +1,57 @@
+"""The optional C piece: the plain case of what every webhook costs, done in one call.
+
+It takes a whole plain request (head, signature, routing fields) to an `Event`, encodes journal
+records, and packs the publishing command. It is never another opinion: whatever is not the plain
+case it leaves to the Python code beside it, which is complete without it. The same tests run
+over both.
+
+It is built where there is a C compiler when the package is installed. GATEWAY_NATIVE=0 in the
+environment leaves it out.
+"""
+
+import os
+from collections.abc import Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from gateway.options import App
+
+if TYPE_CHECKING:
+    from gateway.native._native import Keyring as Keyring
+else:
+    Keyring = Any
+
+
+def _load() -> Any:
+    if os.environ.get("GATEWAY_NATIVE") == "0":
+        return None
+    try:
+        return import_module("gateway.native._native")
+    except ImportError:  # not built here
+        return None
+
+
+_native = _load()
+IS_BUILT = _native is not None
+# (events, number, start) -> the events as journal records, and where each of them stands
+encode = _native.encode if IS_BUILT else None
+# (count, arguments, events) -> the command, or None where an event is unfit
+pack = _native.pack if IS_BUILT else None
+
+
+def keyring(apps: Iterable[App]) -> "Keyring | None":
+    """Return the part that takes requests signed by `apps`.
+
+    None: there is no C piece, or this processor has no instructions for SHA-256, and then what
+    Python brings is faster.
+    """
+    if not IS_BUILT or not _native.HASHES_FAST:
+        return None
+    ring: Keyring = _native.Keyring()
+    for app in apps:
+        name = app.api_key.encode()
+        secrets = tuple(secret.encode() for secret in app.secrets)
+        ring.add(name, app.api_key, orjson.dumps(app.api_key), name + b"\0", secrets)
+    return ring

@@ -1,0 +1,454 @@
+/* The optional C piece: what `gateway.native` says, for CPython 3.11 and newer.
+ *
+ * Nothing here decides anything that Python does not: `Keyring.take` returns None for every
+ * request that is not the plain case, and the Python code beside it takes over from the start.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include "crc32.h"
+#include "head.h"
+#include "routing.h"
+#include "sha256.h"
+
+enum { KEY_BYTES = 16, SIGNATURE_BYTES = 64, MAX_WEBHOOK_ID = 128, MAX_SECRETS = 2 };
+static const char HEX[] = "0123456789abcdef";
+
+/* ---- gateway.event: its classes, and where the slots of an Event lie */
+
+enum { ACCEPTED_MS, APP, BODY, CALL_CID, KEY, META, ORDER_HASH, TYPE, UNFIT, SLOTS };
+static const char *const SLOT_NAMES[SLOTS] = {
+    "accepted_ms", "app", "body", "call_cid", "key", "meta", "order_hash", "type", "unfit",
+};
+static PyTypeObject *event_type, *stored_type;
+static Py_ssize_t slot_offsets[SLOTS];
+static PyObject *empty_text;
+
+#define SLOT(event, slot) (*(PyObject **)((char *)(event) + slot_offsets[slot]))
+
+static int find_slots(PyObject *type) {
+    for (int i = 0; i < SLOTS; i++) {
+        PyObject *found = PyObject_GetAttrString(type, SLOT_NAMES[i]);
+        if (!found) return -1;
+        if (!Py_IS_TYPE(found, &PyMemberDescr_Type)) {
+            Py_DECREF(found);
+            PyErr_Format(PyExc_ImportError, "Event.%s is no slot", SLOT_NAMES[i]);
+            return -1;
+        }
+        slot_offsets[i] = ((PyMemberDescrObject *)found)->d_member->offset;
+        Py_DECREF(found);
+    }
+    return 0;
+}
+
+/* ---- Keyring: who may sign */
+
+typedef struct {
+    PyObject *api_key;  /* bytes, as a header brings it */
+    PyObject *app;      /* str */
+    PyObject *app_json; /* bytes: the same as a JSON string */
+    int secrets;
+    sha256 inner[MAX_SECRETS], outer[MAX_SECRETS];
+    sha256 identity; /* of the app, to which a body is added */
+} keyed_app;
+
+typedef struct {
+    PyObject_HEAD
+    Py_ssize_t count;
+    keyed_app *apps;
+} keyring;
+
+static void hmac_begin(keyed_app *app, const uint8_t *secret, size_t size) {
+    uint8_t key[64] = {0}, padded[64];
+    sha256 *inner = &app->inner[app->secrets], *outer = &app->outer[app->secrets];
+    if (size > sizeof key) {
+        sha256 hash;
+        sha256_begin(&hash), sha256_add(&hash, secret, size), sha256_end(&hash, key);
+    } else {
+        memcpy(key, secret, size);
+    }
+    for (int i = 0; i < 64; i++) padded[i] = key[i] ^ 0x36;
+    sha256_begin(inner), sha256_add(inner, padded, sizeof padded);
+    for (int i = 0; i < 64; i++) padded[i] = key[i] ^ 0x5c;
+    sha256_begin(outer), sha256_add(outer, padded, sizeof padded);
+    app->secrets++;
+}
+
+/* Whether `claimed`, in hex, is the signature of the body; in constant time. */
+static int is_signed(const keyed_app *app, int secret, slice body, const char *claimed) {
+    uint8_t digest[32];
+    unsigned different = 0;
+    sha256 hash = app->inner[secret];
+    sha256_add(&hash, body.at, body.size), sha256_end(&hash, digest);
+    hash = app->outer[secret];
+    sha256_add(&hash, digest, sizeof digest), sha256_end(&hash, digest);
+    for (int i = 0; i < 32; i++) {
+        different |= (uint8_t)claimed[2 * i] ^ (uint8_t)HEX[digest[i] >> 4];
+        different |= (uint8_t)claimed[2 * i + 1] ^ (uint8_t)HEX[digest[i] & 15];
+    }
+    return !different;
+}
+
+static const keyed_app *signer(const keyring *self, const request_head *head, slice body) {
+    const slice key = head->values[API_KEY], claimed = head->values[SIGNATURE];
+    if (!key.size || claimed.size != SIGNATURE_BYTES) return NULL;
+    for (Py_ssize_t i = 0; i < self->count; i++) {
+        const keyed_app *app = &self->apps[i];
+        if ((size_t)PyBytes_GET_SIZE(app->api_key) != key.size
+            || memcmp(PyBytes_AS_STRING(app->api_key), key.at, key.size)) continue;
+        for (int secret = 0; secret < app->secrets; secret++)
+            if (is_signed(app, secret, body, claimed.at)) return app;
+        return NULL;
+    }
+    return NULL;
+}
+
+static void keyring_dealloc(keyring *self) {
+    for (Py_ssize_t i = 0; i < self->count; i++) {
+        Py_XDECREF(self->apps[i].api_key);
+        Py_XDECREF(self->apps[i].app);
+        Py_XDECREF(self->apps[i].app_json);
+    }
+    PyMem_Free(self->apps);
+    PyTypeObject *type = Py_TYPE(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* add(api_key: bytes, app: str, app_json: bytes, identity: bytes, secrets: tuple[bytes, ...]) */
+static PyObject *keyring_add(keyring *self, PyObject *args) {
+    PyObject *api_key, *app, *app_json, *secrets;
+    const char *identity;
+    Py_ssize_t identity_size;
+    if (!PyArg_ParseTuple(args, "SUSy#O!", &api_key, &app, &app_json, &identity, &identity_size,
+                          &PyTuple_Type, &secrets)) return NULL;
+    if (PyTuple_GET_SIZE(secrets) > MAX_SECRETS) {
+        PyErr_SetString(PyExc_ValueError, "too many secrets");
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(secrets); i++)
+        if (!PyBytes_Check(PyTuple_GET_ITEM(secrets, i))) {
+            PyErr_SetString(PyExc_TypeError, "secrets are bytes");
+            return NULL;
+        }
+    keyed_app *apps = PyMem_Realloc(self->apps, (size_t)(self->count + 1) * sizeof *apps);
+    if (!apps) return PyErr_NoMemory();
+    self->apps = apps;
+    keyed_app *one = &apps[self->count++];
+    *one = (keyed_app){Py_NewRef(api_key), Py_NewRef(app), Py_NewRef(app_json), .secrets = 0};
+    sha256_begin(&one->identity);
+    sha256_add(&one->identity, identity, (size_t)identity_size);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(secrets); i++) {
+        PyObject *secret = PyTuple_GET_ITEM(secrets, i);
+        hmac_begin(one, (const uint8_t *)PyBytes_AS_STRING(secret), (size_t)PyBytes_GET_SIZE(secret));
+    }
+    Py_RETURN_NONE;
+}
+
+/* ---- from a request to an Event */
+
+static int is_plain(slice text) {
+    for (size_t i = 0; i < text.size; i++)
+        if (text.at[i] < 32 || text.at[i] > 126 || text.at[i] == '"' || text.at[i] == '\\') return 0;
+    return 1;
+}
+
+static char *put(char *to, const char *text, size_t size) {
+    memcpy(to, text, size);
+    return to + size;
+}
+
+static char *put_quoted(char *to, slice text) {
+    *to++ = '"';
+    to = put(to, text.at, text.size);
+    *to++ = '"';
+    return to;
+}
+
+/* The meta of an event as `gateway.event.Event` encodes it. */
+static PyObject *make_meta(const keyed_app *app, const routing *route, long long accepted_ms,
+                           const char *key_hex, slice webhook_id, slice signature) {
+    char number[24];
+    const int digits = snprintf(number, sizeof number, "%lld", accepted_ms);
+    const size_t app_size = (size_t)PyBytes_GET_SIZE(app->app_json);
+    const size_t cid_size = route->call_cid.at ? route->call_cid.size + 2 : 4;
+    const size_t size = 1 + app_size + 1 + route->type.size + 2 + 1 + cid_size + 1 + (size_t)digits
+        + 1 + 2 * KEY_BYTES + 2 + 1 + webhook_id.size + 2 + 1 + signature.size + 2
+        + sizeof ",\"webhook\",\"\"]" - 1;
+    PyObject *meta = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    if (!meta) return NULL;
+    char *to = PyBytes_AS_STRING(meta);
+    *to++ = '[';
+    to = put(to, PyBytes_AS_STRING(app->app_json), app_size);
+    *to++ = ',';
+    to = put_quoted(to, route->type);
+    *to++ = ',';
+    to = route->call_cid.at ? put_quoted(to, route->call_cid) : put(to, "null", 4);
+    *to++ = ',';
+    to = put(to, number, (size_t)digits);
+    *to++ = ',';
+    to = put_quoted(to, (slice){key_hex, 2 * KEY_BYTES});
+    *to++ = ',';
+    to = put_quoted(to, webhook_id);
+    *to++ = ',';
+    to = put_quoted(to, signature);
+    put(to, ",\"webhook\",\"\"]", sizeof ",\"webhook\",\"\"]" - 1);
+    return meta;
+}
+
+static uint32_t hash_order(const keyed_app *app, const routing *route, const uint8_t *key) {
+    if (!route->call_cid.at) return crc32_of(0, key, KEY_BYTES);
+    Py_ssize_t size;
+    const char *name = PyUnicode_AsUTF8AndSize(app->app, &size);
+    uint32_t hash = crc32_of(0, name, (size_t)size);
+    hash = crc32_of(hash, "", 1);
+    return crc32_of(hash, route->call_cid.at, route->call_cid.size);
+}
+
+static PyObject *make_event(const keyed_app *app, const routing *route, const request_head *head,
+                            slice body, long long accepted_ms) {
+    uint8_t digest[32];
+    char key_hex[2 * KEY_BYTES];
+    sha256 hash = app->identity;
+    sha256_add(&hash, body.at, body.size), sha256_end(&hash, digest);
+    for (int i = 0; i < KEY_BYTES; i++) {
+        key_hex[2 * i] = HEX[digest[i] >> 4];
+        key_hex[2 * i + 1] = HEX[digest[i] & 15];
+    }
+    const slice id = head->values[WEBHOOK_ID].at ? head->values[WEBHOOK_ID] : (slice){"", 0};
+    const slice cid = route->call_cid;
+    PyObject *event = event_type->tp_alloc(event_type, 0);
+    if (!event) return NULL;
+    SLOT(event, ACCEPTED_MS) = PyLong_FromLongLong(accepted_ms);
+    SLOT(event, APP) = Py_NewRef(app->app);
+    SLOT(event, BODY) = PyBytes_FromStringAndSize(body.at, (Py_ssize_t)body.size);
+    SLOT(event, CALL_CID) =
+        cid.at ? PyUnicode_DecodeASCII(cid.at, (Py_ssize_t)cid.size, NULL) : Py_NewRef(Py_None);
+    SLOT(event, KEY) = PyBytes_FromStringAndSize((const char *)digest, KEY_BYTES);
+    SLOT(event, META) =
+        make_meta(app, route, accepted_ms, key_hex, id, head->values[SIGNATURE]);
+    SLOT(event, ORDER_HASH) = PyLong_FromUnsignedLong(hash_order(app, route, digest));
+    SLOT(event, TYPE) = PyUnicode_DecodeASCII(route->type.at, (Py_ssize_t)route->type.size, NULL);
+    SLOT(event, UNFIT) = Py_NewRef(empty_text);
+    for (int i = 0; i < SLOTS; i++)
+        if (!SLOT(event, i)) {
+            Py_DECREF(event);
+            return NULL;
+        }
+    return event;
+}
+
+/* take(data, start, request_line, max_head, max_body, now_ms) -> (length, Event) | None */
+static PyObject *keyring_take(keyring *self, PyObject *const *args, Py_ssize_t count) {
+    if (count != 6 || !PyBytes_Check(args[0]) || !PyBytes_Check(args[2])) {
+        PyErr_SetString(PyExc_TypeError, "take(data, start, line, max_head, max_body, now_ms)");
+        return NULL;
+    }
+    const Py_ssize_t start = PyLong_AsSsize_t(args[1]), max_head = PyLong_AsSsize_t(args[3]);
+    const Py_ssize_t max_body = PyLong_AsSsize_t(args[4]);
+    const long long now_ms = PyLong_AsLongLong(args[5]);
+    const Py_ssize_t size = PyBytes_GET_SIZE(args[0]), line = PyBytes_GET_SIZE(args[2]);
+    if (PyErr_Occurred()) return NULL;
+    if (start < 0 || start > size || size - start < line) Py_RETURN_NONE;
+    const char *from = PyBytes_AS_STRING(args[0]) + start, *end = from + (size - start);
+    if (memcmp(from, PyBytes_AS_STRING(args[2]), (size_t)line)) Py_RETURN_NONE;
+
+    request_head head;
+    const char *head_end = end - from > max_head ? from + max_head : end;
+    const char *body = head_parse(from + line, head_end, &head);
+    if (!body || head.content_length > (size_t)max_body
+        || head.content_length > (size_t)(end - body)) Py_RETURN_NONE;
+    const slice content = {body, head.content_length};
+    if (content.size < 2 || (uint8_t)body[0] == 0x1f) Py_RETURN_NONE;
+    const slice id = head.values[WEBHOOK_ID];
+    if (id.size > MAX_WEBHOOK_ID || !is_plain(id)) Py_RETURN_NONE;
+    const keyed_app *app = signer(self, &head, content);
+    if (!app) Py_RETURN_NONE;
+    routing route;
+    const uint8_t *bytes = (const uint8_t *)body;
+    if (!routing_find(bytes, bytes + content.size, &route)) Py_RETURN_NONE;
+
+    PyObject *event = make_event(app, &route, &head, content, now_ms);
+    if (!event) return NULL;
+    PyObject *length = PyLong_FromSsize_t(body + content.size - from);
+    PyObject *taken = length ? PyTuple_Pack(2, length, event) : NULL;
+    Py_XDECREF(length);
+    Py_DECREF(event);
+    return taken;
+}
+
+static PyMethodDef keyring_methods[] = {
+    {"add", (PyCFunction)keyring_add, METH_VARARGS, "Add an app and its secrets."},
+    {"take", (PyCFunction)(void (*)(void))keyring_take, METH_FASTCALL,
+     "Take one plain, signed, whole request; None: not mine."},
+    {NULL, NULL, 0, NULL},
+};
+static PyType_Slot keyring_slots[] = {
+    {Py_tp_dealloc, keyring_dealloc}, {Py_tp_methods, keyring_methods}, {0, NULL},
+};
+static PyType_Spec keyring_spec = {
+    "gateway.native._native.Keyring", sizeof(keyring), 0, Py_TPFLAGS_DEFAULT, keyring_slots,
+};
+
+/* ---- the journal's records, as `gateway.journal.records` encodes them */
+
+enum { RECORD_HEADER = 24 };
+
+static void put_number(char *to, uint64_t number, int bytes) {
+    for (int i = 0; i < bytes; i++) to[i] = (char)(number >> (8 * i));
+}
+
+static int check_event(PyObject *event) {
+    if (Py_IS_TYPE(event, event_type) && SLOT(event, META) && SLOT(event, BODY)
+        && SLOT(event, KEY) && SLOT(event, UNFIT) && PyBytes_Check(SLOT(event, META))
+        && PyBytes_Check(SLOT(event, BODY)) && PyBytes_Check(SLOT(event, KEY))) return 0;
+    PyErr_SetString(PyExc_TypeError, "expected events");
+    return -1;
+}
+
+static PyObject *make_stored(Py_ssize_t start, Py_ssize_t end, long long number, PyObject *event) {
+    PyObject *stored = stored_type->tp_alloc(stored_type, 4);
+    if (!stored) return NULL;
+    PyTuple_SET_ITEM(stored, 0, PyLong_FromSsize_t(start));
+    PyTuple_SET_ITEM(stored, 1, PyLong_FromSsize_t(end));
+    PyTuple_SET_ITEM(stored, 2, PyLong_FromLongLong(number));
+    PyTuple_SET_ITEM(stored, 3, Py_NewRef(event));
+    for (int i = 0; i < 3; i++)
+        if (!PyTuple_GET_ITEM(stored, i)) {
+            Py_DECREF(stored);
+            return NULL;
+        }
+    return stored;
+}
+
+/* encode(events: Sequence[Event], number, start) -> (data, list[Stored]) */
+static PyObject *encode(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *given;
+    long long number;
+    Py_ssize_t start, total = 0;
+    if (!PyArg_ParseTuple(args, "OLn", &given, &number, &start)) return NULL;
+    PyObject *events = PySequence_Fast(given, "expected events"), *data = NULL, *stored = NULL;
+    if (!events) return NULL;
+    const Py_ssize_t count = PySequence_Fast_GET_SIZE(events);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *event = PySequence_Fast_GET_ITEM(events, i);
+        if (check_event(event)) goto failed;
+        total += RECORD_HEADER + PyBytes_GET_SIZE(SLOT(event, META))
+            + PyBytes_GET_SIZE(SLOT(event, BODY));
+    }
+    data = PyBytes_FromStringAndSize(NULL, total), stored = PyList_New(count);
+    if (!data || !stored) goto failed;
+    char *to = PyBytes_AS_STRING(data);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *event = PySequence_Fast_GET_ITEM(events, i);
+        PyObject *meta = SLOT(event, META), *body = SLOT(event, BODY);
+        const size_t meta_size = (size_t)PyBytes_GET_SIZE(meta);
+        const size_t body_size = (size_t)PyBytes_GET_SIZE(body);
+        const size_t length = RECORD_HEADER + meta_size + body_size;
+        memcpy(to, "GWR1", 4);
+        put_number(to + 8, (uint64_t)(number + i), 8);
+        put_number(to + 16, meta_size, 4);
+        put_number(to + 20, body_size, 4);
+        memcpy(to + RECORD_HEADER, PyBytes_AS_STRING(meta), meta_size);
+        memcpy(to + RECORD_HEADER + meta_size, PyBytes_AS_STRING(body), body_size);
+        put_number(to + 4, crc32_of(0, to + 8, length - 8), 4);
+        to += length;
+        PyObject *one = make_stored(start, start + (Py_ssize_t)length, number + i, event);
+        if (!one) goto failed;
+        PyList_SET_ITEM(stored, i, one);
+        start += (Py_ssize_t)length;
+    }
+    Py_DECREF(events);
+    return Py_BuildValue("(NN)", data, stored);
+failed:
+    Py_DECREF(events);
+    Py_XDECREF(data);
+    Py_XDECREF(stored);
+    return NULL;
+}
+
+/* ---- one command with the digest, meta and body of every event behind its arguments */
+
+static int decimal(char *to, size_t size, char mark) {
+    return snprintf(to, 24, "%c%zu\r\n", mark, size);
+}
+
+static size_t bulk_size(Py_ssize_t size) {
+    char head[24];
+    return (size_t)decimal(head, (size_t)size, '$') + (size_t)size + 2;
+}
+
+static char *put_bulk(char *to, PyObject *text) {
+    const size_t size = (size_t)PyBytes_GET_SIZE(text);
+    to += decimal(to, size, '$');
+    to = put(to, PyBytes_AS_STRING(text), size);
+    return put(to, "\r\n", 2);
+}
+
+/* pack(count, arguments: bytes, events: list[Event]) -> bytes | None
+ * `arguments` are `count` packed ones. None: one of the events is unfit, which Python packs. */
+static PyObject *pack(PyObject *module, PyObject *args) {
+    (void)module;
+    static const int packed[] = {KEY, META, BODY};
+    Py_ssize_t count, given_size;
+    const char *given;
+    PyObject *events;
+    if (!PyArg_ParseTuple(args, "ny#O!", &count, &given, &given_size, &PyList_Type, &events))
+        return NULL;
+    char head[24];
+    const Py_ssize_t many = PyList_GET_SIZE(events);
+    const int head_size = decimal(head, (size_t)(count + 3 * many), '*');
+    size_t total = (size_t)head_size + (size_t)given_size;
+    for (Py_ssize_t i = 0; i < many; i++) {
+        PyObject *event = PyList_GET_ITEM(events, i);
+        if (check_event(event)) return NULL;
+        const int unfit = PyObject_IsTrue(SLOT(event, UNFIT));
+        if (unfit < 0) return NULL;
+        if (unfit) Py_RETURN_NONE;
+        for (int j = 0; j < 3; j++) total += bulk_size(PyBytes_GET_SIZE(SLOT(event, packed[j])));
+    }
+    PyObject *command = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)total);
+    if (!command) return NULL;
+    char *to = put(PyBytes_AS_STRING(command), head, (size_t)head_size);
+    to = put(to, given, (size_t)given_size);
+    for (Py_ssize_t i = 0; i < many; i++)
+        for (int j = 0; j < 3; j++)
+            to = put_bulk(to, SLOT(PyList_GET_ITEM(events, i), packed[j]));
+    return command;
+}
+
+static PyMethodDef functions[] = {
+    {"encode", encode, METH_VARARGS, "Encode events as journal records."},
+    {"pack", pack, METH_VARARGS, "Pack a command with events behind its arguments."},
+    {NULL, NULL, 0, NULL},
+};
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_native", "See gateway.native.", -1, functions, NULL, NULL, NULL, NULL,
+};
+
+static int learn_event(void) {
+    PyObject *module = PyImport_ImportModule("gateway.event");
+    if (!module) return -1;
+    event_type = (PyTypeObject *)PyObject_GetAttrString(module, "Event");
+    stored_type = (PyTypeObject *)PyObject_GetAttrString(module, "Stored");
+    Py_DECREF(module);
+    if (!event_type || !stored_type) return -1;
+    return find_slots((PyObject *)event_type);
+}
+
+PyMODINIT_FUNC PyInit__native(void) {
+    crc32_prepare(), head_prepare(), routing_prepare();
+    if (learn_event()) return NULL;
+    if (!(empty_text = PyUnicode_FromStringAndSize("", 0))) return NULL;
+    PyObject *module = PyModule_Create(&definition);
+    if (!module) return NULL;
+    PyObject *type = PyType_FromSpec(&keyring_spec);
+    if (!type || PyModule_AddObject(module, "Keyring", type)
+        || PyModule_AddIntConstant(module, "HASHES_FAST", sha256_is_fast())) {
+        Py_DECREF(module);
+        return NULL;
+    }
+    return module;
+}

@@ -1,0 +1,29 @@
+from collections.abc import Sequence
+
+from gateway.event import Event, Stored
+
+HASHES_FAST: int
+
+class Keyring:
+    def add(
+        self,
+        api_key: bytes,
+        app: str,
+        app_json: bytes,
+        identity: bytes,
+        secrets: tuple[bytes, ...],
+        /,
+    ) -> None: ...
+    def take(
+        self,
+        data: bytes,
+        start: int,
+        request_line: bytes,
+        max_head: int,
+        max_body: int,
+        now_ms: int,
+        /,
+    ) -> tuple[int, Event] | None: ...
+
+def encode(events: Sequence[Event], number: int, start: int, /) -> tuple[bytes, list[Stored]]: ...
+def pack(count: int, arguments: bytes, events: list[Event], /) -> bytes | None: ...
