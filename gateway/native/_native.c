@@ -439,7 +439,7 @@ static int learn_event(void) {
 }
 
 PyMODINIT_FUNC PyInit__native(void) {
-    crc32_prepare(), head_prepare(), routing_prepare();
+    crc32_prepare(), crc32_look(), head_prepare(), routing_prepare();
     if (learn_event()) return NULL;
     if (!(empty_text = PyUnicode_FromStringAndSize("", 0))) return NULL;
     PyObject *module = PyModule_Create(&definition);

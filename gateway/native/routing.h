@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "head.h"
 
@@ -49,12 +52,31 @@ static const uint8_t *json_wide(const uint8_t *at, const uint8_t *end) {
     return at + size;
 }
 
+/* The first byte from `at` on that a string does not simply hold. */
+static const uint8_t *json_plain(const uint8_t *at, const uint8_t *end) {
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
+    const __m128i last_control = _mm_set1_epi8(31);
+    for (; end - at >= 16; at += 16) {
+        const __m128i bytes = _mm_loadu_si128((const __m128i *)at);
+        /* Signed: what is beyond ASCII is below zero, and so not above the controls either. */
+        const __m128i fine = _mm_cmpgt_epi8(bytes, last_control);
+        const __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(bytes, quote),
+                                           _mm_cmpeq_epi8(bytes, backslash));
+        const int found = _mm_movemask_epi8(_mm_andnot_si128(marks, fine)) ^ 0xffff;
+        if (found) return at + __builtin_ctz((unsigned)found);
+    }
+#endif
+    while (at < end && json_class[*at] == PLAIN) at++;
+    return at;
+}
+
 /* The string whose opening quote is before `at`; returns the place behind its closing one.
  * `plain` says whether it is printable ASCII without escapes. */
 static const uint8_t *json_string(const uint8_t *at, const uint8_t *end, int *plain) {
     *plain = 1;
     for (;;) {
-        while (at < end && json_class[*at] == PLAIN) at++;
+        at = json_plain(at, end);
         if (at == end) return NULL;
         switch (json_class[*at]) {
         case QUOTE: return at + 1;
