@@ -11,7 +11,6 @@ load. While Redis is away nothing here holds events; they wait in the journal.
 
 import asyncio
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -286,21 +285,26 @@ class Publisher:
         replies = await self._exchange([self._packed(batch) for batch in batches])
         for batch, reply in zip(batches, replies, strict=True):
             self._taken(batch, reply)
+        metrics = self._metrics
+        metrics.published.add(by=sum(reply[1] for reply in replies))
+        metrics.duplicates.add(by=sum(reply[2] for reply in replies))
+        metrics.unfit.add(by=sum(reply[3] for reply in replies))
 
     def _packed(self, batch: Batch) -> bytes:
         state = self._shards[batch.shard]
-        names = [
-            keys.events(batch.shard),
-            keys.shard_state(batch.shard),
-            *state.slices.keys(batch.shard, batch.first_ms, batch.last_ms),
-        ]
+        slices = state.slices.keys(batch.shard, batch.first_ms, batch.last_ms)
+        head = state.named(slices, lambda names: self._named(batch.shard, names))
         journaled = batch.upto is not None
         return pack_with(
-            batch, "EVALSHA", self._publish.sha, len(names), *names,
+            batch, head, 5 + len(slices),
             self._source.id if journaled else "", state.position, batch.upto or 0,
             batch.last_ms, state.slices.length_ms, state.slices.index(batch.first_ms),
-            ("!" if state.must_heal else "") + os.urandom(6).hex(),
+            ("!" if state.must_heal else "") + state.new_epoch,
         )  # fmt: skip
+
+    def _named(self, shard: int, slices: Sequence[str]) -> bytes:
+        names = keys.events(shard), keys.shard_state(shard), *slices
+        return _arguments(pack("EVALSHA", self._publish.sha, len(names), *names))
 
     def _taken(self, batch: Batch, reply: list[Any]) -> None:
         state = self._shards[batch.shard]
@@ -310,9 +314,6 @@ class Publisher:
         if batch.upto is not None:
             state.position = batch.upto
             state.must_heal = False
-        self._metrics.published.add(by=reply[1])
-        self._metrics.duplicates.add(by=reply[2])
-        self._metrics.unfit.add(by=reply[3])
 
     # ---- checkpoints
 
@@ -347,15 +348,19 @@ class Publisher:
         return [pack("SCRIPT", "LOAD", one.source) for one in (self._publish, self._checkpoint)]
 
 
-def pack_with(batch: Batch, *arguments: Arg) -> bytes:
-    """Return one command: the arguments, then the events of the batch."""
-    if native.pack is not None:
-        head = pack(*arguments)
-        given = head[head.index(b"\n") + 1 :]
-        command: bytes | None = native.pack(len(arguments), given, batch.events)
-        if command is not None:
-            return command
-    return pack(*arguments, *batch.arguments())
+def pack_with(batch: Batch, head: bytes, head_count: int, *arguments: Arg) -> bytes:
+    """Return one command: `head_count` packed arguments, more, and the events of the batch."""
+    count, given = head_count + len(arguments), head + _arguments(pack(*arguments))
+    command: bytes | None = native.pack and native.pack(count, given, batch.events)
+    if command is not None:
+        return command
+    more = list(batch.arguments())
+    return b"*%d\r\n" % (count + len(more)) + given + _arguments(pack(*more))
+
+
+def _arguments(command: bytes) -> bytes:
+    """Return a packed command without the line that says how many arguments it has."""
+    return command[command.index(b"\n") + 1 :]
 
 
 def _is_lost(error: Exception) -> bool:

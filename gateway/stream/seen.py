@@ -17,6 +17,7 @@ class Slices:
 
     window_ms: int
     latest: dict[int, int] = field(default_factory=dict)
+    _asked: tuple[tuple[int, ...], tuple[str, ...]] = ((), ())  # the last answer, and for what
 
     @property
     def length_ms(self) -> int:
@@ -25,12 +26,21 @@ class Slices:
     def index(self, accepted_ms: int) -> int:
         return accepted_ms // self.length_ms
 
-    def keys(self, shard: int, first_ms: int, last_ms: int) -> list[str]:
+    def keys(self, shard: int, first_ms: int, last_ms: int) -> tuple[str, ...]:
         """Return the key to write first, then the others to ask, for events accepted in
-        `first_ms`..`last_ms`, all of one slice.
+        `first_ms`..`last_ms`, all of one slice. The same tuple as before when nothing changed.
         """
         own = self.index(first_ms)
         self.latest[self.length_ms] = max(own, self.latest.get(self.length_ms, own))
+        reach = [shard, own]
+        for length_ms, newest in self.latest.items():
+            reach += (length_ms, (first_ms - self.window_ms) // length_ms)
+            reach.append(min(newest, (last_ms + self.window_ms) // length_ms))
+        if self._asked[0] != (key := tuple(reach)):
+            self._asked = key, tuple(self._keys(shard, own, first_ms, last_ms))
+        return self._asked[1]
+
+    def _keys(self, shard: int, own: int, first_ms: int, last_ms: int) -> list[str]:
         asked = [keys.seen(shard, self.length_ms, own)]
         for length_ms, newest in self.latest.items():
             low = (first_ms - self.window_ms) // length_ms

@@ -1,7 +1,8 @@
-"""What the publisher knows of each shard, as its hash in Redis tells. Pure."""
+"""What the publisher knows of each shard, as its hash in Redis tells."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from gateway.stream.seen import Slices
 
@@ -13,7 +14,8 @@ class ShardState:
     `position`: it has everything of the journal before; `taken`: how many events that was;
     `elsewhere`: events it took from other journals or from none; `damaged`, `outlived`: records
     that the journal lost before and after they were published; `must_heal`: it has lost a tail,
-    so its cursors mean nothing any more.
+    so its cursors mean nothing any more; `new_epoch`: what it is called then, or if it has no
+    epoch yet.
     """
 
     position: int
@@ -23,6 +25,14 @@ class ShardState:
     outlived: int
     slices: Slices
     must_heal: bool = False
+    new_epoch: str = field(default_factory=lambda: os.urandom(6).hex())
+    _named: tuple[tuple[str, ...], bytes] = ((), b"")
+
+    def named(self, names: tuple[str, ...], pack: Callable[[tuple[str, ...]], bytes]) -> bytes:
+        """Return `pack(names)`, which is nearly always what it was the last time."""
+        if self._named[0] is not names:
+            self._named = names, pack(names)
+        return self._named[1]
 
 
 def read_state(flat: Sequence[bytes], journal_id: str, window_ms: int) -> ShardState:
