@@ -6,7 +6,7 @@ that is the difference between counting everything and counting some of it. The 
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 # Seconds; from the 20 us of an ack to the 15 s after which Stream gives up.
 LATENCY_BUCKETS_S = (
@@ -82,6 +82,13 @@ class Histogram:
     def observe(self, value: float, times: int = 1) -> None:
         self.counts[bisect_left(self.bounds, value)] += times
         self.sum += value * times
+
+    def observe_since(self, moments: Sequence[float], now: float) -> None:
+        """Observe how long before `now` each of `moments` was."""
+        bounds, counts = self.bounds, self.counts
+        for moment in moments:
+            counts[bisect_left(bounds, now - moment)] += 1
+        self.sum += now * len(moments) - sum(moments)
 
     def render(self) -> Iterator[str]:
         running = 0

@@ -28,6 +28,9 @@ class State(Enum):
     GONE = 4  # closed, or given away
 
 
+_OPEN = State.OPEN
+
+
 class AnsweringConnection(asyncio.Protocol):
     """The `Reply` of the webhooks that came over it. Taking requests is a subclass's business."""
 
@@ -98,11 +101,16 @@ class AnsweringConnection(asyncio.Protocol):
 
         Never raises: the answers to other connections come after this one.
         """
+        around = self._around
         if self._state is State.GONE:
-            self._around.reception.count(answer)
+            around.reception.count(answer)
             return
         try:
             self._due.popleft()
+            if not (self._due or self._paused or around.draining) and self._state is _OPEN:
+                around.reception.count(answer)
+                self._transport.write(around.wire.render(answer, close=False))
+                return
             self._write(answer)
             while self._due and (refusal := self._due[0]) is not None:
                 self._due.popleft()

@@ -18,6 +18,7 @@ from gateway.ingest.surroundings import TakePlain
 logger = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES = 16 << 10
+_OPEN = State.OPEN
 MAX_DUE = 64  # pipelined requests without an answer; beyond it nothing more is read
 
 
@@ -27,6 +28,29 @@ class WebhookConnection(AnsweringConnection):
     __slots__ = ()
 
     def data_received(self, data: bytes) -> None:
+        waits = self._due or self._buffer or self._paused or self._state is not _OPEN
+        if waits or not self._take_usual(data):
+            self._receive(data)
+
+    def _take_usual(self, data: bytes) -> bool:
+        """Take `data` if it is one plain request and nothing else, as nearly always it is."""
+        around = self._around
+        if around.take is None:
+            return False
+        line, max_body_bytes = around.request_line, around.max_body_bytes
+        try:
+            found = around.take(data, 0, line, MAX_HEAD_BYTES, max_body_bytes, now_ms())
+            if found is None or found[0] != len(data):
+                return False
+            self._fresh = False
+            self.read_at = self._since = perf_counter()
+            self._submit(found[1])
+        except Exception:
+            logger.exception("the fast path failed")
+            self._refuse(INTERNAL, last=True, unread=True)
+        return True
+
+    def _receive(self, data: bytes) -> None:
         if self._state is not State.OPEN:
             if self._state is State.LEAVING:
                 self._buffer += data

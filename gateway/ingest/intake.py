@@ -116,9 +116,7 @@ class Intake:
     def _ack(self, replies: Sequence[Reply], read_ats: Sequence[float]) -> None:
         _resolve(replies, answers.STORED)
         now = time.perf_counter()
-        observe = self._metrics.ack_seconds.observe
-        for read_at in read_ats:
-            observe(now - read_at)
+        self._metrics.ack_seconds.observe_since(read_ats, now)
 
 
 def _resolve(replies: Sequence[Reply], answer: Answer) -> None:

@@ -29,7 +29,7 @@ from gateway.metrics import Metrics
 from gateway.options import JournalOptions
 
 _log = logging.getLogger("gateway.journal")
-TAIL_MAX_BYTES = 4 << 20
+TAIL_MAX_BYTES = 16 << 20
 CHUNK_MAX_EVENTS = 512
 _encode = native.encode or records.encode_all
 
@@ -58,7 +58,7 @@ class Journal:
         self.is_full = False  # the last append found no room, and none was made since
         self.opened_at, self.opened_number = self.end, self.next_number
         self._segments = found.segments
-        self._tail: deque[Stored] = deque()
+        self._tail: deque[list[Stored]] = deque()  # one list for each append, none empty
         self._tail_bytes = 0
         self._needs_rescue = False
         if self._segments and not self._segments[-1].data_bytes:
@@ -147,7 +147,8 @@ class Journal:
         if self._tail_bytes > TAIL_MAX_BYTES:
             self._tail.clear()  # the publisher is behind: it reads from disk from now on
             self._tail_bytes = length
-        self._tail.extend(stored)
+        if stored:
+            self._tail.append(stored)
 
     def _failed(self, call: str, error: OSError) -> JournalFailed:
         self._metrics.journal_failures.add(call)
@@ -201,7 +202,7 @@ class Journal:
         self._syncer.mark(fresh)
 
     def _number_at(self, position: int) -> int:
-        behind = sum(1 for one in self._tail if one.start >= position)
+        behind = sum(1 for piece in self._tail for one in piece if one.start >= position)
         return self.next_number - behind
 
     # ---- read
@@ -209,12 +210,16 @@ class Journal:
     def read(self, position: int) -> Chunk:
         """Return what follows `position`, a bounded piece of it. Raises `OSError`."""
         tail = self._tail
-        while tail and tail[0].end <= position:
+        while tail and tail[0][-1].end <= position:
             gone = tail.popleft()
-            self._tail_bytes -= gone.end - gone.start
-        if not tail or tail[0].start > position:
-            return self.read_files(position, tail[0].start if tail else self.end)
-        stored = list(islice(tail, CHUNK_MAX_EVENTS))
+            self._tail_bytes -= gone[-1].end - gone[0].start
+        if not tail or tail[0][0].start > position:
+            return self.read_files(position, tail[0][0].start if tail else self.end)
+        stored = [one for one in tail[0] if one.start >= position]
+        for piece in islice(tail, 1, None):
+            if len(stored) + len(piece) > CHUNK_MAX_EVENTS:
+                break
+            stored += piece
         return Chunk(stored, stored[-1].end)
 
     def read_files(self, position: int, limit: int) -> Chunk:
@@ -246,7 +251,8 @@ class Journal:
                 segment.move(self._disk, one, self._id, delta)
         self._disk.sync_folder(self._folder)
         self._tail = deque(
-            Stored(one.start + delta, one.end + delta, one.number, one.event) for one in self._tail
+            [Stored(one.start + delta, one.end + delta, *one[2:]) for one in piece]
+            for piece in self._tail
         )
         self.end += delta
         self.synced = max(self.synced, self.opened_at) + delta

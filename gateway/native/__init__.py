@@ -37,6 +37,8 @@ _native = _load()
 IS_BUILT = _native is not None
 # (events, number, start) -> the events as journal records, and where each of them stands
 encode = _native.encode if IS_BUILT else None
+# (stored, position of each shard) -> for each shard the events behind its position, or None
+group = _native.group if IS_BUILT else None
 # (count, arguments, events) -> the command, or None where an event is unfit
 pack = _native.pack if IS_BUILT else None
 

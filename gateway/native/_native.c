@@ -12,7 +12,7 @@
 #include "routing.h"
 #include "sha256.h"
 
-enum { KEY_BYTES = 16, SIGNATURE_BYTES = 64, MAX_WEBHOOK_ID = 128, MAX_SECRETS = 2 };
+enum { MAX_SHARDS = 64, KEY_BYTES = 16, SIGNATURE_BYTES = 64, MAX_WEBHOOK_ID = 128, MAX_SECRETS = 2 };
 static const char HEX[] = "0123456789abcdef";
 
 /* ---- gateway.event: its classes, and where the slots of an Event lie */
@@ -371,8 +371,16 @@ failed:
 
 /* ---- one command with the digest, meta and body of every event behind its arguments */
 
-static int decimal(char *to, size_t size, char mark) {
-    return snprintf(to, 24, "%c%zu\r\n", mark, size);
+/* Write a mark, a number and the end of the line to `to`; returns how long that is. */
+static int decimal(char *to, size_t number, char mark) {
+    char digits[20];
+    int count = 0, size = 0;
+    do digits[count++] = (char)('0' + number % 10);
+    while (number /= 10);
+    to[size++] = mark;
+    while (count) to[size++] = digits[--count];
+    to[size++] = '\r', to[size++] = '\n';
+    return size;
 }
 
 static size_t bulk_size(Py_ssize_t size) {
@@ -419,7 +427,49 @@ static PyObject *pack(PyObject *module, PyObject *args) {
     return command;
 }
 
+/* group(stored: list[Stored], positions: list[int]) -> list[list[Event] | None]
+ * The events of each shard that stand behind its position. Only those: all shards have the rest. */
+static PyObject *group(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *stored, *positions;
+    if (!PyArg_ParseTuple(args, "O!O!", &PyList_Type, &stored, &PyList_Type, &positions)) return NULL;
+    const Py_ssize_t shards = PyList_GET_SIZE(positions), count = PyList_GET_SIZE(stored);
+    if (!shards || shards > MAX_SHARDS) {
+        PyErr_SetString(PyExc_ValueError, "too many shards, or none");
+        return NULL;
+    }
+    Py_ssize_t at[MAX_SHARDS];
+    for (Py_ssize_t i = 0; i < shards; i++) at[i] = PyLong_AsSsize_t(PyList_GET_ITEM(positions, i));
+    PyObject *groups = PyErr_Occurred() ? NULL : PyList_New(shards);
+    if (!groups) return NULL;
+    for (Py_ssize_t i = 0; i < shards; i++) PyList_SET_ITEM(groups, i, Py_NewRef(Py_None));
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *one = PyList_GET_ITEM(stored, i);
+        if (!Py_IS_TYPE(one, stored_type) || PyTuple_GET_SIZE(one) != 4
+            || check_event(PyTuple_GET_ITEM(one, 3))) goto failed;
+        PyObject *event = PyTuple_GET_ITEM(one, 3);
+        if (!SLOT(event, ORDER_HASH)) goto failed;
+        const size_t hash = PyLong_AsSize_t(SLOT(event, ORDER_HASH));
+        const Py_ssize_t end = PyLong_AsSsize_t(PyTuple_GET_ITEM(one, 1));
+        if (PyErr_Occurred()) goto failed;
+        const Py_ssize_t shard = (Py_ssize_t)(hash % (size_t)shards);
+        if (end <= at[shard]) continue;
+        PyObject *events = PyList_GET_ITEM(groups, shard);
+        if (events == Py_None) {
+            if (!(events = PyList_New(0))) goto failed;
+            PyList_SetItem(groups, shard, events);
+        }
+        if (PyList_Append(events, event)) goto failed;
+    }
+    return groups;
+failed:
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "expected what stands in a journal");
+    Py_DECREF(groups);
+    return NULL;
+}
+
 static PyMethodDef functions[] = {
+    {"group", group, METH_VARARGS, "Sort events by shard."},
     {"encode", encode, METH_VARARGS, "Encode events as journal records."},
     {"pack", pack, METH_VARARGS, "Pack a command with events behind its arguments."},
     {NULL, NULL, 0, NULL},
