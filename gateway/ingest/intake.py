@@ -49,6 +49,7 @@ class Intake:
         self._read_ats: list[float] = []
         self._held: deque[_Held] = deque()
         journal.on_synced = self._release
+        journal.is_awaited = lambda: bool(self._held) and not publisher.is_up
         publisher.on_progress = self._release
 
     def submit(self, event: Event, reply: Reply) -> None:

@@ -46,6 +46,9 @@ class Journal:
         disk: Disk | None = None,
     ) -> None:
         self.on_synced: Callable[[], None] = lambda: None
+        # Asked on the syncer's thread: whether anybody waits for `on_synced`. A failure is told
+        # anyway, and `synced` is true whenever it is read.
+        self.is_awaited: Callable[[], bool] = lambda: True
         self._folder, self._options, self._metrics = folder, options, metrics
         self._disk = disk or Disk()
         self._loop = asyncio.get_running_loop()
@@ -54,7 +57,8 @@ class Journal:
         self._id = found.journal_id
         self.next_number = found.next_number
         self.end = found.segments[-1].end if found.segments else 0
-        self.synced = self.end
+        self._synced = self.end
+        self._reports: deque[Synced] = deque()
         self.is_full = False  # the last append found no room, and none was made since
         self.opened_at, self.opened_number = self.end, self.next_number
         self._segments = found.segments
@@ -157,18 +161,29 @@ class Journal:
 
     # ---- sync
 
-    def _report(self, done: list[Synced]) -> None:
-        """Hop from the syncer's thread to the loop, unless that has ended."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._take_report, done)
+    @property
+    def synced(self) -> int:
+        """Up to where the disk has the records."""
+        self._take_reports()
+        return self._synced
 
-    def _take_report(self, done: list[Synced]) -> None:
-        for one in done:
+    def _report(self, done: Synced) -> None:
+        """Hop from the syncer's thread to the loop if need be, unless that has ended."""
+        self._reports.append(done)
+        if (done.error is not None or self.is_awaited()) and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._tell)
+
+    def _take_reports(self) -> None:
+        while self._reports:
+            one = self._reports.popleft()
             if one.error is None:
-                self.synced = max(self.synced, one.upto)
+                self._synced = max(self._synced, one.upto)
             elif one.segment in self._segments:
                 self._failed("fdatasync", one.error)
                 self._needs_rescue = True
+
+    def _tell(self) -> None:
+        self._take_reports()
         if self._needs_rescue:
             try:
                 self._rescue()
@@ -255,7 +270,7 @@ class Journal:
             for piece in self._tail
         )
         self.end += delta
-        self.synced = max(self.synced, self.opened_at) + delta
+        self._synced = max(self.synced, self.opened_at) + delta
         self.opened_at = position
 
     # ---- forget
