@@ -24,6 +24,9 @@ from gateway.stream.publisher import Publisher
 _log = logging.getLogger("gateway.ingest")
 # Stream gives an attempt 6 s: what cannot be acked by then is better refused while it listens.
 ACK_DEADLINE_S = 4.5
+# Where the ack waits for Redis anyway, an event is journaled together with those that come while
+# the publisher is busy, but never later than this.
+LONGEST_REST_S = 0.005
 
 
 class _Held(NamedTuple):
@@ -51,11 +54,15 @@ class Intake:
         journal.on_synced = self._release
         journal.is_awaited = lambda: bool(self._held) and not publisher.is_up
         publisher.on_progress = self._release
+        publisher.on_take = self._flush
 
     def submit(self, event: Event, reply: Reply) -> None:
         """Take `event`; `reply` is resolved later in this tick, or when it is safe."""
         if not self._events:
-            self._loop.call_soon(self._flush)
+            if self._acks_at_once or not self._publisher.is_busy:
+                self._loop.call_soon(self._flush)
+            else:  # the publisher comes for it as soon as it can; one write for all of those
+                self._loop.call_later(LONGEST_REST_S, self._flush)
         self._events.append(event)
         self._replies.append(reply)
         # Kept here: by the time a held reply is resolved, its connection may have read more.
@@ -67,6 +74,8 @@ class Intake:
         return len(self._replies) + sum(len(held.replies) for held in self._held)
 
     def _flush(self) -> None:
+        if not self._events:
+            return  # the publisher was first
         events, replies, read_ats = self._events, self._replies, self._read_ats
         self._events, self._replies, self._read_ats = [], [], []
         try:

@@ -80,7 +80,9 @@ class Publisher:
         grow: a batch costs as much as several events in it.
         """
         self.on_progress: Callable[[], None] = lambda: None
+        self.on_take: Callable[[], None] = lambda: None  # the journal is about to be read
         self.is_up = False
+        self.is_busy = False  # with a batch, or resting after one: it will take the next by itself
         self._linger_after = linger_after
         self.cursor = 0  # everything before it is published
         self._source, self._metrics, self._window_ms = source, metrics, int(window_s * 1000)
@@ -158,7 +160,7 @@ class Publisher:
             await self._link.close()
 
     def _went_away(self, error: Exception | None) -> None:
-        self.is_up = False
+        self.is_up = self.is_busy = False
         self._metrics.stream_up.set(to=0)
         while self._direct:
             self._direct.popleft()[1](False)
@@ -228,13 +230,16 @@ class Publisher:
     async def _publish_all(self) -> None:
         checkpoint_at = time.monotonic() + CHECKPOINT_S
         while True:
+            self.on_take()
             if self.cursor < self._source.end:
+                self.is_busy = True
                 count = await self._publish_next()
                 if count >= self._linger_after:
                     await asyncio.sleep(LINGER_S)
             elif self._direct:
                 await self._publish_direct()
             else:
+                self.is_busy = False
                 await self._sleep(checkpoint_at - time.monotonic())
             if time.monotonic() >= checkpoint_at:
                 await self._take_checkpoint()
