@@ -81,6 +81,7 @@ class Wire:
         self._date = ""
         self._open: dict[Answer, bytes] = {}
         self._closing: dict[Answer, bytes] = {}
+        self.stored = b""  # what nearly everybody is answered, without a look-up
         self.tick(now_s)
 
     def tick(self, now_s: float) -> None:
@@ -90,6 +91,7 @@ class Wire:
             self._date = format_datetime(datetime.fromtimestamp(self._second, UTC), usegmt=True)
             self._open.clear()
             self._closing.clear()
+            self.stored = self.render(STORED, close=False)
 
     def render(self, answer: Answer, *, close: bool) -> bytes:
         """Return the whole response; `close` adds `Connection: close`."""

@@ -39,15 +39,17 @@ class WebhookConnection(AnsweringConnection):
             return False
         line, max_body_bytes = around.request_line, around.max_body_bytes
         try:
-            found = around.take(data, 0, line, MAX_HEAD_BYTES, max_body_bytes, now_ms())
+            found = around.take(data, 0, line, MAX_HEAD_BYTES, max_body_bytes, 0)
             if found is None or found[0] != len(data):
                 return False
             self._fresh = False
             self.read_at = self._since = perf_counter()
-            self._submit(found[1])
+            self._due.append(None)
+            around.submit(found[1], self)
         except Exception:
             logger.exception("the fast path failed")
-            self._refuse(INTERNAL, last=True, unread=True)
+            self._due.clear()
+            self._refuse(INTERNAL, last=True)
         return True
 
     def _receive(self, data: bytes) -> None:

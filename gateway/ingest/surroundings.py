@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.event import Event
-from gateway.ingest.answers import Reply, Wire
+from gateway.ingest.answers import STORED, Reply, Wire
 from gateway.ingest.reception import Reception
 from gateway.metrics import Metrics
 from gateway.options import ServerOptions
@@ -50,6 +50,7 @@ class Surroundings:
     take: TakePlain | None = None
     max_body_bytes: int = field(init=False)
     submit: Callable[[Event, Reply], None] = field(init=False)
+    counted: dict[tuple[str, ...], float] = field(init=False)  # answers, by status
     open: set[Connection] = field(default_factory=set)
     lingering: set[Connection] = field(default_factory=set)
     draining: bool = False
@@ -58,6 +59,8 @@ class Surroundings:
     def __post_init__(self) -> None:
         self.max_body_bytes = self.reception.options.max_body_bytes
         self.submit = self.reception.submit
+        self.counted = self.metrics.webhooks.values
+        self.counted.setdefault((str(STORED.status),), 0)
 
     @property
     def full(self) -> bool:

@@ -39,6 +39,8 @@ IS_BUILT = _native is not None
 encode = _native.encode if IS_BUILT else None
 # (stored, position of each shard) -> for each shard the events behind its position, or None
 group = _native.group if IS_BUILT else None
+# (bounds, counts, moments, now) -> the sum of what was counted
+observe = _native.observe if IS_BUILT else None
 # (count, arguments, events) -> the command, or None where an event is unfit
 pack = _native.pack if IS_BUILT else None
 

@@ -6,13 +6,14 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
+#include <time.h>
 
 #include "crc32.h"
 #include "head.h"
 #include "routing.h"
 #include "sha256.h"
 
-enum { MAX_SHARDS = 64, KEY_BYTES = 16, SIGNATURE_BYTES = 64, MAX_WEBHOOK_ID = 128, MAX_SECRETS = 2 };
+enum { MAX_SHARDS = 64, MAX_BOUNDS = 64, KEY_BYTES = 16, SIGNATURE_BYTES = 64, MAX_WEBHOOK_ID = 128, MAX_SECRETS = 2 };
 static const char HEX[] = "0123456789abcdef";
 
 /* ---- gateway.event: its classes, and where the slots of an Event lie */
@@ -239,7 +240,8 @@ static PyObject *make_event(const keyed_app *app, const routing *route, const re
     return event;
 }
 
-/* take(data, start, request_line, max_head, max_body, now_ms) -> (length, Event) | None */
+/* take(data, start, request_line, max_head, max_body, now_ms) -> (length, Event) | None
+ * `now_ms` 0: by the clock. */
 static PyObject *keyring_take(keyring *self, PyObject *const *args, Py_ssize_t count) {
     if (count != 6 || !PyBytes_Check(args[0]) || !PyBytes_Check(args[2])) {
         PyErr_SetString(PyExc_TypeError, "take(data, start, line, max_head, max_body, now_ms)");
@@ -247,9 +249,14 @@ static PyObject *keyring_take(keyring *self, PyObject *const *args, Py_ssize_t c
     }
     const Py_ssize_t start = PyLong_AsSsize_t(args[1]), max_head = PyLong_AsSsize_t(args[3]);
     const Py_ssize_t max_body = PyLong_AsSsize_t(args[4]);
-    const long long now_ms = PyLong_AsLongLong(args[5]);
+    long long now_ms = PyLong_AsLongLong(args[5]);
     const Py_ssize_t size = PyBytes_GET_SIZE(args[0]), line = PyBytes_GET_SIZE(args[2]);
     if (PyErr_Occurred()) return NULL;
+    if (!now_ms) {
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        now_ms = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    }
     if (start < 0 || start > size || size - start < line) Py_RETURN_NONE;
     const char *from = PyBytes_AS_STRING(args[0]) + start, *end = from + (size - start);
     if (memcmp(from, PyBytes_AS_STRING(args[2]), (size_t)line)) Py_RETURN_NONE;
@@ -468,7 +475,36 @@ failed:
     return NULL;
 }
 
+/* observe(bounds: tuple[float, ...], counts: list[int], moments: list[float], now) -> their sum
+ * Count for each moment how long before `now` it was, as `Histogram.observe` does. */
+static PyObject *observe(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *bounds, *counts, *moments;
+    double now, sum = 0;
+    if (!PyArg_ParseTuple(args, "O!O!O!d", &PyTuple_Type, &bounds, &PyList_Type, &counts,
+                          &PyList_Type, &moments, &now)) return NULL;
+    const Py_ssize_t many = PyTuple_GET_SIZE(bounds);
+    long added[MAX_BOUNDS + 1] = {0};
+    if (many > MAX_BOUNDS || PyList_GET_SIZE(counts) != many + 1) {
+        PyErr_SetString(PyExc_ValueError, "bounds and counts do not match");
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(moments); i++) {
+        const double value = now - PyFloat_AsDouble(PyList_GET_ITEM(moments, i));
+        Py_ssize_t bound = 0;
+        while (bound < many && PyFloat_AS_DOUBLE(PyTuple_GET_ITEM(bounds, bound)) < value) bound++;
+        added[bound]++, sum += value;
+    }
+    for (Py_ssize_t i = 0; i <= many && !PyErr_Occurred(); i++) {
+        if (!added[i]) continue;
+        PyObject *count = PyLong_FromLong(added[i] + PyLong_AsLong(PyList_GET_ITEM(counts, i)));
+        if (count) PyList_SetItem(counts, i, count);
+    }
+    return PyErr_Occurred() ? NULL : PyFloat_FromDouble(sum);
+}
+
 static PyMethodDef functions[] = {
+    {"observe", observe, METH_VARARGS, "Count moments in a histogram."},
     {"group", group, METH_VARARGS, "Sort events by shard."},
     {"encode", encode, METH_VARARGS, "Encode events as journal records."},
     {"pack", pack, METH_VARARGS, "Pack a command with events behind its arguments."},
