@@ -10,6 +10,7 @@ BIN := .venv/bin
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 CONFIG ?=
 ARGS ?=
+NATIVE := $(wildcard gateway/native/*.c gateway/native/*.h)
 
 .PHONY: run test test-long check bench clean
 .DELETE_ON_ERROR:
@@ -41,7 +42,7 @@ clean:
 .venv/.installed-test: extras := [test]
 .venv/.installed-check: extras := [check]
 
-.venv/.installed .venv/.installed-test .venv/.installed-check: pyproject.toml | $(BIN)/python
+.venv/.installed .venv/.installed-test .venv/.installed-check: pyproject.toml $(NATIVE) | $(BIN)/python
 	@echo "Installing the gateway$(extras) into .venv ..." >&2
 	@if command -v uv >/dev/null 2>&1; then \
 		uv pip install --quiet --python $(BIN)/python -e '.$(extras)'; \

@@ -20,6 +20,8 @@ Below them, one door to each outside thing:
 - `subscribers`  the destinations: one file per kind.
 - `embedded`     the Valkey server that we start when no Redis is configured.
 
+- `native`       the optional C piece: the plain case of ingest and publishing in a few calls.
+
 Beside them: `admin` (metrics, health, ledger), `sending` (signed samples), `config*` (YAML to
 `options`), `commands` (the command line), `app` (builds and wires everything; start there).
 

@@ -42,7 +42,6 @@ _PUBLISH_REST_S = 5.0
 _LONGEST_PUBLISH_S = 2.0
 _EMBEDDED_START_S = 1.0
 _REDIS_POLL_S = 0.2
-_LOADED = 16  # events in one batch
 
 
 class Ports(NamedTuple):
@@ -84,8 +83,8 @@ class Gateway:
             window_s=config.ingest.dedupe_window_s,
             # An ack may wait for it: never longer than Stream waits for us.
             timeout_s=min(config.redis.timeout_s, _LONGEST_PUBLISH_S),
-            # Bigger batches are cheaper; where every ack waits for its batch, only under load.
-            linger_after=0 if config.ingest.ack == "journal" else _LOADED,
+            # Bigger batches are cheaper, unless every ack waits for its batch.
+            linger_s=0.001 if config.ingest.ack == "journal" else 0,
             tls=tls_arguments(config.redis),
         )
         self._intake = Intake(journal, self._publisher, config.ingest.ack, metrics)

@@ -30,7 +30,6 @@ from gateway.stream.shards import ShardState, read_state
 
 _log = logging.getLogger("gateway.publisher")
 CHECKPOINT_S = 1.0
-LINGER_S = 0.001
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 
 
@@ -73,17 +72,15 @@ class Publisher:
         *,
         window_s: float,
         timeout_s: float = 2.0,
-        linger_after: int = 0,
+        linger_s: float = 0.001,
         tls: Mapping[str, Any] | None = None,
     ) -> None:
-        """`linger_after`: pause after a batch of so many events or more, to let the next one
-        grow: a batch costs as much as several events in it.
-        """
+        """`linger_s`: pause after a batch, so that the next one is not a handful."""
         self.on_progress: Callable[[], None] = lambda: None
         self.on_take: Callable[[], None] = lambda: None  # the journal is about to be read
         self.is_up = False
         self.is_busy = False  # with a batch, or resting after one: it will take the next by itself
-        self._linger_after = linger_after
+        self._linger_s = linger_s
         self.cursor = 0  # everything before it is published
         self._source, self._metrics, self._window_ms = source, metrics, int(window_s * 1000)
         self._link = Link(url, timeout_s=timeout_s, tls=tls)
@@ -233,9 +230,8 @@ class Publisher:
             self.on_take()
             if self.cursor < self._source.end:
                 self.is_busy = True
-                count = await self._publish_next()
-                if count >= self._linger_after:
-                    await asyncio.sleep(LINGER_S)
+                await self._publish_next()
+                await asyncio.sleep(self._linger_s)
             elif self._direct:
                 await self._publish_direct()
             else:
@@ -254,8 +250,7 @@ class Publisher:
 
     # ---- one batch
 
-    async def _publish_next(self) -> int:
-        """Publish a piece; return how many events that was."""
+    async def _publish_next(self) -> None:
         piece = self._source.read(self.cursor)
         if piece.stored:
             await self._count_damage(piece.stored[0].number)
@@ -269,7 +264,6 @@ class Publisher:
         self.cursor = upto
         self._source.release(upto)
         self.on_progress()
-        return len(stored)
 
     async def _count_damage(self, number: int) -> None:
         """Numbers are contiguous: a gap is what damage has cost, and the ledger says so."""

@@ -1,10 +1,15 @@
 import pytest
 from doorway import WAYS, opened
 
+from gateway import native
 
-@pytest.fixture
-async def doorway(tmp_path):
-    async with opened(tmp_path) as one:
+
+@pytest.fixture(params=[True, False], ids=["native", "python"])
+async def doorway(tmp_path, request):
+    """One that takes plain requests by the C piece, and one that does not."""
+    if request.param and not native.IS_BUILT:
+        pytest.skip("the C piece is not built here")
+    async with opened(tmp_path, is_native=request.param) as one:
         yield one
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from support.webhooks import API_KEY, SECRET
 
+from gateway import native
 from gateway.ingest.acceptance import Acceptance
 from gateway.ingest.intake import Intake
 from gateway.ingest.listener import Listener
@@ -47,8 +48,13 @@ class Doorway:
 
 
 @contextlib.asynccontextmanager
-async def opened(folder, *, ack="journal", journal=None, tls=None, drain_s=0.0, **server):
-    """Open a doorway; with `ack="redis"`, Redis being away, answers wait for the disk."""
+async def opened(
+    folder, *, ack="journal", journal=None, tls=None, drain_s=0.0, is_native=True, **server
+):
+    """Open a doorway; with `ack="redis"`, Redis being away, answers wait for the disk.
+
+    `is_native`: with the C piece, if it is built.
+    """
     metrics = Metrics()
     ingest = IngestOptions(path=PATH, max_body_bytes=MAX_BODY)
     stored = Journal(folder / "journal", journal or JournalOptions(), metrics)
@@ -59,6 +65,7 @@ async def opened(folder, *, ack="journal", journal=None, tls=None, drain_s=0.0, 
         acceptance=Acceptance(APPS, ingest),
         intake=Intake(stored, publisher, ack, metrics),
         metrics=metrics,
+        keyring=native.keyring(APPS) if is_native else None,
     )
     await listener.start()
     try:

@@ -51,7 +51,7 @@ class FullDisk(Disk):
 async def intake(folder, url, ack, disk):
     metrics = Metrics()
     journal = Journal(folder, JournalOptions(), metrics, disk=disk)
-    publisher = Publisher(url, journal, metrics, window_s=3600, timeout_s=0.5, linger_after=1 << 30)
+    publisher = Publisher(url, journal, metrics, window_s=3600, timeout_s=0.5, linger_s=0)
     one = Intake(journal, publisher, ack, metrics)
     task = asyncio.create_task(publisher.run())
     try:

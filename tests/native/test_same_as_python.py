@@ -1,0 +1,262 @@
+"""The C piece is never another opinion: what it takes, Python takes, and makes the same of it."""
+
+import hashlib
+import hmac
+import json
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.webhooks import sample_bodies
+
+from gateway import native
+from gateway.event import Event
+from gateway.ingest.acceptance import Acceptance
+from gateway.ingest.fast_path import MAX_HEAD_BYTES
+from gateway.ingest.request_head import parse_head
+from gateway.journal import records
+from gateway.metrics import Histogram
+from gateway.options import App, IngestOptions
+from gateway.stream import batches
+from gateway.stream.link import pack as packed
+from gateway.stream.seen import Slices
+from gateway.stream.shards import ShardState
+
+APPS = (
+    App(api_key='quoted"key', secrets=("first", "s" * 100)),
+    App(api_key="demo-key", secrets=("demo-secret",)),
+)
+OPTIONS = IngestOptions(max_body_bytes=20_000)
+LINE = f"POST {OPTIONS.path} HTTP/1.1\r\n".encode()
+NOW_MS = 1_790_000_000_123
+
+ring = native.keyring(APPS)
+pytestmark = pytest.mark.skipif(ring is None, reason="the C piece is not built here")
+
+
+def by_c(data, start=0):
+    return ring.take(data, start, LINE, MAX_HEAD_BYTES, OPTIONS.max_body_bytes, NOW_MS)
+
+
+def by_python(data, start=0):
+    """What the fast path does without the C piece, for a whole request."""
+    if not data.startswith(LINE, start):
+        return None
+    head_end = data.find(b"\r\n\r\n", start, start + MAX_HEAD_BYTES)
+    head = parse_head(data[start + len(LINE) : head_end]) if head_end >= 0 else None
+    if head is None or head.content_length > OPTIONS.max_body_bytes:
+        return None
+    end = head_end + 4 + head.content_length
+    if end > len(data):
+        return None
+    event = Acceptance(APPS, OPTIONS).judge(
+        body=data[head_end + 4 : end], api_key=head.api_key, signature=head.signature,
+        webhook_id=head.webhook_id, content_encoding=head.content_encoding, now_ms=NOW_MS,
+    )  # fmt: skip
+    return (end - start, event, head.close)
+
+
+def slots(event):
+    return {name: getattr(event, name) for name in Event.__slots__}
+
+
+def request(body, *, app=APPS[1], secret=0, extra=b"", **changed):
+    signature = hmac.digest(app.secrets[secret].encode(), body, "sha256").hex()
+    headers = {
+        "Host": "h", "Content-Length": len(body), "X-Signature": signature,
+        "X-API-KEY": app.api_key, "X-WEBHOOK-ID": "one-1", **changed,
+    }  # fmt: skip
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value is not None)
+    return LINE + lines.encode() + extra + b"\r\n" + body
+
+
+def check(data, start=0):
+    """Whatever C takes, Python takes and makes the same of it; tell whether C took it."""
+    found = by_c(data, start)
+    if found is None:
+        return False
+    expected = by_python(data, start)
+    assert expected is not None
+    length, event, close = expected
+    assert found[0] == length
+    assert not close
+    assert isinstance(event, Event)
+    assert slots(found[1]) == slots(event)
+    return True
+
+
+@pytest.mark.parametrize("name", sorted(sample_bodies()))
+def test_every_sample_is_the_plain_case(name):
+    """What Stream sends is what the C piece takes."""
+    body = sample_bodies()[name]
+    for app in APPS:
+        for secret in range(len(app.secrets)):
+            assert check(request(body, app=app, secret=secret))
+    behind = b"x" * 7 + request(body) + b"rest"
+    assert check(behind, 7)
+
+
+@pytest.mark.parametrize("length", [*range(12, 200), 1000, 19_999])
+def test_hashes_of_every_length(length):
+    """The signature and the event's key are right for a body of any length."""
+    body = b'{"type":"' + b"t" * (length - 11) + b'"}'
+    assert check(request(body))
+    found = by_c(request(body))
+    assert found[1].key == hashlib.sha256(b"demo-key\0" + body).digest()[:16]
+
+
+texts = st.text(max_size=12) | st.sampled_from(["type", "call_cid", "default:1", "\ud800", "\x7f"])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+events = st.fixed_dictionaries(
+    {"type": st.just("custom") | values},
+    optional={"call_cid": st.just("default:x") | values, "a": values},
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(event=events, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]), data=st.data())
+def test_any_json_and_what_is_nearly_json(event, ascii_only, indent, data):
+    """Valid or broken in one place, in any spelling: no body is read differently."""
+    text = json.dumps(event, ensure_ascii=ascii_only, indent=indent)
+    body = bytearray(text.encode("utf-8", "surrogatepass"))
+    check(request(bytes(body)))
+    at = data.draw(st.integers(0, len(body) - 1))
+    match data.draw(st.sampled_from(["cut", "change", "insert", "swap"])):
+        case "cut":
+            del body[at]
+        case "change":
+            body[at] = data.draw(st.integers(0, 255))
+        case "insert":
+            body[at:at] = data.draw(st.sampled_from(
+                [b",", b'"', b"\\", b"[", b"]", b"}", b"0", b"-", b".", b"e", b" ", b"\0", b"\xc3\xa9",
+                 b'"type":"x",', b'"call_cid":"y",', b"\xed\xa0\x80", b"\xf4\x90\x80\x80"]))  # fmt: skip
+        case "swap":
+            other = data.draw(st.integers(0, len(body) - 1))
+            body[at], body[other] = body[other], body[at]
+    check(request(bytes(body)))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"type":"a","type":"b"}', b'{"type":"a","call_cid":1}', b'{"type":"a","call_cid":null}',
+        b'{"ty\\u0070e":"a"}', b'{"type":"a\\u0041"}', b'{"type":""}', b'{"type":"a","call_cid":""}',
+        b'{"type":"a","call_cid":"' + b"c" * 257 + b'"}', b'[{"type":"a"}]', b'{"type":"a"} x',
+        b'{"type":"a",}', b'{"type":"a" "b":1}', b'{"x":' + b"[" * 128 + b"]" * 128 + b',"type":"a"}',
+        b'{"type":"a","n":01}', b'{"type":"a","n":1.}', b'{"type":"a","n":NaN}', b"\xef\xbb\xbf{}",
+        b'{"type":"a","s":"\x01"}', b'{"type":"a","s":"\xff"}', b'{"a":{"type":"x"}}', b"{}", b"",
+        '{"type":"\u00e9"}'.encode(), b'{"type":"a","s":"\\x"}', b'{"type":"a"', b'{"type":{}}',
+    ],
+)  # fmt: skip
+def test_the_unusual_is_left_to_python(body):
+    """What is not the plain case is not taken, valid or not."""
+    assert by_c(request(body)) is None
+
+
+def test_the_deepest_that_is_taken():
+    """128 levels are an event for both."""
+    body = b'{"x":' + b"[" * 127 + b"]" * 127 + b',"type":"a"}'
+    assert check(request(body))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"Host": None}, {"Host": ""}, {"Content-Length": None}, {"Content-Length": "1x"},
+        {"Content-Length": 20_001}, {"Content-Length": "9" * 19}, {"X-Signature": None},
+        {"X-Signature": "0" * 64}, {"X-Signature": "A" * 64}, {"X-API-KEY": None},
+        {"X-API-KEY": "nobody"}, {"Connection": "close"}, {"Connection": "upgrade"},
+        {"Expect": "100-continue"}, {"Transfer-Encoding": "chunked"}, {"Upgrade": "websocket"},
+        {"X-WEBHOOK-ID": "i" * 129}, {"X-WEBHOOK-ID": 'a"b'}, {"X-WEBHOOK-ID": "\u00e9"},
+    ],
+)  # fmt: skip
+def test_an_unusual_head_is_left_to_python(changed):
+    """Whatever a head has that is not the plain case, Python or aiohttp judges it."""
+    body = b'{"type":"a","call_cid":"default:1"}'
+    assert by_c(request(body, **changed)) is None
+
+
+HEAD_BYTES = b"abXx-: \t\r\n\0\x7f\xffHost:Content-Length:"
+ODD_LINES = [
+    b"a:b\r\n", b" folded\r\n", b"a :b\r\n", b"\r\n", b"a:b\n", b"x-signature: 1\r\n", b"a\r\n",
+    b":a\r\n", b"a:\x01\r\n", b"a: \xff\r\n", b"a:\tb \t\r\n", b"a\x80: b\r\n", b"a:b\rc\r\n",
+]  # fmt: skip
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.binary(max_size=40) | st.lists(st.sampled_from(list(HEAD_BYTES)), max_size=40).map(bytes))
+def test_any_head(extra):
+    """No head, however odd, is read differently."""
+    check(request(b'{"type":"a","call_cid":"default:1"}', extra=extra))
+
+
+@pytest.mark.parametrize("line", ODD_LINES)
+def test_odd_lines(line):
+    """Lines that parsers are known to differ about."""
+    check(request(b'{"type":"a","call_cid":"default:1"}', extra=line))
+
+
+@given(st.integers(0, 400))
+@settings(max_examples=200, deadline=None)
+def test_requests_that_are_not_whole(size):
+    """A request is taken when its last byte is there, and not before."""
+    data = request(b'{"type":"a"}')
+    assert check(data[:size]) is (size >= len(data))
+
+
+def some_events(bodies, **more):
+    return [
+        Event(app="a", type="t", call_cid=f"default:{n}" if n % 3 else None, accepted_ms=n,
+              key=hashlib.sha256(body).digest()[:16], body=body, **more)
+        for n, body in enumerate(bodies)
+    ]  # fmt: skip
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=20), st.integers(1, 1 << 40))
+@settings(max_examples=300, deadline=None)
+def test_records_and_commands(bodies, number):
+    """Journal records, commands and shards are byte for byte the same."""
+    events = some_events(bodies)
+    data, stored = native.encode(events, number, 77)
+    assert (data, stored) == records.encode_all(events, number, 77)
+    arguments = ("EVALSHA", "sha", 2, b"k", number)
+    given_bytes = packed(*arguments).split(b"\r\n", 1)[1]
+    batch = batches.Batch(0, events, 1)
+    assert native.pack(5, given_bytes, events) == packed(*arguments, *batch.arguments())
+    shards = [ShardState(90 * n, 0, 0, 0, 0, Slices(1000)) for n in range(8)]
+    assert batches.group(stored, 1, shards) == sorted(batches.group(tuple(stored), 1, shards))
+    unfit = some_events([b"x"], unfit="not_an_event")
+    assert native.pack(5, given_bytes, events + unfit) is None
+
+
+@given(st.lists(st.floats(0, 20)))
+def test_histograms(moments):
+    """A batch counted at once is the same as one by one."""
+    one, other = Histogram("a", ""), Histogram("b", "")
+    one.observe_since(moments, 20.0)
+    for moment in moments:
+        other.observe(20.0 - moment)
+    assert one.counts == other.counts
+    assert one.sum == pytest.approx(other.sum)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: native.encode([1], 1, 0), lambda: native.encode(None, 1, 0),
+        lambda: native.pack(1, b"", [None]), lambda: native.group([1], [0]),
+        lambda: native.group([(1, 2, 3, 4)], [0]), lambda: native.group([], []),
+        lambda: ring.take("text", 0, LINE, 1, 1, 1), lambda: ring.take(b"", 0, LINE),
+        lambda: native.observe((1.0,), [0], [1.0], 2.0), lambda: native.encode([Event.__new__(Event)], 1, 0),
+        lambda: ring.add(b"k", "k", b"k", b"k", (b"1", b"2", b"3")),
+    ],
+)  # fmt: skip
+def test_nonsense_raises(call):
+    """A wrong call is an exception, never a crash."""
+    with pytest.raises((TypeError, ValueError, struct.error)):
+        call()
