@@ -37,7 +37,7 @@ class Client:
         self._driver, self.name = driver, name
         self.events: list[dict[str, Any]] = []  # to client.on("all"), without the SDK's own
         self.heard: list[dict[str, Any]] = []  # to call.on("custom")
-        self.links: list[bool] = []  # each time it went online or offline
+        self.online = 0  # how often it went online; a short absence is not told
 
     async def ask(self, do: str, **args: Any) -> Any:
         """Raises `Refused`."""
@@ -59,15 +59,15 @@ class Client:
         assert len(found()) == count
         return found()
 
-    async def reconnects(self, within_s: float = 30) -> None:
-        """Wait until it was away and is back."""
-        await eventually(lambda: self.links[-2:] == [False, True], within_s=within_s)
+    async def is_online(self, times: int, within_s: float = 30) -> None:
+        """Wait until it has gone online `times` times."""
+        await eventually(lambda: self.online >= times, within_s=within_s)
 
     def take(self, said: dict[str, Any]) -> None:
         if "heard" in said:
             self.heard.append(said["heard"])
         elif said["event"]["type"] == "connection.changed":
-            self.links.append(said["event"]["online"])
+            self.online += said["event"]["online"]
         elif not said["event"]["type"].startswith(_OWN):
             self.events.append(said["event"])
 

@@ -44,9 +44,9 @@ async def connected(
     *,
     tokens: list[str] | None = None,
     app: tuple[str, str] = (API_KEY, SECRET),
-    user: dict[str, Any] | None = None,
+    guest: dict[str, Any] | None = None,
 ) -> Client:
-    """A user of video-client whose token provider gives `tokens`, the last again and again.
+    """A user of video-client with a token, or a provider that gives `tokens` and then the last.
 
     Raises `Refused`.
     """
@@ -56,8 +56,8 @@ async def connected(
         "connect",
         api_key=api_key,
         base_url=f"{root_url(gateway)}/video",
-        user=user or {"id": user_id, "name": user_id.title()},
-        tokens=tokens or [user_token(user_id, secret=secret)],
+        user=guest or {"id": user_id, "name": user_id.title()},
+        tokens=[] if guest else tokens or [user_token(user_id, secret=secret)],
     )
     return client
 

@@ -27,7 +27,7 @@ class User {
     });
     this.#client.on("all", ({ received_at, ...event }) => this.#tell({ event }));
     const provider = async () => tokens[Math.min(this.#tokensAsked++, tokens.length - 1)];
-    await this.#client.connectUser(user, user.type === "guest" ? undefined : provider);
+    await this.#client.connectUser(user, tokens.length > 1 ? provider : tokens[0]);
     return this.status();
   }
 
