@@ -80,6 +80,8 @@ class Stream:
         self.calls: dict[tuple[str, str], Call] = {}
         self.url = ""
         self._sending: set[asyncio.Task] = set()
+        self._goes_on = asyncio.Event()
+        self._goes_on.set()
         self._session: aiohttp.ClientSession | None = None
         self.app = web.Application(middlewares=[self._answered])
         for root in ("/video", "/api/v2/video"):
@@ -105,6 +107,7 @@ class Stream:
         body = await request.read()
         headers = {name.lower(): text for name, text in request.headers.items()}
         self.requests.append(Asked(request.method, request.raw_path, headers, body))
+        await self._goes_on.wait()
         try:
             if "connection_id" in request.query:
                 raise Refused(400, 46, "connection_id: no such connection")
@@ -117,6 +120,15 @@ class Stream:
         response.headers["Set-Cookie"] = "AWSALB=stream; Path=/"
         response.headers["Access-Control-Allow-Origin"] = "https://of-stream.example.com"
         return response
+
+    @contextlib.asynccontextmanager
+    async def hanging(self) -> AsyncIterator[None]:
+        """Take requests and answer none."""
+        self._goes_on.clear()
+        try:
+            yield
+        finally:
+            self._goes_on.set()
 
     def _caller(self, request: web.Request) -> tuple[str, str]:
         """The app and the user id (or SERVER_SIDE) that the credentials stand for."""
