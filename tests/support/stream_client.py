@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import json
+from io import BytesIO
 from typing import Any
 
 import aiohttp
-import jwt
 from multidict import CIMultiDictProxy
+from support import jwts
 from yarl import URL
 
 KEY, SECRET = "demo-key", "demo-secret"
@@ -16,7 +17,7 @@ KEY, SECRET = "demo-key", "demo-secret"
 def token(user: str | None, secret: str = SECRET, **claims: Any) -> str:
     """A user token; a server-side one for None."""
     named = {} if user is None else {"user_id": user}
-    return jwt.encode({**named, **claims}, secret, algorithm="HS256")
+    return jwts.encode({**named, **claims}, secret, algorithm="HS256")
 
 
 class Reply:
@@ -73,7 +74,9 @@ class StreamClient:
         names = {"api_key": KEY, **query}
         if watching:
             names["connection_id"] = self.connection_id
-        credentials = {"Authorization": self.token, "stream-auth-type": "jwt"}
+        credentials = {
+            "Authorization": self.token, "stream-auth-type": "jwt", "Accept-Encoding": "identity",
+        }  # fmt: skip
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
             credentials["Content-Type"] = "application/json"
@@ -82,7 +85,7 @@ class StreamClient:
         async with self.session.request(
             method,
             URL(f"{self.base}{path}{separator}{pairs}", encoded=True),
-            data=body,
+            data=BytesIO(body) if body else None,
             headers={**credentials, **(headers or {})},
             allow_redirects=False,
         ) as response:

@@ -25,6 +25,7 @@ from typing import Any
 import aiohttp
 import jwt
 from aiohttp import web
+from support import jwts
 
 SERVER_SIDE = ""
 
@@ -116,6 +117,8 @@ class Stream:
             response = await handler(request)
         except Refused as error:
             response = refused(error)
+        except web.HTTPException as error:
+            response = refused(Refused(error.status, 16, "there is no such endpoint"))
         response.headers["X-RateLimit-Remaining"] = "59"
         response.headers["Set-Cookie"] = "AWSALB=stream; Path=/"
         response.headers["Access-Control-Allow-Origin"] = "https://of-stream.example.com"
@@ -138,7 +141,7 @@ class Stream:
         if request.headers.get("stream-auth-type") != "jwt":
             raise Refused(401, 5, "stream-auth-type is missing")
         try:
-            claims = jwt.decode(
+            claims = jwts.decode(
                 request.headers.get("Authorization", ""), self.apps[app],
                 algorithms=["HS256"], options={"verify_iat": False},
             )  # fmt: skip
@@ -270,7 +273,7 @@ class Stream:
             raise Refused(401, 2, "api_key not found")
         asked = (await _content(request))["user"]
         user = {**self._user(request, f"guest-{uuid.uuid4()}-{asked['id']}"), "role": "guest"}
-        token = jwt.encode({"user_id": user["id"]}, self.apps[app], algorithm="HS256")
+        token = jwts.encode({"user_id": user["id"]}, self.apps[app], algorithm="HS256")
         content = {"user": user, "access_token": token, "duration": "1.00ms"}
         return _answer(request, content, 201)
 
@@ -303,6 +306,10 @@ class Stream:
         }  # fmt: skip
         async with self._session.post(self.webhook_url, data=body, headers=headers) as response:
             self.webhooks.append(response.status)
+
+    async def quiet(self) -> None:
+        """Return once every webhook that is on its way has been answered."""
+        await asyncio.gather(*self._sending)
 
     async def _start(self) -> None:
         self._session = aiohttp.ClientSession()
