@@ -29,6 +29,7 @@ _logger = logging.getLogger(__name__)
 MAX_CONNECTIONS = 256  # exchanges at a time; more wait, within their own time
 MAX_UNDER_WAY = 1024  # with those that wait; beyond it 503
 _KEEP_ALIVE_S = 15.0  # shorter than any load balancer's: we close first
+_RETRY_AFTER_S = 1
 _NO_DEFAULTS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _FAILURES = (aiohttp.ClientError, OSError, ValueError)
 
@@ -49,12 +50,14 @@ class UpstreamFailed(GatewayError):
     """There is no answer of Stream's to hand on: `code` is Stream's word for why, `status` HTTP's.
 
     4 (400) for a target that may not pass, 23 (504) for an answer that took too long, -1 where
-    Stream cannot be reached (503: nothing was sent) or did not answer properly (502).
+    Stream cannot be reached (503: nothing was sent) or did not answer properly (502); these two
+    belong beside a Retry-After.
     """
 
     def __init__(self, code: int, status: int, message: str) -> None:
         super().__init__(message)
         self.code, self.status, self.message = code, status, message
+        self.retry_after_s = _RETRY_AFTER_S if status in {502, 503} else None
 
 
 class _TooLarge(Exception):

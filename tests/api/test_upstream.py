@@ -56,7 +56,10 @@ async def front(url, *, readable=False, **options):
         try:
             answer = await upstream.ask(request, await request.read(), readable=readable)
         except UpstreamFailed as error:
-            return web.Response(status=error.status, headers={"Code": str(error.code)})
+            return web.Response(
+                status=error.status,
+                headers={"Code": str(error.code), "Wait": str(error.retry_after_s)},
+            )
         return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
     app = web.Application()
@@ -206,10 +209,11 @@ async def test_an_answer_has_its_time(behaviour):
 
 
 async def test_stream_away_is_a_503():
-    """Nobody listens: nothing was sent, so the caller may come again."""
+    """Nobody listens: nothing was sent, so the caller may come again, and is told when."""
     async with front(f"http://127.0.0.1:{free_port()}") as one:
         reply = await one.ask("POST", data=b"{}")
     assert (reply.status, code(reply)) == (503, -1)
+    assert int(reply.headers["Wait"]) >= 1
     assert one.counted("unreachable") == 1
 
 

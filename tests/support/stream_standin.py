@@ -203,7 +203,13 @@ class Stream:
                 "blocked_user_ids": [], "created_by": self._user(request, call.created_by),
                 "custom": call.custom, "egress": {"broadcasting": False, "rtmps": []},
                 "ingress": {"rtmp": {"address": "rtmps://ingress.example.com"}},
-                "settings": {"screensharing": {}, "video": {}, "audio": {}},
+                "settings": {
+                    "screensharing": {"enabled": True}, "audio": {"mic_default_on": False},
+                    "video": {
+                        "camera_default_on": False,
+                        "target_resolution": {"width": 1280, "height": 720, "bitrate": 3_000_000},
+                    },
+                },
             },
             "members": [
                 {
