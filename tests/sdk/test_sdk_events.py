@@ -86,6 +86,17 @@ async def test_each_request_that_watches(gateway, users, way):
     assert carol.events == []
 
 
+async def test_a_join_gets_no_media_but_watches(gateway, users):
+    """call.join() fails for want of a media server, at once, and its user hears the call's events."""
+    alice, bob = [await connected(users, gateway, name) for name in ("alice", "bob")]
+    with pytest.raises(Refused):
+        async with asyncio.timeout(10):
+            await bob.ask("join_with_media", cid=CID)
+    await alice.ask("get_or_create", cid=CID)
+    await alice.ask("send", cid=CID, events=numbered("alice", 3))
+    assert await bob.hears(3) == numbered("alice", 3)
+
+
 async def test_two_apps_with_the_same_call_never_hear_each_other(gateway, users):
     """A call is (app, cid), and so is a user."""
     ours = await connected(users, gateway, "alice")

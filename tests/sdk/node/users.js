@@ -56,6 +56,11 @@ class User {
     return this.#call(cid).doJoinRequest(data);
   }
 
+  // As an application joins: the request, and then media.
+  join_with_media({ cid }) {
+    return this.#call(cid).join({ create: true, maxJoinRetries: 1 });
+  }
+
   async query({ watch, filter, sort, limit, next }) {
     const answer = await this.#client.queryCalls({
       filter_conditions: filter,
