@@ -40,8 +40,9 @@ async def _look(engine: Engine, intake_side: Callable[[], Side]) -> dict[str, An
 
 
 def _composed(before: Side, streams: Mapping[str, Any], after: Side) -> dict[str, Any]:
+    # The earlier look at the journal: whatever it had left by then is in the accounts.
     overall = {
-        **after,
+        **before,
         **totals(streams),
         "balance": _balance(before, sum(totals(streams).values()), after),
     }

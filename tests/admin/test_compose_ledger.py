@@ -64,6 +64,13 @@ async def test_traffic_is_no_imbalance_but_a_loss_under_traffic_is(engine):
     assert twice["overall"]["balance"] == -1
 
 
+async def test_what_waits_in_the_journal_is_told_before_the_accounts(engine):
+    """An empty journal means that the accounts shown have everything, not that they will."""
+    looks = iter([side(5, 2), side(5, 0)])
+    ledger = await compose(engine, lambda: next(looks, side(5, 0))())
+    assert ledger["overall"]["in_journal"] == 2
+
+
 async def test_a_subscriber_out_of_balance_is_enough(engine, engine_url):
     """The verdict covers every account."""
     from redis.asyncio import Redis
