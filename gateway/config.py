@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway import config_checks, config_findings, config_models, config_source
+from gateway.aws import queues
 from gateway.errors import ConfigError
 from gateway.options import Config, SubscriberOptions
 
@@ -90,6 +91,8 @@ def _facts(subscriber: SubscriberOptions) -> Iterator[str]:
     yield subscriber.kind
     if subscriber.http:
         yield f"to {_origin(subscriber.http.url)}"
+    if subscriber.sqs:
+        yield f"to queue {queues.name_of(subscriber.sqs.queue_url)} as {subscriber.sqs.format}"
     match = subscriber.match
     yield f"types {' '.join(match.types)}" if match.types else "every type"
     if match.apps:

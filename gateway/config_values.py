@@ -24,6 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _API_KEY = re.compile(r"[!-~]{1,128}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,252})")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+_REGION = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+){1,4}")
 _GLOB = re.compile(r"(?:[^\s,\[\]{}]|\[[^\s,\[\]]+\])+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t -~\u0080-\u00ff]*")
@@ -119,6 +120,24 @@ def origin(value: str) -> str:
     if value.endswith("/") or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("expected an origin: scheme, host and port alone, without a slash behind")
     return value.lower()
+
+
+def queue_url(value: str) -> str:
+    url = _split(value, "the URL of a queue, as AWS shows it", ("http", "https"))
+    if not url.hostname or "@" in url.netloc or url.query or url.path.strip("/") == "":
+        raise ValueError("expected the URL of a queue: https://sqs.<region>.amazonaws.com/...")
+    return value
+
+
+def endpoint(value: str) -> str:
+    url = _split(value, "an origin such as https://host:port", ("http", "https"))
+    if not url.hostname or "@" in url.netloc or url.path.strip("/") or url.query:
+        raise ValueError("expected an origin such as https://host:port, without a path")
+    return f"{url.scheme}://{url.netloc}"
+
+
+def region(value: str) -> str:
+    return _matching(_REGION, value, "a region such as eu-west-1")
 
 
 def redis_url(value: str) -> str:
@@ -258,6 +277,9 @@ SubscriberName = Annotated[str, AfterValidator(subscriber_name)]
 ApiKey = Annotated[str, AfterValidator(api_key)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 Origin = Annotated[str, AfterValidator(origin)]
+QueueUrl = Annotated[str, AfterValidator(queue_url)]
+Endpoint = Annotated[str, AfterValidator(endpoint)]
+Region = Annotated[str, AfterValidator(region)]
 RedisUrl = Annotated[str, AfterValidator(redis_url)]
 Glob = Annotated[str, AfterValidator(glob)]
 Expression = Annotated[str, AfterValidator(expression)]

@@ -136,9 +136,20 @@ class HttpOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SqsOptions:
+    """A queue to send to. Its region comes from its URL where the host names one."""
+
+    queue_url: str
+    region: str | None = None
+    endpoint: str | None = None  # an origin to ask instead of the queue's own
+    # How the body is written into a message; Stream's SDKs all parse base64 and gzip.
+    format: Literal["base64", "gzip", "raw"] = "base64"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SubscriberOptions:
     name: str
-    kind: Literal["http", "log"]
+    kind: Literal["http", "log", "sqs"]
     enabled: bool = True
     start: Literal["now", "earliest"] = "now"
     match: MatchOptions = MatchOptions()
@@ -147,6 +158,7 @@ class SubscriberOptions:
     retry: RetryOptions = RetryOptions()
     backlog: BacklogOptions = BacklogOptions()
     http: HttpOptions | None = None  # exactly when kind is "http"
+    sqs: SqsOptions | None = None  # exactly when kind is "sqs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,11 +12,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway import config, config_findings, options
+from gateway.aws import credentials
 from gateway.errors import ConfigError
 
 SHIPPED = Path(__file__).parent.parent / "config.yaml"
 APPS = "apps: [{api_key: k, secrets: [s]}]\n"
 HTTP = APPS + "subscribers:\n  - {name: a, kind: http, url: http://h/,\n"
+SQS = APPS + "subscribers:\n  - {name: a, kind: sqs,\n"
+QUEUE = "queue_url: https://sqs.eu-west-1.amazonaws.com/1/q,\n"
 
 
 def write(folder, text):
@@ -139,7 +142,18 @@ subscribers:
         (APPS + "journal: {max_size: 100MiB}", (2, 21), "at least two segments"),
         (APPS + "subscribers: [{name: gateway, kind: log}]", (2, 22), "own dead letters"),
         (APPS + "subscribers: [{name: a b, kind: log}]", (2, 22), "1 to 64 letters"),
-        (APPS + "subscribers: [{name: a, kind: sqs}]", (2, 31), "expected `http` or `log`"),
+        (APPS + "subscribers: [{name: a, kind: ftp}]", (2, 31), "expected `http`, `log` or `sqs`"),
+        (APPS + "subscribers: [{name: a, kind: sqs}]", (2, 15), "needs a queue_url"),
+        (APPS + "subscribers: [{name: a, kind: log, format: raw}]", (2, 36), "use kind: sqs"),
+        (HTTP + "region: eu-west-1}", (4, 1), "use kind: sqs"),
+        (SQS + "queue_url: 'https://h/q'}", (4, 12), "does not tell the region: add region"),
+        (SQS + "queue_url: 'https://sqs.eu-west-1.amazonaws.com'}", (4, 12), "the URL of a queue"),
+        (SQS + "queue_url: 'arn:aws:sqs:eu-west-1:1:q'}", (4, 12), "the URL of a queue"),
+        (SQS + QUEUE + "region: us-east-1}", (5, 9), "the queue's URL says eu-west-1"),
+        (SQS + QUEUE + "endpoint: 'http://h/path'}", (5, 11), "without a path"),
+        (SQS + QUEUE + "url: 'http://h/path'}", (5, 1), "kind sqs has no such key"),
+        (SQS + QUEUE.replace("q,", "q.fifo,") + "}", (3, 5), "a FIFO queue needs order: call"),
+        (SQS + QUEUE + "format: json}", (5, 9), "expected `base64`, `gzip` or `raw`"),
         (APPS + "subscribers: [{name: a, kind: log, on_410: bury}]", (2, 36), "use kind: http"),
         (HTTP + "match: {apps: [k2]}}", (4, 16), "no app has this api_key: expected one of k"),
         (HTTP + "match: {types: call}}", (4, 16), "expected a list"),
@@ -367,7 +381,35 @@ def test_every_option_can_be_set(tmp_path, certificates):
         url="https://stream.example.com", timeout_s=1, custom_events="local",
         ca=tls / "ca.pem", max_response_bytes=1 << 20,
     )  # fmt: skip
-    assert unset(loaded) == []
+    assert unset(loaded) == [".subscribers.sqs"]
+
+
+def test_every_option_of_a_queue_can_be_set(tmp_path):
+    """A queue is described by its URL alone, or by everything around it."""
+    more = "region: r-1, endpoint: 'https://h:1/', format: gzip, timeout: 1s}"
+    for text, expected in (
+        (SQS + QUEUE + "}", options.SqsOptions(queue_url=QUEUE[11:-2])),
+        (
+            SQS + "queue_url: http://h/1/q, " + more,
+            options.SqsOptions(
+                queue_url="http://h/1/q", region="r-1", endpoint="https://h:1", format="gzip"
+            ),
+        ),
+    ):
+        (subscriber,) = load(tmp_path, text).subscribers
+        assert (subscriber.kind, subscriber.http, subscriber.sqs) == ("sqs", None, expected)
+    assert subscriber.retry.timeout_s == 1
+    assert unset(expected) == []
+    assert "to queue q as gzip" in config.describe(load(tmp_path, text))
+
+
+def test_a_queue_without_the_packages_for_it(tmp_path, monkeypatch):
+    """What has to be installed is told, and only to those who use it."""
+    monkeypatch.setattr(credentials, "find_spec", lambda _: None)
+    assert load(tmp_path, HTTP + "}").subscribers
+    line, column, told = only_mistake(tmp_path, SQS + QUEUE + "}")
+    assert (line, column) == (3, 21)
+    assert "pip install 'stream-video-gateway[sqs]'" in told
 
 
 def unset(value, path=""):
@@ -398,7 +440,7 @@ def test_shipped_file_shows_every_key_with_its_default(tmp_path, certificates):
     """What is commented out in the shipped file can be put back, and changes nothing."""
     text = re.sub(r"^( *)#((?:  )*\S)", r"\1\2", SHIPPED.read_text(), flags=re.MULTILINE)
     loaded = load(tmp_path, text.replace("url: embedded", "url: rediss://h"))  # its keys need TLS
-    console, recordings = loaded.subscribers
+    console, recordings, _ = loaded.subscribers
     assert dataclasses.replace(loaded.server, tls=None) == options.ServerOptions()
     assert dataclasses.replace(loaded.upstream, url=None, ca=None) == options.UpstreamOptions()
     without = {"url": "embedded", "ca": None, "client_cert": None, "client_key": None}

@@ -1,0 +1,73 @@
+"""Credentials from everywhere: files, the environment, the metadata of a container."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support.receiver import running_receiver, status
+
+from gateway.aws.credentials import CredentialSource, NoCredentials
+from gateway.aws.signing import Credentials
+
+
+async def test_from_the_environment(aws_environment):
+    """Keys in the environment are used as they are."""
+    assert await CredentialSource("eu-west-1").current() == Credentials("AKIATEST", "hush-hush")
+
+
+async def test_from_a_shared_file_that_is_replaced(aws_environment, monkeypatch, tmp_path):
+    """Keys that AWS refused are read again: somebody may have put new ones there."""
+    file = tmp_path / "credentials"
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    monkeypatch.setenv("AWS_PROFILE", "gateway")
+    file.write_text("[gateway]\naws_access_key_id = A1\naws_secret_access_key = hush-hush\n")
+    monkeypatch.setattr("gateway.aws.credentials._LOOK_AGAIN_S", 0.0)
+    source = CredentialSource("eu-west-1")
+    old = await source.current()
+    file.write_text("[gateway]\naws_access_key_id = A2\naws_secret_access_key = hush-hush\n")
+    assert (await source.current()).access_key == old.access_key == "A1"
+    source.distrust(old)
+    assert (await source.current()).access_key == "A2"
+    source.distrust(old)  # no longer those in use
+    assert (await source.current()).access_key == "A2"
+
+
+async def test_from_the_metadata_of_a_container(aws_environment, monkeypatch):
+    """Keys that expire come from the container's own address, with their token."""
+    answer = {
+        "AccessKeyId": "A3", "SecretAccessKey": "hush-hush", "Token": "hidden-token",
+        "Expiration": f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}",
+    }  # fmt: skip
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    async with running_receiver(otherwise=status(200, body=json.dumps(answer).encode())) as host:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", host.url)
+        found = await CredentialSource("eu-west-1").current()
+    assert found == Credentials("A3", "hush-hush", "hidden-token")
+
+
+async def test_none_at_all(aws_environment, monkeypatch):
+    """Without any it is told that there are none, and they are looked for again."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    source = CredentialSource("eu-west-1")
+    with pytest.raises(NoCredentials, match="no AWS credentials were found"):
+        await source.current()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "A4")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-hush")
+    assert (await source.current()).access_key == "A4"
+
+
+async def test_what_cannot_be_read_is_told_without_it(aws_environment, monkeypatch, tmp_path):
+    """A broken file is a failure that quotes nothing of it."""
+    file = tmp_path / "credentials"
+    file.write_text("hush-hush\n")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    with pytest.raises(NoCredentials) as raised:
+        await CredentialSource("eu-west-1").current()
+    assert "hush-hush" not in str(raised.value)
+    assert raised.value.__suppress_context__
