@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway import options
 from gateway.aws import credentials, queues
-from gateway.config_models import ONLY_FOR
+from gateway.config_models import ONLY_FOR, SOURCE_ONLY_FOR
 from gateway.config_source import BROKEN, Route, Source
 from gateway.config_values import check_pair, duration, size
 
@@ -35,6 +35,10 @@ class _Checks:
         self._apps()
         self._sizes()
         self._redis()
+        for route, name in self._texts("sources", "name"):
+            self._unique(route, name, "sources", "name", "source")
+        for index in range(len(self._list(("sources",)))):
+            self._one_source(("sources", index))
         for route, name in self._texts("subscribers", "name"):
             self._unique(route, name, "subscribers", "name", "subscriber")
         for index in range(len(self._list(("subscribers",)))):
@@ -164,15 +168,40 @@ class _Checks:
             case "log":
                 self._foreign(route, "log", ("timeout", *ONLY_FOR["http"]))
                 self._foreign(route, "log", ONLY_FOR["sqs"], use="sqs")
+        for index, app in enumerate(self._list((*route, "match", "apps"))):
+            self._known_app((*route, "match", "apps", index), app)
+
+    def _known_app(self, route: Route, app: object) -> None:
         known = {key for _, key in self._texts("apps", "api_key")}
         judge = all(isinstance(self._value("apps", i, "api_key"), str)
                     for i in range(len(self._list(("apps",)))))  # fmt: skip
-        for index, app in enumerate(self._list((*route, "match", "apps"))):
-            if judge and known and isinstance(app, str) and app not in known:
-                self._source.report(
-                    (*route, "match", "apps", index),
-                    f"no app has this api_key: expected one of {', '.join(sorted(known))}",
-                )
+        if judge and known and isinstance(app, str) and app not in known:
+            self._source.report(
+                route, f"no app has this api_key: expected one of {', '.join(sorted(known))}"
+            )
+
+    def _one_source(self, route: Route) -> None:
+        self._known_app((*route, "app"), self._value(*route, "app"))
+        match self._value(*route, "kind"):
+            case "sqs":
+                self._aws(route)
+                self._foreign(route, "sqs", SOURCE_ONLY_FOR["sns"], use="sns", what="source")
+                self._queue(route, "source")
+            case "sns":
+                self._aws(route)
+                self._foreign(route, "sns", SOURCE_ONLY_FOR["sqs"], use="sqs", what="source")
+                self._topics(route)
+
+    def _topics(self, route: Route) -> None:
+        for key in ("path", "topic_arns"):
+            if self._value(*route, key) is None:
+                self._source.report((*route, key), f"a source of kind sns needs {key}: add it")
+        path = self._value(*route, "path")
+        if not isinstance(path, str):
+            return
+        if path == self._value("ingest", "path", default=_INGEST.path):
+            self._source.report((*route, "path"), "webhooks come in here: choose another path")
+        self._unique((*route, "path"), path, "sources", "path", "source")
 
     def _foreign(
         self, route: Route, kind: str, keys: tuple[str, ...], *, use: str = "", what: str = ""

@@ -19,6 +19,8 @@ SHIPPED = Path(__file__).parent.parent / "config.yaml"
 APPS = "apps: [{api_key: k, secrets: [s]}]\n"
 HTTP = APPS + "subscribers:\n  - {name: a, kind: http, url: http://h/,\n"
 SQS = APPS + "subscribers:\n  - {name: a, kind: sqs,\n"
+SOURCE = APPS + "sources: [\n   {name: s, app: k,\n"
+TOPIC = "topic_arns: ['arn:aws:sns:r-1:123456789012:t'],\n"
 QUEUE = "queue_url: https://sqs.eu-west-1.amazonaws.com/1/q,\n"
 
 
@@ -146,6 +148,42 @@ subscribers:
         (APPS + "subscribers: [{name: a, kind: sqs}]", (2, 15), "needs a queue_url"),
         (APPS + "subscribers: [{name: a, kind: log, format: raw}]", (2, 36), "use kind: sqs"),
         (HTTP + "region: eu-west-1}", (4, 1), "use kind: sqs"),
+        (SOURCE + "kind: sqs}" + "]", (3, 4), "a source of kind sqs needs a queue_url"),
+        (SOURCE + "kind: log}" + "]", (4, 7), "expected `sqs` or `sns`"),
+        (
+            SOURCE.replace("app: k", "app: x") + "kind: sqs, " + QUEUE + "}" + "]",
+            (3, 19),
+            "no app has",
+        ),
+        (SOURCE + "kind: sqs, path: /x, " + QUEUE + "}" + "]", (4, 12), "use kind: sns"),
+        (SOURCE + "kind: sqs, wait: 21s, " + QUEUE + "}" + "]", (4, 18), "from 1s to 20s"),
+        (SOURCE + "kind: sqs, wait: 500ms, " + QUEUE + "}" + "]", (4, 18), "whole seconds"),
+        (SOURCE + "kind: sqs, receivers: 65, " + QUEUE + "}" + "]", (4, 23), "at most 64"),
+        (SOURCE + "kind: sqs, visibility_timeout: 1d, " + QUEUE + "}" + "]", (4, 32), "to 43200s"),
+        (
+            SOURCE + "kind: sqs, " + QUEUE + "}, {name: s, kind: sqs, app: k, " + QUEUE + "}]",
+            (5, 11),
+            "another source in line 3 has this name",
+        ),
+        (SOURCE + "kind: sns, path: /x}" + "]", (3, 4), "a source of kind sns needs topic_arns"),
+        (SOURCE + "kind: sns, path: /x, topic_arns: []}" + "]", (4, 34), "at least one entry"),
+        (
+            SOURCE + "kind: sns, " + TOPIC + "path: /webhooks/stream}" + "]",
+            (5, 7),
+            "choose another path",
+        ),
+        (SOURCE + "kind: sns, " + TOPIC + "path: /readyz}" + "]", (5, 7), "health checks"),
+        (SOURCE + "kind: sns, path: /x, topic_arns: [t]}" + "]", (4, 35), "the ARN of a topic"),
+        (
+            SOURCE + "kind: sns, path: /x, raw_credentials: secret," + TOPIC + "}" + "]",
+            (4, 39),
+            "expected user:password",
+        ),
+        (
+            SOURCE + "kind: sns, path: /x, receivers: 2, " + TOPIC + "}" + "]",
+            (4, 22),
+            "use kind: sqs",
+        ),
         (SQS + "queue_url: 'https://h/q'}", (4, 12), "does not tell the region: add region"),
         (SQS + "queue_url: 'https://sqs.eu-west-1.amazonaws.com'}", (4, 12), "the URL of a queue"),
         (SQS + "queue_url: 'arn:aws:sqs:eu-west-1:1:q'}", (4, 12), "the URL of a queue"),
@@ -381,7 +419,37 @@ def test_every_option_can_be_set(tmp_path, certificates):
         url="https://stream.example.com", timeout_s=1, custom_events="local",
         ca=tls / "ca.pem", max_response_bytes=1 << 20,
     )  # fmt: skip
-    assert unset(loaded) == [".subscribers.sqs"]
+    assert unset(loaded) == [".sources", ".subscribers.sqs"]
+
+
+def test_every_option_of_a_source_can_be_set(tmp_path):
+    """Queues and topics are sources; each key reaches its option, in its unit."""
+    text = (
+        APPS
+        + """
+sources:
+  - {name: q, kind: sqs, app: k, enabled: false, queue_url: "http://h/1/q", region: r-1,
+     endpoint: "https://h", receivers: 3, wait: 5s, visibility_timeout: 1m}
+  - {name: t, kind: sns, app: k, path: /sns, topic_arns: ["arn:aws:sns:r-1:123456789012:t"],
+     raw_credentials: "user:hush-hush-1-hush-hush-1", endpoint: "https://h"}
+"""
+    )
+    loaded = load(tmp_path, text)
+    queue, topic = loaded.sources
+    assert queue.sqs == options.SqsSourceOptions(
+        queue_url="http://h/1/q", region="r-1", endpoint="https://h", receivers=3, wait_s=5,
+        visibility_timeout_s=60,
+    )  # fmt: skip
+    assert topic.sns == options.SnsSourceOptions(
+        path="/sns", topic_arns=("arn:aws:sns:r-1:123456789012:t",),
+        raw_credentials="user:hush-hush-1-hush-hush-1", endpoint="https://h",
+    )  # fmt: skip
+    assert unset(queue) == [".sns"]
+    assert unset(topic) == [".enabled", ".sqs"]
+    told = config.describe(loaded)
+    assert "q: sqs, queue q, for app k, disabled" in told
+    assert "t: sns, 1 topic at /sns, for app k" in told
+    assert "hush-hush" not in told + repr(loaded)
 
 
 def test_every_option_of_a_queue_can_be_set(tmp_path):
@@ -441,6 +509,9 @@ def test_shipped_file_shows_every_key_with_its_default(tmp_path, certificates):
     text = re.sub(r"^( *)#((?:  )*\S)", r"\1\2", SHIPPED.read_text(), flags=re.MULTILINE)
     loaded = load(tmp_path, text.replace("url: embedded", "url: rediss://h"))  # its keys need TLS
     console, recordings, _ = loaded.subscribers
+    queue, topic = (one.sqs or one.sns for one in loaded.sources)
+    assert unset(queue) == [".receivers", ".wait_s", ".visibility_timeout_s"]
+    assert unset(topic) == []
     assert dataclasses.replace(loaded.server, tls=None) == options.ServerOptions()
     assert dataclasses.replace(loaded.upstream, url=None, ca=None) == options.UpstreamOptions()
     without = {"url": "embedded", "ca": None, "client_cert": None, "client_key": None}
@@ -448,7 +519,14 @@ def test_shipped_file_shows_every_key_with_its_default(tmp_path, certificates):
     for part in ("admin", "ingest", "journal", "retention", "log"):
         assert getattr(loaded, part) == getattr(options.Config(), part)
     assert (recordings.retry, recordings.backlog) == (console.retry, console.backlog)
-    for section in ((), ("server",), ("journal",), ("subscribers", 0), ("subscribers", 0, "retry")):
+    for section in (
+        (),
+        ("server",),
+        ("journal",),
+        ("sources", 0),
+        ("subscribers", 0),
+        ("subscribers", 0, "retry"),
+    ):
         for key in config_findings.keys_at(section):
             assert re.search(rf"\b{key}:", text), key
 
@@ -473,6 +551,9 @@ LEAKY = [
     HTTP + "headers: {A: [hush-hush-1]}}",
     HTTP + "headers: {A: {hush-hush-1: hush-hush-2}}}",
     HTTP + "headers: {A: {hush-hush-1: 1, hush-hush-1: 2}}}",
+    SOURCE + "kind: sns, path: /x, raw_credentials: hush-hush-1," + TOPIC + "}]",
+    SOURCE + "kind: sns, path: /x, raw_credentials: {file: hush-hush-1}," + TOPIC + "}]",
+    SOURCE + "kind: sns, path: /x, raw_credentials: {hush-hush-1: 'a:hush-hush-2'}," + TOPIC + "}]",
     APPS + "redis: {url: 'http://:hush-hush-1@h'}",
     APPS + "redis: {url: 'redis://:hush-hush-1@h:port'}",
     APPS + "redis: {url: 'redis://:hush-hush-1@'}",
