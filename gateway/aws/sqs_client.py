@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-j
 
 import asyncio
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from gateway.aws.signing import Signer
 from gateway.errors import GatewayError
 
 _MAX_ANSWER_BYTES = 32 << 20  # ten messages of 1 MiB in JSON
+_LARGE_BYTES = 1 << 20
 _KEEP_ALIVE_S = 15.0
 # Refusals that other credentials may heal.
 _CREDENTIALS = frozenset(
@@ -115,8 +117,10 @@ class SqsClient:
             body=body,
             now=datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
         )
+        # aiohttp warns about large bytes, not about a file of them.
+        data = body if len(body) <= _LARGE_BYTES else BytesIO(body)
         async with self._session.post(
-            f"{self.queue.endpoint}/", data=body, headers=headers, allow_redirects=False
+            f"{self.queue.endpoint}/", data=data, headers=headers, allow_redirects=False
         ) as response:
             if (response.content_length or 0) > _MAX_ANSWER_BYTES:
                 raise SqsUnreachable("the answer is too large")

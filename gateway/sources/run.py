@@ -10,7 +10,9 @@ from gateway.ingest.reception import Intake
 from gateway.ingest.signature import Verifier
 from gateway.metrics import Metrics
 from gateway.options import Config, SourceOptions
-from gateway.sources.sqs import Origin, SqsSource
+from gateway.sources.origin import Origin
+from gateway.sources.sns import SnsSource
+from gateway.sources.sqs import SqsSource
 
 
 class Sources:
@@ -19,10 +21,16 @@ class Sources:
     def __init__(
         self, config: Config, *, intake: Intake, metrics: Metrics, routes: web.Application
     ) -> None:
-        self._config, self._intake, self._metrics, self._routes = config, intake, metrics, routes
+        self._config, self._intake, self._metrics = config, intake, metrics
         self._verifier = Verifier(config.apps)
         self._apps = {app.api_key: app for app in config.apps}
         self._queues = [self._queue(one) for one in config.sources if one.enabled and one.sqs]
+        self._topics: list[SnsSource] = []
+        for one in config.sources:
+            if one.enabled and one.sns:
+                topics = SnsSource(one.sns, self._origin(one), intake, metrics)
+                routes.router.add_post(one.sns.path, topics.handle)
+                self._topics.append(topics)
 
     def _queue(self, options: SourceOptions) -> SqsSource:
         sqs = options.sqs
@@ -50,5 +58,5 @@ class Sources:
 
     async def close(self) -> None:
         """Drop the connections."""
-        for one in self._queues:
-            await one.close()
+        await asyncio.gather(*(one.close() for one in self._queues))
+        await asyncio.gather(*(one.close() for one in self._topics))

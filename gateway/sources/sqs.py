@@ -15,7 +15,6 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 from gateway.aws.credentials import NoCredentials
 from gateway.aws.sqs_client import SqsClient, SqsRefused, SqsUnreachable
@@ -23,11 +22,11 @@ from gateway.clock import now_ms
 from gateway.event import Event
 from gateway.ingest.answers import Answer
 from gateway.ingest.reception import Intake
-from gateway.ingest.signature import Verifier
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
-from gateway.options import App, SqsSourceOptions
+from gateway.options import SqsSourceOptions
 from gateway.sources.decode import event_of
+from gateway.sources.origin import Origin
 from gateway.tasks import end
 
 _logger = logging.getLogger(__name__)
@@ -95,15 +94,6 @@ class _Answers:
         self._left -= 1
         if not self._left and not self.all_came.done():
             self.all_came.set_result(None)
-
-
-class Origin(NamedTuple):
-    """Whose events a source brings, and how they are told from others."""
-
-    name: str
-    app: App
-    verifier: Verifier
-    max_bytes: int
 
 
 class SqsSource:
