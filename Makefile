@@ -17,10 +17,10 @@ ARGS ?=
 run: .venv/.installed
 	@$(BIN)/gateway run $(if $(CONFIG),--config '$(CONFIG)')
 
-test: .venv/.installed-test
+test: .venv/.installed-test .venv/.installed-sdk
 	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
-test-long: .venv/.installed-test
+test-long: .venv/.installed-test .venv/.installed-sdk
 	GATEWAY_LONG=1 $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 check: .venv/.installed-check
@@ -33,7 +33,7 @@ bench: .venv/.installed-test
 	$(BIN)/python -m bench $(ARGS)
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+	rm -rf .venv tests/sdk/node/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp for each set of packages, so that a second run is instant.
@@ -49,6 +49,12 @@ clean:
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.$(extras)'; \
 	fi
 	@touch $@
+
+# Stream's SDKs for the tests, with Node and a browser if there are none. What cannot be had is
+# told by the tests that are skipped for it, and tried again next time.
+.venv/.installed-sdk: tests/sdk/install.py tests/sdk/node/package-lock.json | .venv/.installed-test
+	@echo "Installing Stream's SDKs for the tests ..." >&2
+	@if $(BIN)/python $<; then touch $@; fi
 
 # Candidates are asked, not only looked up: a name on PATH may be a shim without an interpreter.
 # With uv there is no need for pip in .venv, nor for the package that Debian has it in.

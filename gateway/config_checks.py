@@ -39,6 +39,7 @@ class _Checks:
             self._unique(route, name, "sources", "name", "source")
         for index in range(len(self._list(("sources",)))):
             self._one_source(("sources", index))
+        self._upstream()
         for route, name in self._texts("subscribers", "name"):
             self._unique(route, name, "subscribers", "name", "subscriber")
         for index in range(len(self._list(("subscribers",)))):
@@ -130,6 +131,18 @@ class _Checks:
                     at_key=True,
                 )
         self._client_certificate(("redis",))
+
+    def _upstream(self) -> None:
+        url = self._value("upstream", "url")
+        if not isinstance(url, str):
+            return
+        if url.rstrip("/").endswith("/video"):
+            self._source.report(
+                ("upstream", "url"),
+                "paths with /video and /api/v2/video come behind it: leave /video away",
+            )
+        elif "?" in url or "#" in url:
+            self._source.report(("upstream", "url"), "expected a URL without a query")
 
     def _sizes(self) -> None:
         whole = self._parsed(size, "journal", "max_size", default=_JOURNAL.max_bytes)

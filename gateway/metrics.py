@@ -168,6 +168,15 @@ class Metrics:
         self.backlog = Gauge(
             "gateway_subscriber_backlog", "Events waiting, by subscriber.", ("subscriber",)
         )
+        # upstream
+        self.upstream_requests = Counter(
+            "gateway_upstream_requests_total",
+            "Requests passed on to Stream's API, by the class of its answer, or what went wrong.",
+            ("result",),
+        )
+        self.upstream_seconds = Histogram(
+            "gateway_upstream_seconds", "From asking Stream's API to the end of its answer."
+        )
 
     def render(self) -> str:
         """Return the whole catalogue in Prometheus' text format 0.0.4."""

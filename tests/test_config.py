@@ -386,6 +386,16 @@ def test_certificates_need_a_redis_that_speaks_tls(tmp_path, certificates):
         load(tmp_path, APPS + "redis: {ca: tls/ca.pem}")
 
 
+def test_the_upstream_is_named_without_its_paths(tmp_path):
+    """The SDKs' own base URL, put here, would double /video in every request: an error."""
+    for url in ("https://h/video", "https://h/api/v2/video/"):
+        with pytest.raises(ConfigError, match=r":2:17: upstream.url: .* leave /video away"):
+            load(tmp_path, APPS + f"upstream: {{url: '{url}'}}")
+    with pytest.raises(ConfigError, match="without a query"):
+        load(tmp_path, APPS + "upstream: {url: 'https://h/?a=1'}")
+    assert load(tmp_path, APPS + "upstream: {url: 'https://h/proxy'}").upstream.url
+
+
 def test_every_option_can_be_set(tmp_path, certificates):
     """Each setting has a key in YAML that reaches it, in its unit."""
     loaded = load(tmp_path, FULL)

@@ -1,0 +1,110 @@
+"""What of a request goes on to Stream, and what of Stream's answer comes back. Pure.
+
+Bodies, paths and queries pass as bytes, never decoded and written anew; what is ours is cut out:
+`connection_id` and `watch` name sockets that Stream does not know. Of the headers go only those
+that are meant for the other end (RFC 9110, 7.6.1), and nothing that is between a browser and our
+own address: cookies, CORS, who stands in front of us.
+"""
+
+from typing import Any
+from urllib.parse import unquote, unquote_plus
+
+import msgspec
+from multidict import CIMultiDict, CIMultiDictProxy
+
+Headers = CIMultiDict[str] | CIMultiDictProxy[str]
+ROOTS = ("/video/", "/api/v2/video/")
+OURS = frozenset({"connection_id", "watch"})
+
+_HOP_BY_HOP = frozenset(
+    {
+        "connection", "keep-alive", "proxy-connection", "proxy-authenticate",
+        "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
+# Of the request: our own address, what our own server has dealt with, and what a browser or
+# proxy says about the way to us. Origin and Referer go with CORS, which is answered here.
+_NOT_ON = _HOP_BY_HOP | {
+    "host", "content-length", "expect", "cookie", "origin", "referer", "forwarded", "via",
+    "x-real-ip",
+}  # fmt: skip
+_NOT_ON_PREFIXES = ("x-forwarded-", "access-control-", "sec-")
+# Of a request whose answer we read: what would have Stream answer with less than the whole.
+_CONDITIONS = {"if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "range"}
+# Of the answer: what binds a browser to Stream's address would bind it to ours.
+_NOT_BACK = _HOP_BY_HOP | {
+    "content-length", "set-cookie", "alt-svc", "strict-transport-security", "clear-site-data",
+}  # fmt: skip
+_NOT_BACK_PREFIXES = ("access-control-",)
+
+_object: Any = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_bool: Any = msgspec.json.Decoder(bool).decode
+
+
+def passes(path: str, query: str) -> bool:
+    """Tell whether a request target, percent-encoded as received, may go on to Stream.
+
+    It lies below one of `ROOTS` for every reader: no `.` or `..`, however encoded, and nothing
+    that could not stand in a request line.
+    """
+    if not path.startswith(ROOTS):
+        return False
+    if not all("!" <= character <= "~" for character in path + query):
+        return False
+    decoded = unquote(path, errors="replace").replace("\\", "/")
+    if any(character < " " or character == "\x7f" for character in decoded):
+        return False
+    return not any(part in {".", ".."} for part in decoded.split("/"))
+
+
+def without_ours(query: str) -> str:
+    """Return a raw query string without what is ours, every other byte unchanged."""
+    pairs = query.split("&")
+    return "&".join(pair for pair in pairs if unquote_plus(pair.partition("=")[0]) not in OURS)
+
+
+def take_watch(body: bytes) -> tuple[bytes, bool]:
+    """Return the body of QueryCalls without its `watch`, and whether that was true.
+
+    A body that has none, or is no JSON object, is returned as it is: it is Stream's to judge.
+    In one that has it the values of all other keys keep their bytes.
+    """
+    if b"watch" not in body and b"\\" not in body:  # a key may be written with escapes
+        return body, False
+    try:
+        content = _object(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return body, False
+    watch = content.pop("watch", None)
+    if watch is None:
+        return body, False
+    try:
+        wanted = bool(_bool(watch))
+    except msgspec.MsgspecError:
+        return body, False  # not a boolean: Stream says so
+    return msgspec.json.encode(content), wanted
+
+
+def request_headers(received: Headers, *, readable: bool) -> CIMultiDict[str]:
+    """Return what goes on. `readable`: the answer is to come whole and without a content coding."""
+    if not readable:
+        return _kept(received, _NOT_ON, _NOT_ON_PREFIXES)
+    headers = _kept(received, _NOT_ON | _CONDITIONS, _NOT_ON_PREFIXES)
+    headers["Accept-Encoding"] = "identity"
+    return headers
+
+
+def answer_headers(received: Headers) -> CIMultiDict[str]:
+    """Return what comes back; Content-Length is left to whoever sends the body."""
+    return _kept(received, _NOT_BACK, _NOT_BACK_PREFIXES)
+
+
+def _kept(received: Headers, left: frozenset[str], prefixes: tuple[str, ...]) -> CIMultiDict[str]:
+    lists = ",".join(received.getall("Connection", ()))
+    named = {name.strip().lower() for name in lists.split(",")}
+    kept: CIMultiDict[str] = CIMultiDict()
+    for name, text in received.items():
+        lower = name.lower()
+        if lower not in left and lower not in named and not lower.startswith(prefixes):
+            kept.add(name, text)
+    return kept
