@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 import aiohttp
 from support.eventually import eventually
 from support.load import assert_in_order, numbers_by_call
-from support.receiver import running_receiver
+from support.receiver import running_receiver, status
 from support.running_gateway import running_gateway
 from support.webhooks import distinct_event, sample_bodies, signed_request
 
@@ -261,6 +261,60 @@ async def test_a_queue_that_is_away_is_asked_again(tmp_path, local_sqs):
             await emptied(queue)
             await gateway.settled()
             assert receiver.bodies == [distinct_event(1), distinct_event(2)]
+
+
+def scripted(**answers):
+    """Behaviour by operation: a list is used up, then nothing is to be had."""
+
+    def behave(request):
+        operation = request.headers["x-amz-target"].rpartition(".")[2]
+        left = answers.get(operation, [])
+        content = left.pop(0) if left else {}
+        code = content.pop("status", 200)
+        return status(code, body=json.dumps(content).encode(), after_s=0 if left else 0.05)
+
+    return behave
+
+
+async def test_what_could_not_be_deleted_is_deleted_again(tmp_path, aws_environment):
+    """Of a batch whose deletion failed in part, the rest is tried again, unless it is our fault."""
+    messages = [
+        {"MessageId": "m", "ReceiptHandle": f"r{n}", "Body": plain(distinct_event(n))}
+        for n in range(3)
+    ]
+    failed = [
+        {"Id": "0", "Code": "InternalError", "SenderFault": False},
+        {"Id": "2", "Code": "ReceiptHandleIsInvalid", "SenderFault": True},
+    ]
+    async with running_receiver() as sqs:
+        sqs.script = scripted(
+            ReceiveMessage=[
+                {"status": 400, "__type": "com.amazonaws.sqs#RequestThrottled"},
+                {"Messages": [{"Body": "without a receipt"}]},
+                {"Messages": messages},
+            ],
+            DeleteMessageBatch=[{"status": 500, "__type": "InternalError"}, {"Failed": failed}, {}],
+        )
+        url = f"http://127.0.0.1:{sqs.port}/1/q"
+        queue = {"queue_url": url, "region": "eu-west-1", "receivers": 1}
+        settings = {"sources": [{"name": "queue", "kind": "sqs", "app": "demo-key", **queue}]}
+        async with running_gateway(tmp_path / "g", **settings) as gateway:
+
+            def deletions():
+                asked = [r for r in sqs.requests if "Delete" in r.headers["x-amz-target"]]
+                return [[e["ReceiptHandle"] for e in json.loads(r.body)["Entries"]] for r in asked]
+
+            every = ["r0", "r1", "r2"]
+            await eventually(lambda: deletions() == [every, every, ["r0"]], within_s=15)
+            await eventually(lambda: _deleted(gateway, 2))
+            assert (await gateway.settled())["overall"]["published"] == 3
+            family = "gateway_source_errors_total"
+            assert await counted(gateway, "receive", family=family) == 2
+            assert await counted(gateway, "delete", family=family) == 3
+
+
+async def _deleted(gateway, count):
+    return await counted(gateway, "deleted") == count
 
 
 async def test_no_queue_there(tmp_path, local_sqs):

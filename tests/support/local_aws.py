@@ -42,9 +42,9 @@ class LocalSqs:
     def thaw(self) -> None:
         self._process.send_signal(signal.SIGCONT)
 
-    def queue(self, *, fifo: bool = False, **attributes: object) -> "LocalQueue":
+    def queue(self, *, name: str = "", fifo: bool = False, **attributes: object) -> "LocalQueue":
         """A new queue, named as no other."""
-        name = f"q-{uuid4().hex}{'.fifo' if fifo else ''}"
+        name = name or f"q-{uuid4().hex}{'.fifo' if fifo else ''}"
         given = {key: str(value) for key, value in attributes.items()}
         if fifo:
             given["FifoQueue"] = "true"
