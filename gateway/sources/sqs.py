@@ -193,12 +193,17 @@ class SqsSource:
     async def _take(self, messages: Sequence[Message]) -> list[_Taken]:
         """Return what is stored of `messages`; all of it, unless we stop before."""
         receipts = [receipt for receipt, _ in messages]
-        keeping = asyncio.create_task(self._keep(receipts))  # it ends below
+        keeping: set[asyncio.Task[None]] = set()  # a task only for those that take long
+        alarm = asyncio.get_running_loop().call_later(
+            self._options.visibility_timeout_s / 3,
+            lambda: keeping.add(asyncio.create_task(self._keep(receipts))),
+        )
         try:
             taken = [one for message in messages if (one := await self._judge(message))]
             await self._store(taken)
         finally:
-            await end((keeping,))
+            alarm.cancel()
+            await end(keeping)
         return [one for one in taken if one.stored]
 
     async def _judge(self, message: Message) -> _Taken | None:
@@ -244,8 +249,8 @@ class SqsSource:
         """Keep messages invisible until cancelled."""
         timeout_s = self._options.visibility_timeout_s
         while True:
-            await asyncio.sleep(timeout_s / 3)
             await self._change(receipts, timeout_s, "extended")
+            await asyncio.sleep(timeout_s / 3)
 
     async def _release(self, left: Sequence[_Taken]) -> None:
         """Give messages back to the queue at once."""
