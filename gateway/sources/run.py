@@ -13,6 +13,7 @@ from gateway.options import Config, SourceOptions
 from gateway.sources.origin import Origin
 from gateway.sources.sns import SnsSource
 from gateway.sources.sqs import SqsSource
+from gateway.sources.sqs_queue import SourceQueue
 
 
 class Sources:
@@ -39,7 +40,8 @@ class Sources:
         client = SqsClient(
             queue(sqs.queue_url, sqs.region, sqs.endpoint), connections=3 * sqs.receivers
         )
-        return SqsSource(sqs, self._origin(options), client, self._intake, self._metrics)
+        asked = SourceQueue(options.name, sqs, client, self._metrics)
+        return SqsSource(sqs, self._origin(options), asked, self._intake, self._metrics)
 
     def _origin(self, options: SourceOptions) -> Origin:
         max_bytes = self._config.ingest.max_body_bytes

@@ -17,12 +17,10 @@ import time
 from base64 import b64encode
 from hmac import compare_digest
 
-import aiohttp
 import msgspec
 from aiohttp import web
 from aiohttp.client_exceptions import ClientPayloadError
 from aiohttp.web_protocol import RequestPayloadError
-from yarl import URL
 
 from gateway.clock import now_ms
 from gateway.ingest.answers import (
@@ -39,22 +37,15 @@ from gateway.ingest.reception import Intake
 from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.options import MIB, SnsSourceOptions
-from gateway.sources.certificates import Certificates, CertificateUnavailable
+from gateway.sources.certificates import CertificateUnavailable
 from gateway.sources.decode import event_of
 from gateway.sources.origin import Origin
-from gateway.sources.sns_signature import (
-    NOTIFICATION,
-    SUBSCRIPTION,
-    Posted,
-    is_certificate_of,
-    origin_of,
-    read_posted,
-)
+from gateway.sources.sns_service import SnsService
+from gateway.sources.sns_signature import NOTIFICATION, SUBSCRIPTION, Posted, read_posted
 
 _logger = logging.getLogger(__name__)
 MAX_BYTES = 2 * MIB  # SNS sends up to 256 KiB, which JSON in JSON may double, and more
 READ_S = 10.0
-CONFIRM_S = 8.0  # SNS waits 15 s for our answer
 
 NOT_SNS = Answer(400, "not_sns", "this is no message of SNS")
 # SNS sends credentials only to whom has asked for them.
@@ -91,16 +82,11 @@ class SnsSource:
         encoded = b64encode(options.raw_credentials.encode())
         self._raw_authorization = b"Basic " + encoded if options.raw_credentials else None
         self._counts, self._errors = metrics.source_messages, metrics.source_errors
-        self._session = aiohttp.ClientSession(
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # each request has one
-            trust_env=False,
-        )
-        self._certificates = Certificates(self._session, time.time)
+        self._sns = SnsService(options.endpoint)
         self._seldom = Seldom()
 
     async def close(self) -> None:
-        await self._session.close()
+        await self._sns.close()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
@@ -124,17 +110,10 @@ class SnsSource:
         """Return None for a message that SNS signed, of a topic that is named."""
         if posted.topic_arn not in self._topics:
             return self._refuse("of a topic that is not configured", "topic")
-        origin = self._options.endpoint or origin_of(posted.topic_arn)
-        if not is_certificate_of(origin, posted.certificate_url):
-            return self._refuse("its certificate is not SNS' own", "certificate")
         try:
-            certificate = await self._certificates.get(posted.certificate_url)
+            is_signed = await self._sns.has_signed(posted)
         except CertificateUnavailable as why:
             return self._refuse(f"its certificate: {why}", "certificate", UNAVAILABLE)
-        try:
-            is_signed = certificate.signed(posted)
-        except UnicodeEncodeError:  # a lone surrogate
-            is_signed = False
         return None if is_signed else self._refuse("its signature does not verify", "signature")
 
     async def _take(self, posted: Posted) -> Answer:
@@ -181,18 +160,7 @@ class SnsSource:
 
     async def _confirm(self, posted: Posted) -> Answer:
         """Confirm a subscription; until that has worked SNS sends the request again."""
-        query = {
-            "Action": "ConfirmSubscription", "TopicArn": posted.topic_arn, "Token": posted.token,
-        }  # fmt: skip
-        url = URL(f"{self._options.endpoint or origin_of(posted.topic_arn)}/").with_query(query)
-        try:
-            async with (
-                asyncio.timeout(CONFIRM_S),
-                self._session.get(url, allow_redirects=False) as response,
-            ):
-                status = response.status
-        except (TimeoutError, aiohttp.ClientError, OSError):
-            status = 0
+        status = await self._sns.confirm(posted)
         if status != 200:
             return self._refuse(f"not confirmed: SNS answered {status}", "confirm", UNAVAILABLE)
         self._counts.add(self._origin.name, "confirmed")
