@@ -8,6 +8,7 @@ so that outgrowing the embedded engine moves data and changes nothing else.
 |--------------------------|--------|--------------------------------------------------------------|
 | gw:format                | string | format version and number of shards                          |
 | gw:subscribers           | hash   | name -> JSON {state, since_ms}; state active or paused       |
+| gw:ticket:<digest>       | string | whom a ticket of the plain feed stands for; lives seconds    |
 | gw:{N}:events            | stream | the events of shard N; fields below                          |
 | gw:{N}:shard             | hash   | epoch, published, duplicates, unfit, bytes, trimmed; for a   |
 |                          |        | journal pos:<id>, clock:<id>, count:<id>, damaged:<id>,      |
@@ -76,3 +77,7 @@ def dead(shard: int, name: str) -> str:
 
 def dead_at(shard: int, name: str) -> str:
     return f"gw:{{{shard}}}:dead_at:{name}"
+
+
+def ticket(digest: str) -> str:
+    return f"gw:ticket:{digest}"
