@@ -9,6 +9,7 @@ Two paths, which never import each other and meet only in Redis:
 
 - `ingest`    a webhook is read, verified, journaled and answered, all of one event-loop tick
               together. Read `acceptance`, then `fast_path`, then `intake`.
+- `sources`   what Stream sends by SQS and SNS instead, into the same intake. Read `decode`, `sqs`.
 - `delivery`  one worker per subscriber takes events from its consumer groups, matches, attempts,
               and settles. Read `worker`, then `lanes` and `settlement`.
 
@@ -18,6 +19,7 @@ Below them, one door to each outside thing:
 - `stream`       Redis: `publisher` carries the journal into the streams by position; `keys` is
                  the whole layout; every atomic step is a file in `lua/`.
 - `subscribers`  the destinations: one file per kind.
+- `aws`          SQS: credentials, signatures, its protocol.
 - `embedded`     the Valkey server that we start when no Redis is configured.
 
 - `native`       the optional C piece: the plain case of ingest and publishing in a few calls.

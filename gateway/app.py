@@ -29,6 +29,7 @@ from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.options import Config
 from gateway.readiness import Readiness
+from gateway.sources.run import Sources
 from gateway.stream.connection import Engine, tls_arguments
 from gateway.stream.durability import check_durability
 from gateway.stream.publisher import Publisher
@@ -98,6 +99,9 @@ class Gateway:
             is_ready=self._readiness.takes_webhooks,
             keyring=native.keyring(config.apps),
         )
+        self._sources = Sources(
+            config, intake=self._intake, metrics=metrics, routes=self._listener.app
+        )
         self._admin = AdminServer(
             config.admin, metrics, readiness=self._readiness.reasons, ledger=self._ledger
         )
@@ -129,6 +133,7 @@ class Gateway:
         gateway = cls(config, engine, journal, metrics)
         gateway.embedded = embedded
         stack.push_async_callback(gateway._close_subscribers)
+        stack.push_async_callback(gateway._sources.close)
         await gateway._admin.start()
         stack.push_async_callback(gateway._admin.stop)
         await gateway._listen()
@@ -154,6 +159,7 @@ class Gateway:
         loops = {
             asyncio.create_task(self._deliver(), name="delivery"),
             asyncio.create_task(self._publish(), name="publisher"),
+            asyncio.create_task(self._sources.run(), name="sources"),
             asyncio.create_task(self._janitor.run(), name="janitor"),
             asyncio.create_task(self._readiness.run(), name="readiness"),
         }
@@ -187,6 +193,8 @@ class Gateway:
     async def _drain(self) -> None:
         log(_log, logging.INFO, "stopping: no new connections", pending=self._intake.pending)
         self._readiness.is_draining = True
+        # Before the listener, whose timer still ends the waiting for acknowledgements.
+        await self._sources.drain(self._config.server.drain_s)
         await self._listener.drain(self._config.server.drain_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(_PUBLISH_REST_S):

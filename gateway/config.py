@@ -13,8 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway import config_checks, config_findings, config_models, config_source
+from gateway.aws import queues
 from gateway.errors import ConfigError
-from gateway.options import Config, SubscriberOptions
+from gateway.options import Config, SourceOptions, SubscriberOptions
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -61,6 +62,10 @@ def _lines(config: Config) -> Iterator[str]:
     yield f"apps          {len(config.apps)}"
     for app in config.apps:
         yield f"  {app.api_key}: {_count(len(app.secrets), 'secret')}"
+    if config.sources:
+        yield f"sources       {len(config.sources)}"
+    for source in config.sources:
+        yield f"  {source.name}: {_origin_of(source)}"
     yield f"subscribers   {len(config.subscribers)}"
     for subscriber in config.subscribers:
         yield f"  {subscriber.name}: {', '.join(_facts(subscriber))}"
@@ -86,10 +91,21 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
+def _origin_of(source: SourceOptions) -> str:
+    way = ""
+    if source.sqs:
+        way = f"sqs, queue {queues.name_of(source.sqs.queue_url)}"
+    if source.sns:
+        way = f"sns, {_count(len(source.sns.topic_arns), 'topic')} at {source.sns.path}"
+    return f"{way}, for app {source.app}{'' if source.enabled else ', disabled'}"
+
+
 def _facts(subscriber: SubscriberOptions) -> Iterator[str]:
     yield subscriber.kind
     if subscriber.http:
         yield f"to {_origin(subscriber.http.url)}"
+    if subscriber.sqs:
+        yield f"to queue {queues.name_of(subscriber.sqs.queue_url)} as {subscriber.sqs.format}"
     match = subscriber.match
     yield f"types {' '.join(match.types)}" if match.types else "every type"
     if match.apps:

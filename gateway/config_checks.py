@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway import options
-from gateway.config_models import HTTP_ONLY
+from gateway.aws import credentials, queues
+from gateway.config_models import ONLY_FOR, SOURCE_ONLY_FOR
 from gateway.config_source import BROKEN, Route, Source
 from gateway.config_values import check_pair, duration, size
 
@@ -34,6 +35,10 @@ class _Checks:
         self._apps()
         self._sizes()
         self._redis()
+        for route, name in self._texts("sources", "name"):
+            self._unique(route, name, "sources", "name", "source")
+        for index in range(len(self._list(("sources",)))):
+            self._one_source(("sources", index))
         self._upstream()
         for route, name in self._texts("subscribers", "name"):
             self._unique(route, name, "subscribers", "name", "subscriber")
@@ -168,33 +173,107 @@ class _Checks:
     def _subscriber(self, route: Route) -> None:
         match self._value(*route, "kind"):
             case "http":
+                self._foreign(route, "http", ONLY_FOR["sqs"])
                 self._http(route)
+            case "sqs":
+                self._foreign(route, "sqs", ONLY_FOR["http"])
+                self._sqs(route)
             case "log":
-                self._log(route)
+                self._foreign(route, "log", ("timeout", *ONLY_FOR["http"]))
+                self._foreign(route, "log", ONLY_FOR["sqs"], use="sqs")
+        for index, app in enumerate(self._list((*route, "match", "apps"))):
+            self._known_app((*route, "match", "apps", index), app)
+
+    def _known_app(self, route: Route, app: object) -> None:
         known = {key for _, key in self._texts("apps", "api_key")}
         judge = all(isinstance(self._value("apps", i, "api_key"), str)
                     for i in range(len(self._list(("apps",)))))  # fmt: skip
-        for index, app in enumerate(self._list((*route, "match", "apps"))):
-            if judge and known and isinstance(app, str) and app not in known:
-                self._source.report(
-                    (*route, "match", "apps", index),
-                    f"no app has this api_key: expected one of {', '.join(sorted(known))}",
-                )
+        if judge and known and isinstance(app, str) and app not in known:
+            self._source.report(
+                route, f"no app has this api_key: expected one of {', '.join(sorted(known))}"
+            )
 
-    def _log(self, route: Route) -> None:
-        for key in HTTP_ONLY:
+    def _one_source(self, route: Route) -> None:
+        self._known_app((*route, "app"), self._value(*route, "app"))
+        match self._value(*route, "kind"):
+            case "sqs":
+                self._aws(route)
+                self._foreign(route, "sqs", SOURCE_ONLY_FOR["sns"], use="sns", what="source")
+                self._queue(route, "source")
+            case "sns":
+                self._aws(route)
+                self._foreign(route, "sns", SOURCE_ONLY_FOR["sqs"], use="sqs", what="source")
+                self._topics(route)
+
+    def _topics(self, route: Route) -> None:
+        for key in ("path", "topic_arns"):
+            if self._value(*route, key) is None:
+                self._source.report((*route, key), f"a source of kind sns needs {key}: add it")
+        path = self._value(*route, "path")
+        if not isinstance(path, str):
+            return
+        if path == self._value("ingest", "path", default=_INGEST.path):
+            self._source.report((*route, "path"), "webhooks come in here: choose another path")
+        self._unique((*route, "path"), path, "sources", "path", "source")
+
+    def _foreign(
+        self, route: Route, kind: str, keys: tuple[str, ...], *, use: str = "", what: str = ""
+    ) -> None:
+        """Report keys of another kind than this one's."""
+        use = use or ("sqs" if kind == "http" else "http")
+        for key in keys:
             if self._value(*route, key) is not None:
                 self._source.report(
                     (*route, key),
-                    "a subscriber of kind log has no such key: remove it, or use kind: http",
+                    f"a {what or 'subscriber'} of kind {kind} has no such key: remove it, or use"
+                    f" kind: {use}",
                     at_key=True,
                 )
+
+    def _sqs(self, route: Route) -> None:
+        self._aws(route)
+        url = self._queue(route, "subscriber")
+        if url and queues.is_fifo(url) and self._value(*route, "order") in {None, "none"}:
+            self._source.report(
+                (*route, "order"), "a FIFO queue needs order: call, or it would keep a wrong order"
+            )
+        self._within_total(route)
+
+    def _aws(self, route: Route) -> None:
+        if not credentials.is_installed():
+            self._source.report(
+                (*route, "kind"),
+                "packages for AWS are missing: pip install 'stream-video-gateway[sqs]'",
+            )
+
+    def _queue(self, route: Route, what: str) -> str | None:
+        """Check the queue's URL and region; return the URL if it is sound."""
+        url = self._value(*route, "queue_url")
+        if url is None:
+            self._source.report(
+                (*route, "queue_url"), f"a {what} of kind sqs needs a queue_url: add it"
+            )
+        if not isinstance(url, str):
+            return None
+        named, given = queues.region_of(url), self._value(*route, "region")
+        if named is None and given is None:
+            self._source.report(
+                (*route, "queue_url"), "this URL does not tell the region: add region"
+            )
+        elif named and isinstance(given, str) and named != given:
+            self._source.report(
+                (*route, "region"), f"the queue's URL says {named}: remove region, or correct it"
+            )
+        return url
 
     def _http(self, route: Route) -> None:
         if self._value(*route, "url") is None:
             self._source.report((*route, "url"), "a subscriber of kind http needs a url: add it")
         self._client_certificate(route)
         self._headers(route)
+        self._within_total(route)
+
+    def _within_total(self, route: Route) -> None:
         timeout = self._parsed(duration, *route, "timeout", default=_RETRY.timeout_s)
         total = self._parsed(duration, *route, "retry", "total", default=_RETRY.total_s)
         if timeout and total and timeout > total:

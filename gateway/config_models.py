@@ -151,12 +151,37 @@ class Backlog(Section):
     max_bytes: values.Size = _called("max_size")
 
 
+class Source(Section):
+    """Flat in YAML; `build` sorts out what belongs to its kind."""
+
+    becomes = options.SourceOptions
+    name: values.SubscriberName
+    kind: Literal["sqs", "sns"]
+    app: str
+    enabled: bool = OPTIONAL
+    queue_url: values.QueueUrl = OPTIONAL
+    region: values.Region = OPTIONAL
+    endpoint: values.Endpoint = OPTIONAL
+    receivers: Annotated[values.Count, Field(le=64)] = OPTIONAL
+    wait_s: values.PollWait = _called("wait")
+    visibility_timeout_s: values.VisibilityTimeout = _called("visibility_timeout")
+    path: values.WebhookPath = OPTIONAL
+    topic_arns: Annotated[list[values.TopicArn], Field(min_length=1)] = OPTIONAL
+    raw_credentials: values.RawCredentials = OPTIONAL
+
+    def build(self) -> options.SourceOptions:
+        given = self.given()
+        kinds = {"sqs": options.SqsSourceOptions, "sns": options.SnsSourceOptions}
+        own = kinds[self.kind](**_taken(given, kinds[self.kind]))
+        return options.SourceOptions(**given, **{self.kind: own})
+
+
 class Subscriber(Section):
-    """Flat in YAML; `build` sorts out what belongs to the HTTP request."""
+    """Flat in YAML; `build` sorts out what belongs to the HTTP request, or to the queue."""
 
     becomes = options.SubscriberOptions
     name: values.SubscriberName
-    kind: Literal["http", "log"]
+    kind: Literal["http", "log", "sqs"]
     enabled: bool = OPTIONAL
     start: Literal["now", "earliest"] = OPTIONAL
     match: Match = OPTIONAL
@@ -175,22 +200,40 @@ class Subscriber(Section):
     on_410: Literal["bury", "pause"] = OPTIONAL
     max_response_bytes: values.Size = _called("max_response")
     allow_networks: list[values.Network] = OPTIONAL
+    queue_url: values.QueueUrl = OPTIONAL
+    region: values.Region = OPTIONAL
+    endpoint: values.Endpoint = OPTIONAL
+    format: Literal["base64", "gzip", "raw"] = OPTIONAL
 
     def build(self) -> options.SubscriberOptions:
         given = self.given()
         if "timeout_s" in given:
             retry = self.retry.given() if "retry" in given else {}
             given["retry"] = options.RetryOptions(timeout_s=given.pop("timeout_s"), **retry)
-        fields = options.HttpOptions.__dataclass_fields__
-        http = {name: given.pop(name) for name in fields if name in given}
+        http, sqs = _taken(given, options.HttpOptions), _taken(given, options.SqsOptions)
         return options.SubscriberOptions(
-            **given, http=options.HttpOptions(**http) if self.kind == "http" else None
+            **given,
+            http=options.HttpOptions(**http) if self.kind == "http" else None,
+            sqs=options.SqsOptions(**sqs) if self.kind == "sqs" else None,
         )
 
 
-# Keys of a subscriber that mean nothing unless it is called over HTTP.
-HTTP_ONLY = ("timeout", "url", "headers", "ca", "client_cert", "client_key", "on_410",
-             "max_response", "allow_networks")  # fmt: skip
+def _taken(given: dict[str, Any], kind: type[Any]) -> dict[str, Any]:
+    """Take out of `given` what belongs to the options of one kind."""
+    return {name: given.pop(name) for name in kind.__dataclass_fields__ if name in given}
+
+
+# Keys of a source that mean nothing unless it is of this kind.
+SOURCE_ONLY_FOR = {
+    "sqs": ("queue_url", "region", "receivers", "wait", "visibility_timeout"),
+    "sns": ("path", "topic_arns", "raw_credentials"),
+}
+# Keys of a subscriber that mean nothing unless it is of this kind.
+ONLY_FOR = {
+    "http": ("url", "headers", "ca", "client_cert", "client_key", "on_410", "max_response",
+             "allow_networks"),
+    "sqs": ("queue_url", "region", "endpoint", "format"),
+}  # fmt: skip
 
 
 class Feed(Section):
@@ -236,6 +279,7 @@ class Document(Section):
     apps: Annotated[list[App], Field(min_length=1)]
     redis: Redis = OPTIONAL
     ingest: Ingest = OPTIONAL
+    sources: Annotated[list[Source], BeforeValidator(values.listed)] = OPTIONAL
     journal: Journal = OPTIONAL
     retention: Retention = OPTIONAL
     subscribers: Annotated[list[Subscriber], BeforeValidator(values.listed)] = OPTIONAL

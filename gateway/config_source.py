@@ -23,7 +23,7 @@ MAX_DEPTH = 30
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NAMEABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,23}")
 # Whatever stands below these may be a secret, even where it was meant to be a key.
-_SECRET = ("secrets", "headers")
+_SECRET = ("secrets", "headers", "raw_credentials")
 
 
 class Broken:

@@ -24,6 +24,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _API_KEY = re.compile(r"[!-~]{1,128}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,252})")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+_REGION = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+){1,4}")
+_TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
+_MIN_PASSWORD = 16
 _GLOB = re.compile(r"(?:[^\s,\[\]{}]|\[[^\s,\[\]]+\])+")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t -~\u0080-\u00ff]*")
@@ -119,6 +122,53 @@ def origin(value: str) -> str:
     if value.endswith("/") or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("expected an origin: scheme, host and port alone, without a slash behind")
     return value.lower()
+
+
+def queue_url(value: str) -> str:
+    url = _split(value, "the URL of a queue, as AWS shows it", ("http", "https"))
+    if not url.hostname or "@" in url.netloc or url.query or url.path.strip("/") == "":
+        raise ValueError("expected the URL of a queue: https://sqs.<region>.amazonaws.com/...")
+    return value
+
+
+def endpoint(value: str) -> str:
+    url = _split(value, "an origin such as https://host:port", ("http", "https"))
+    if not url.hostname or "@" in url.netloc or url.path.strip("/") or url.query:
+        raise ValueError("expected an origin such as https://host:port, without a path")
+    return f"{url.scheme}://{url.netloc}"
+
+
+def region(value: str) -> str:
+    return _matching(_REGION, value, "a region such as eu-west-1")
+
+
+def _whole_seconds(value: object, least: int, most: int) -> int:
+    seconds = duration(value)
+    if not seconds.is_integer() or not least <= seconds <= most:
+        raise ValueError(f"expected whole seconds, from {least}s to {most}s")
+    return int(seconds)
+
+
+def poll_wait(value: object) -> int:
+    return _whole_seconds(value, 1, 20)
+
+
+def visibility_timeout(value: object) -> int:
+    return _whole_seconds(value, 5, 43_200)
+
+
+def topic_arn(value: str) -> str:
+    expected = "the ARN of a topic, such as arn:aws:sns:eu-west-1:123456789012:events"
+    return _matching(_TOPIC_ARN, value, expected)
+
+
+def raw_credentials(value: str) -> str:
+    user, colon, password = value.partition(":")
+    if not colon or not user or len(password) < _MIN_PASSWORD:
+        raise ValueError(
+            f"expected user:password, the latter of {_MIN_PASSWORD} characters or more"
+        )
+    return value
 
 
 def redis_url(value: str) -> str:
@@ -258,6 +308,12 @@ SubscriberName = Annotated[str, AfterValidator(subscriber_name)]
 ApiKey = Annotated[str, AfterValidator(api_key)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 Origin = Annotated[str, AfterValidator(origin)]
+QueueUrl = Annotated[str, AfterValidator(queue_url)]
+Endpoint = Annotated[str, AfterValidator(endpoint)]
+Region = Annotated[str, AfterValidator(region)]
+PollWait = Annotated[int, BeforeValidator(poll_wait), WithJsonSchema(_AS_TEXT)]
+VisibilityTimeout = Annotated[int, BeforeValidator(visibility_timeout), WithJsonSchema(_AS_TEXT)]
+TopicArn = Annotated[str, AfterValidator(topic_arn)]
 RedisUrl = Annotated[str, AfterValidator(redis_url)]
 Glob = Annotated[str, AfterValidator(glob)]
 Expression = Annotated[str, AfterValidator(expression)]
@@ -268,3 +324,4 @@ AnyPath = Annotated[Path, BeforeValidator(path), WithJsonSchema(_AS_TEXT)]
 ReadableFile = Annotated[Path, BeforeValidator(readable_file), WithJsonSchema(_AS_TEXT)]
 Authority = Annotated[Path, BeforeValidator(authority), WithJsonSchema(_AS_TEXT)]
 Secret = Annotated[str, BeforeValidator(secret)]
+RawCredentials = Annotated[Secret, AfterValidator(raw_credentials)]

@@ -125,6 +125,17 @@ class Metrics:
         self.connections_refused = Counter(
             "gateway_connections_refused_total", "Connections turned away, by reason.", ("reason",)
         )
+        # sources
+        self.source_messages = Counter(
+            "gateway_source_messages_total",
+            "Messages of SQS and SNS, by source and what became of them.",
+            ("source", "what"),
+        )
+        self.source_errors = Counter(
+            "gateway_source_errors_total",
+            "What went wrong with SQS and SNS, by source and call.",
+            ("source", "call"),
+        )
         # journal and publisher
         self.accepted = Counter("gateway_accepted_total", "Events written to the journal.")
         self.published = Counter("gateway_published_total", "Events published to the streams.")

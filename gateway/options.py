@@ -90,6 +90,44 @@ class RetentionOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SqsSourceOptions:
+    """A queue to receive from. Its region comes from its URL where the host names one."""
+
+    queue_url: str
+    region: str | None = None
+    endpoint: str | None = None  # an origin to ask instead of the queue's own
+    receivers: int = 2
+    wait_s: int = 20  # of one long poll
+    visibility_timeout_s: int = 30  # extended until an event is safe
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SnsSourceOptions:
+    """Topics that post to a path of ours."""
+
+    path: str
+    topic_arns: tuple[str, ...]
+    # `user:password` in the subscription's URL. Raw messages bear no signature: without it they
+    # are refused.
+    raw_credentials: str = field(default="", repr=False)
+    # For private partitions and tests: an origin in place of https://sns.<region>.amazonaws.com,
+    # from which certificates come and where subscriptions are confirmed.
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceOptions:
+    """A way on which Stream sends events of one app, beside webhooks."""
+
+    name: str
+    kind: Literal["sqs", "sns"]
+    app: str  # its API key
+    enabled: bool = True
+    sqs: SqsSourceOptions | None = None  # exactly when kind is "sqs"
+    sns: SnsSourceOptions | None = None  # exactly when kind is "sns"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RetryOptions:
     """The two lanes. The fast lane's defaults are Stream's own table.
 
@@ -136,9 +174,20 @@ class HttpOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SqsOptions:
+    """A queue to send to. Its region comes from its URL where the host names one."""
+
+    queue_url: str
+    region: str | None = None
+    endpoint: str | None = None  # an origin to ask instead of the queue's own
+    # How the body is written into a message; Stream's SDKs all parse base64 and gzip.
+    format: Literal["base64", "gzip", "raw"] = "base64"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SubscriberOptions:
     name: str
-    kind: Literal["http", "log"]
+    kind: Literal["http", "log", "sqs"]
     enabled: bool = True
     start: Literal["now", "earliest"] = "now"
     match: MatchOptions = MatchOptions()
@@ -147,6 +196,7 @@ class SubscriberOptions:
     retry: RetryOptions = RetryOptions()
     backlog: BacklogOptions = BacklogOptions()
     http: HttpOptions | None = None  # exactly when kind is "http"
+    sqs: SqsOptions | None = None  # exactly when kind is "sqs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,6 +249,7 @@ class Config:
     apps: tuple[App, ...] = ()
     redis: RedisOptions = RedisOptions()
     ingest: IngestOptions = IngestOptions()
+    sources: tuple[SourceOptions, ...] = ()
     journal: JournalOptions = JournalOptions()
     retention: RetentionOptions = RetentionOptions()
     subscribers: tuple[SubscriberOptions, ...] = ()

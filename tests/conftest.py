@@ -9,6 +9,11 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parent))  # `from support.eventually import ...`
 
 from support.engines import engine_socket, engine_url  # noqa: E402, F401 - fixtures
+from support.local_aws import (  # noqa: E402, F401 - fixtures
+    aws_environment,
+    local_sqs,
+    local_sqs_server,
+)
 
 
 def pytest_asyncio_loop_factories(config, item):

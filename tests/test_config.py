@@ -12,11 +12,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway import config, config_findings, options
+from gateway.aws import credentials
 from gateway.errors import ConfigError
 
 SHIPPED = Path(__file__).parent.parent / "config.yaml"
 APPS = "apps: [{api_key: k, secrets: [s]}]\n"
 HTTP = APPS + "subscribers:\n  - {name: a, kind: http, url: http://h/,\n"
+SQS = APPS + "subscribers:\n  - {name: a, kind: sqs,\n"
+SOURCE = APPS + "sources: [\n   {name: s, app: k,\n"
+TOPIC = "topic_arns: ['arn:aws:sns:r-1:123456789012:t'],\n"
+QUEUE = "queue_url: https://sqs.eu-west-1.amazonaws.com/1/q,\n"
 
 
 def write(folder, text):
@@ -139,7 +144,54 @@ subscribers:
         (APPS + "journal: {max_size: 100MiB}", (2, 21), "at least two segments"),
         (APPS + "subscribers: [{name: gateway, kind: log}]", (2, 22), "own dead letters"),
         (APPS + "subscribers: [{name: a b, kind: log}]", (2, 22), "1 to 64 letters"),
-        (APPS + "subscribers: [{name: a, kind: sqs}]", (2, 31), "expected `http` or `log`"),
+        (APPS + "subscribers: [{name: a, kind: ftp}]", (2, 31), "expected `http`, `log` or `sqs`"),
+        (APPS + "subscribers: [{name: a, kind: sqs}]", (2, 15), "needs a queue_url"),
+        (APPS + "subscribers: [{name: a, kind: log, format: raw}]", (2, 36), "use kind: sqs"),
+        (HTTP + "region: eu-west-1}", (4, 1), "use kind: sqs"),
+        (SOURCE + "kind: sqs}" + "]", (3, 4), "a source of kind sqs needs a queue_url"),
+        (SOURCE + "kind: log}" + "]", (4, 7), "expected `sqs` or `sns`"),
+        (
+            SOURCE.replace("app: k", "app: x") + "kind: sqs, " + QUEUE + "}" + "]",
+            (3, 19),
+            "no app has",
+        ),
+        (SOURCE + "kind: sqs, path: /x, " + QUEUE + "}" + "]", (4, 12), "use kind: sns"),
+        (SOURCE + "kind: sqs, wait: 21s, " + QUEUE + "}" + "]", (4, 18), "from 1s to 20s"),
+        (SOURCE + "kind: sqs, wait: 500ms, " + QUEUE + "}" + "]", (4, 18), "whole seconds"),
+        (SOURCE + "kind: sqs, receivers: 65, " + QUEUE + "}" + "]", (4, 23), "at most 64"),
+        (SOURCE + "kind: sqs, visibility_timeout: 1d, " + QUEUE + "}" + "]", (4, 32), "to 43200s"),
+        (
+            SOURCE + "kind: sqs, " + QUEUE + "}, {name: s, kind: sqs, app: k, " + QUEUE + "}]",
+            (5, 11),
+            "another source in line 3 has this name",
+        ),
+        (SOURCE + "kind: sns, path: /x}" + "]", (3, 4), "a source of kind sns needs topic_arns"),
+        (SOURCE + "kind: sns, path: /x, topic_arns: []}" + "]", (4, 34), "at least one entry"),
+        (
+            SOURCE + "kind: sns, " + TOPIC + "path: /webhooks/stream}" + "]",
+            (5, 7),
+            "choose another path",
+        ),
+        (SOURCE + "kind: sns, " + TOPIC + "path: /readyz}" + "]", (5, 7), "health checks"),
+        (SOURCE + "kind: sns, path: /x, topic_arns: [t]}" + "]", (4, 35), "the ARN of a topic"),
+        (
+            SOURCE + "kind: sns, path: /x, raw_credentials: secret," + TOPIC + "}" + "]",
+            (4, 39),
+            "expected user:password",
+        ),
+        (
+            SOURCE + "kind: sns, path: /x, receivers: 2, " + TOPIC + "}" + "]",
+            (4, 22),
+            "use kind: sqs",
+        ),
+        (SQS + "queue_url: 'https://h/q'}", (4, 12), "does not tell the region: add region"),
+        (SQS + "queue_url: 'https://sqs.eu-west-1.amazonaws.com'}", (4, 12), "the URL of a queue"),
+        (SQS + "queue_url: 'arn:aws:sqs:eu-west-1:1:q'}", (4, 12), "the URL of a queue"),
+        (SQS + QUEUE + "region: us-east-1}", (5, 9), "the queue's URL says eu-west-1"),
+        (SQS + QUEUE + "endpoint: 'http://h/path'}", (5, 11), "without a path"),
+        (SQS + QUEUE + "url: 'http://h/path'}", (5, 1), "kind sqs has no such key"),
+        (SQS + QUEUE.replace("q,", "q.fifo,") + "}", (3, 5), "a FIFO queue needs order: call"),
+        (SQS + QUEUE + "format: json}", (5, 9), "expected `base64`, `gzip` or `raw`"),
         (APPS + "subscribers: [{name: a, kind: log, on_410: bury}]", (2, 36), "use kind: http"),
         (HTTP + "match: {apps: [k2]}}", (4, 16), "no app has this api_key: expected one of k"),
         (HTTP + "match: {types: call}}", (4, 16), "expected a list"),
@@ -377,7 +429,65 @@ def test_every_option_can_be_set(tmp_path, certificates):
         url="https://stream.example.com", timeout_s=1, custom_events="local",
         ca=tls / "ca.pem", max_response_bytes=1 << 20,
     )  # fmt: skip
-    assert unset(loaded) == []
+    assert unset(loaded) == [".sources", ".subscribers.sqs"]
+
+
+def test_every_option_of_a_source_can_be_set(tmp_path):
+    """Queues and topics are sources; each key reaches its option, in its unit."""
+    text = (
+        APPS
+        + """
+sources:
+  - {name: q, kind: sqs, app: k, enabled: false, queue_url: "http://h/1/q", region: r-1,
+     endpoint: "https://h", receivers: 3, wait: 5s, visibility_timeout: 1m}
+  - {name: t, kind: sns, app: k, path: /sns, topic_arns: ["arn:aws:sns:r-1:123456789012:t"],
+     raw_credentials: "user:hush-hush-1-hush-hush-1", endpoint: "https://h"}
+"""
+    )
+    loaded = load(tmp_path, text)
+    queue, topic = loaded.sources
+    assert queue.sqs == options.SqsSourceOptions(
+        queue_url="http://h/1/q", region="r-1", endpoint="https://h", receivers=3, wait_s=5,
+        visibility_timeout_s=60,
+    )  # fmt: skip
+    assert topic.sns == options.SnsSourceOptions(
+        path="/sns", topic_arns=("arn:aws:sns:r-1:123456789012:t",),
+        raw_credentials="user:hush-hush-1-hush-hush-1", endpoint="https://h",
+    )  # fmt: skip
+    assert unset(queue) == [".sns"]
+    assert unset(topic) == [".enabled", ".sqs"]
+    told = config.describe(loaded)
+    assert "q: sqs, queue q, for app k, disabled" in told
+    assert "t: sns, 1 topic at /sns, for app k" in told
+    assert "hush-hush" not in told + repr(loaded)
+
+
+def test_every_option_of_a_queue_can_be_set(tmp_path):
+    """A queue is described by its URL alone, or by everything around it."""
+    more = "region: r-1, endpoint: 'https://h:1/', format: gzip, timeout: 1s}"
+    for text, expected in (
+        (SQS + QUEUE + "}", options.SqsOptions(queue_url=QUEUE[11:-2])),
+        (
+            SQS + "queue_url: http://h/1/q, " + more,
+            options.SqsOptions(
+                queue_url="http://h/1/q", region="r-1", endpoint="https://h:1", format="gzip"
+            ),
+        ),
+    ):
+        (subscriber,) = load(tmp_path, text).subscribers
+        assert (subscriber.kind, subscriber.http, subscriber.sqs) == ("sqs", None, expected)
+    assert subscriber.retry.timeout_s == 1
+    assert unset(expected) == []
+    assert "to queue q as gzip" in config.describe(load(tmp_path, text))
+
+
+def test_a_queue_without_the_packages_for_it(tmp_path, monkeypatch):
+    """What has to be installed is told, and only to those who use it."""
+    monkeypatch.setattr(credentials, "find_spec", lambda _: None)
+    assert load(tmp_path, HTTP + "}").subscribers
+    line, column, told = only_mistake(tmp_path, SQS + QUEUE + "}")
+    assert (line, column) == (3, 21)
+    assert "pip install 'stream-video-gateway[sqs]'" in told
 
 
 def unset(value, path=""):
@@ -408,7 +518,10 @@ def test_shipped_file_shows_every_key_with_its_default(tmp_path, certificates):
     """What is commented out in the shipped file can be put back, and changes nothing."""
     text = re.sub(r"^( *)#((?:  )*\S)", r"\1\2", SHIPPED.read_text(), flags=re.MULTILINE)
     loaded = load(tmp_path, text.replace("url: embedded", "url: rediss://h"))  # its keys need TLS
-    console, recordings = loaded.subscribers
+    console, recordings, _ = loaded.subscribers
+    queue, topic = (one.sqs or one.sns for one in loaded.sources)
+    assert unset(queue) == [".receivers", ".wait_s", ".visibility_timeout_s"]
+    assert unset(topic) == []
     assert dataclasses.replace(loaded.server, tls=None) == options.ServerOptions()
     assert dataclasses.replace(loaded.upstream, url=None, ca=None) == options.UpstreamOptions()
     without = {"url": "embedded", "ca": None, "client_cert": None, "client_key": None}
@@ -416,7 +529,14 @@ def test_shipped_file_shows_every_key_with_its_default(tmp_path, certificates):
     for part in ("admin", "ingest", "journal", "retention", "log"):
         assert getattr(loaded, part) == getattr(options.Config(), part)
     assert (recordings.retry, recordings.backlog) == (console.retry, console.backlog)
-    for section in ((), ("server",), ("journal",), ("subscribers", 0), ("subscribers", 0, "retry")):
+    for section in (
+        (),
+        ("server",),
+        ("journal",),
+        ("sources", 0),
+        ("subscribers", 0),
+        ("subscribers", 0, "retry"),
+    ):
         for key in config_findings.keys_at(section):
             assert re.search(rf"\b{key}:", text), key
 
@@ -441,6 +561,9 @@ LEAKY = [
     HTTP + "headers: {A: [hush-hush-1]}}",
     HTTP + "headers: {A: {hush-hush-1: hush-hush-2}}}",
     HTTP + "headers: {A: {hush-hush-1: 1, hush-hush-1: 2}}}",
+    SOURCE + "kind: sns, path: /x, raw_credentials: hush-hush-1," + TOPIC + "}]",
+    SOURCE + "kind: sns, path: /x, raw_credentials: {file: hush-hush-1}," + TOPIC + "}]",
+    SOURCE + "kind: sns, path: /x, raw_credentials: {hush-hush-1: 'a:hush-hush-2'}," + TOPIC + "}]",
     APPS + "redis: {url: 'http://:hush-hush-1@h'}",
     APPS + "redis: {url: 'redis://:hush-hush-1@h:port'}",
     APPS + "redis: {url: 'redis://:hush-hush-1@'}",

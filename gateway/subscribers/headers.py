@@ -47,7 +47,7 @@ class Signatures:
         return newest
 
 
-def _webhook_id(meta: Meta) -> str:
+def webhook_id(meta: Meta) -> str:
     """X-WEBHOOK-ID is not signed: what could not stand in a header line gives way to our key."""
     received = meta.webhook_id
     fits = received.isascii() and received.isprintable() and len(received) <= _MAX_ID_CHARACTERS
@@ -75,7 +75,7 @@ class RequestHeaders:
         """Return all headers of this attempt but Host and Content-Length."""
         meta = attempt.meta
         headers = self._constant | {
-            "X-WEBHOOK-ID": _webhook_id(meta),
+            "X-WEBHOOK-ID": webhook_id(meta),
             "X-WEBHOOK-ATTEMPT": str(attempt.number),
             "X-API-KEY": meta.app,
         }

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from importlib.metadata import version
 
+from gateway.aws.queues import queue
+from gateway.aws.sqs_client import SqsClient
 from gateway.clock import now_ms
 from gateway.options import App, SubscriberOptions
 from gateway.subscribers.delivery import Subscriber
 from gateway.subscribers.headers import RequestHeaders
 from gateway.subscribers.http import HttpSubscriber
 from gateway.subscribers.log import LogSubscriber
+from gateway.subscribers.sqs import SqsSubscriber, senders_for
 
 Builder = Callable[[SubscriberOptions, tuple[App, ...]], Subscriber]
 
@@ -26,7 +29,15 @@ def _log(_options: SubscriberOptions, _apps: tuple[App, ...]) -> Subscriber:
     return LogSubscriber(now_ms=now_ms)
 
 
-KINDS: dict[str, Builder] = {"http": _http, "log": _log}
+def _sqs(options: SubscriberOptions, _apps: tuple[App, ...]) -> Subscriber:
+    sqs = options.sqs
+    assert sqs is not None, "the configuration gives sqs options to this kind"
+    senders = senders_for(options.concurrency)
+    client = SqsClient(queue(sqs.queue_url, sqs.region, sqs.endpoint), connections=senders)
+    return SqsSubscriber(client, body_format=sqs.format, senders=senders)
+
+
+KINDS: dict[str, Builder] = {"http": _http, "log": _log, "sqs": _sqs}
 
 
 def build(options: SubscriberOptions, apps: tuple[App, ...]) -> Subscriber:

@@ -12,6 +12,7 @@ from typing import Any
 from getstream import AsyncStream, Stream
 from getstream.exceptions import StreamApiException
 from getstream.models import CallRequest, SortParamRequest, UserRequest
+from getstream.webhook import parse_sqs
 
 
 class Server:
@@ -54,6 +55,10 @@ class Server:
         user = UserRequest(**user)
         for custom in events:
             await _done(self._call(cid).send_call_event(user=user, custom=custom))
+
+    def parse_sqs(self, body):
+        event = parse_sqs(body)
+        return {"type": event.type, "call_cid": event.call_cid}
 
     def verify(self, body, signature):
         return self._stream.verify_signature(body.encode(), signature)

@@ -8,7 +8,7 @@ from attempts import DEMO, attempt
 from support.receiver import black_hole, hang_up, running_receiver
 
 from gateway.clock import now_ms
-from gateway.options import HttpOptions, SubscriberOptions
+from gateway.options import HttpOptions, SqsOptions, SubscriberOptions
 from gateway.subscribers.kinds import build
 from gateway.subscribers.log import LogSubscriber
 from gateway.subscribers.outcome import Delivered, Failed, Reason
@@ -44,6 +44,49 @@ class HttpKind:
                 )
             finally:
                 await subscriber.close()
+
+
+class SqsKind:
+    """The kind sqs, with a local SQS, or what is none at its address."""
+
+    def __init__(self, local_sqs):
+        self._sqs = local_sqs
+
+    @contextlib.asynccontextmanager
+    async def working(self):
+        queue = self._sqs.queue()
+        async with self._to(queue.config) as subscriber:
+
+            def numbers():
+                return [m["MessageAttributes"]["attempt"]["StringValue"] for m in queue.drain()]
+
+            yield subscriber, numbers
+
+    @contextlib.asynccontextmanager
+    async def stalled(self):
+        async with self._at(black_hole()) as subscriber:
+            yield subscriber
+
+    @contextlib.asynccontextmanager
+    async def broken(self):
+        async with self._at(hang_up()) as subscriber:
+            yield subscriber
+
+    @contextlib.asynccontextmanager
+    async def _at(self, behaviour):
+        async with running_receiver(otherwise=behaviour) as receiver:
+            url = f"http://127.0.0.1:{receiver.port}/000000000000/q"
+            async with self._to({"queue_url": url, "region": "eu-west-1"}) as subscriber:
+                yield subscriber
+
+    @contextlib.asynccontextmanager
+    async def _to(self, config):
+        options = SubscriberOptions(name="s", kind="sqs", sqs=SqsOptions(**config))
+        subscriber = build(options, (DEMO,))
+        try:
+            yield subscriber
+        finally:
+            await subscriber.close()
 
 
 class LogKind:
@@ -88,12 +131,12 @@ def _pipe():
                 os.close(end)
 
 
-KINDS = [HttpKind, LogKind]
+KINDS = {HttpKind: (), LogKind: (), SqsKind: ("local_sqs",)}  # with the fixtures they are given
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
 def kind(request):
-    return request.param()
+    return request.param(*map(request.getfixturevalue, KINDS[request.param]))
 
 
 async def test_delivers_each_attempt_once(kind):

@@ -19,6 +19,7 @@ const commands = {
   async send({ cid, user_id, events }) {
     for (const custom of events) await call(cid).sendCallEvent({ user_id, custom });
   },
+  parse_sqs: ({ body }) => stream.parseSqs(body),
   verify: ({ body, signature }) => stream.verifyWebhook(body, signature),
 };
 
