@@ -24,7 +24,7 @@ Below them, one door to each outside thing:
 
 - `native`       the optional C piece: the plain case of ingest and publishing in a few calls.
 
-Beside them: `admin` (metrics, health, ledger), `sending` (signed samples), `config*` (YAML to
+Beside them: `admin` (metrics, health, ledger), `sending` (signed samples), `config` (YAML to
 `options`), `commands` (the command line), `app` (builds and wires everything; start there).
 
 What must stay true, whatever changes:

@@ -11,8 +11,9 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gateway import config, config_findings, options
+from gateway import config, options
 from gateway.aws import credentials
+from gateway.config import findings
 from gateway.errors import ConfigError
 
 SHIPPED = Path(__file__).parent.parent / "config.yaml"
@@ -537,7 +538,7 @@ def test_shipped_file_shows_every_key_with_its_default(tmp_path, certificates):
         ("subscribers", 0),
         ("subscribers", 0, "retry"),
     ):
-        for key in config_findings.keys_at(section):
+        for key in findings.keys_at(section):
             assert re.search(rf"\b{key}:", text), key
 
 
@@ -603,7 +604,7 @@ def test_a_file_that_cannot_be_read(tmp_path):
 def test_schema_names_every_key():
     """Editors get the same keys as the reader has."""
     schema = config.json_schema()
-    assert set(schema["properties"]) == set(config_findings.keys_at(()))
+    assert set(schema["properties"]) == set(findings.keys_at(()))
     assert "timeout" in schema["$defs"]["Subscriber"]["properties"]
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import yaml
 
-from gateway import config_scalars
+from gateway.config import scalars
 
 Route = tuple[str | int, ...]  # keys and indexes that lead to a value
 
@@ -148,9 +148,7 @@ class _Reader:
                 documents += 1
                 node = next(self._events)
                 if documents == 1:
-                    empty = isinstance(node, yaml.ScalarEvent) and config_scalars.is_null(
-                        node.value
-                    )
+                    empty = isinstance(node, yaml.ScalarEvent) and scalars.is_null(node.value)
                     tree = {} if empty else self._value(node, ())
                     continue
                 place = _start(event.start_mark)
@@ -229,7 +227,7 @@ class _Reader:
         return None
 
     def _scalar(self, event: Any, route: Route) -> Any:
-        text, wrong = config_scalars.fill(event.value, self._environ)
+        text, wrong = scalars.fill(event.value, self._environ)
         for why in wrong:
             self._source.report(route, why)
         if wrong:
@@ -237,10 +235,10 @@ class _Reader:
         return text if event.style else self._word(text, route, filled=text != event.value)
 
     def _word(self, text: str, route: Route, *, filled: bool) -> Any:
-        if config_scalars.is_null(text):
+        if scalars.is_null(text):
             # An empty section is left to its reader: all its keys may be commented out.
             return self._source.report(route, "the variable is empty") if filled else None
         try:
-            return config_scalars.meaning(text)
+            return scalars.meaning(text)
         except ValueError as error:
             return self._source.report(route, str(error))

@@ -1,49 +1,10 @@
-"""The configuration: a YAML file and the environment in, checked `gateway.options` out.
+"""Tells in a few lines what a configuration does; shows no secret."""
 
-Every mistake is found in one pass and told as `file:line:col: what is wrong and what would be
-right`; nothing is ever half accepted, and no text here shows a secret. The steps: `config_source`
-reads values and places, `config_findings` judges each by the shape in `config_models`, and
-`config_checks` judges what lies between them.
-"""
-
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from gateway import config_checks, config_findings, config_models, config_source
 from gateway.aws import queues
-from gateway.errors import ConfigError
 from gateway.options import Config, SourceOptions, SubscriberOptions
-
-
-def load(path: Path, environ: Mapping[str, str]) -> Config:
-    """Read the file at `path`; relative paths in it start at its own folder.
-
-    Raises `ConfigError` with one line per mistake.
-    """
-    folder = path.absolute().parent
-    source = config_source.read(_content(path), folder=folder, environ=environ)
-    document = config_findings.validate(source)
-    config_checks.check(source)
-    if source.mistakes or document is None:
-        raise ConfigError("\n".join(f"{path}:{wrong}" for wrong in sorted(source.mistakes)))
-    config: Config = document.build()
-    return replace(config, data_dir=folder / config.data_dir)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        hint = "" if path.exists() else "; name your file with --config"
-        raise ConfigError(f"{path}:1:1: cannot be read: {error.strerror}{hint}") from error
-
-
-def json_schema() -> dict[str, Any]:
-    """Return a JSON Schema of the file, for editors that complete and check YAML."""
-    return config_models.Document.model_json_schema()
 
 
 def describe(config: Config) -> str:

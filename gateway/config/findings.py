@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from gateway.config_models import Document, Section
-from gateway.config_source import Route, Source, is_nameable
+from gateway.config.models import Document, Section
+from gateway.config.source import Route, Source, is_nameable
 
 
 def validate(source: Source) -> Document | None:

@@ -1,6 +1,6 @@
 """What takes more than one key to judge: names that clash, keys that need one another.
 
-Runs over the plain values beside `config_models`, not after it, so that one run shows every
+Runs over the plain values beside `models`, not after it, so that one run shows every
 mistake: each check looks only at parts that are sound, and leaves the others alone.
 """
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from gateway import options
 from gateway.aws import credentials, queues
-from gateway.config_models import ONLY_FOR, SOURCE_ONLY_FOR
-from gateway.config_source import BROKEN, Route, Source
-from gateway.config_values import check_pair, duration, size
+from gateway.config.models import ONLY_FOR, SOURCE_ONLY_FOR
+from gateway.config.source import BROKEN, Route, Source
+from gateway.config.values import check_pair, duration, size
 
 _SERVER, _ADMIN = options.ServerOptions(), options.AdminOptions()
 _JOURNAL, _INGEST = options.JournalOptions(), options.IngestOptions()

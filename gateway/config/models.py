@@ -2,8 +2,8 @@
 
 One `Section` per mapping in the file; its fields carry the names of `gateway.options`, its
 aliases the names in YAML. Defaults live in `gateway.options` alone: a key that is not given is
-not passed on. What takes several keys to judge is `config_checks`' business, the words for
-what does not fit are `config_findings`'.
+not passed on. What takes several keys to judge is `checks`' business, the words for
+what does not fit are `findings`'.
 """
 
 from functools import partial
@@ -11,8 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from gateway import config_values as values
 from gateway import options
+from gateway.config import values
 
 # A key that may be left out. Never read: only what was given is passed on.
 OPTIONAL: Any = Field(default_factory=lambda: None)
