@@ -1,1 +1,1 @@
-"""What a call is and who may see it: tokens, call state, filters, Stream's error codes. Pure."""
+"""What a call is and who may see it: tokens, access, call state, filters, Stream's error codes."""

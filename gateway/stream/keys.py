@@ -22,6 +22,15 @@ so that outgrowing the embedded engine moves data and changes nothing else.
 | gw:{N}:parked:<name>     | hash   | id -> the parked delivery, body included                     |
 | gw:{N}:dead:<name>       | hash   | id -> the dead letter, body included                         |
 | gw:{N}:dead_at:<name>    | zset   | id -> Unix ms at which it was buried                         |
+| gw:{N}:calls             | hash   | <call> -> a line of bookkeeping, then JSON of its state      |
+| gw:{N}:calls_more        | hash   | <call> -> packed JSON: what of its state seldom changes      |
+| gw:{N}:calls_at          | zset   | <call> -> Unix ms at which its state last changed            |
+| gw:{N}:calls_of:<app>    | zset   | call_cid -> Unix ms at which the call was created            |
+| gw:{N}:calls_size        | string | bytes of all states, users included                          |
+| gw:{N}:users:<call>      | hash   | user -> flags (m member, c creator, b blocked), JSON         |
+| gw:{N}:named:<user>      | set    | call_cid of the calls that name this user                    |
+
+A <call> is app, a zero byte, call_cid: what its shard is computed from. A <user> likewise.
 
 An entry of the stream has four fields: `n` its number in the shard, contiguous from 1; `o` the
 bytes published to the shard before it; `m` its meta (`gateway.event.Meta`); `b` its body. So
@@ -40,6 +49,9 @@ SUBSCRIBERS = "gw:subscribers"
 # Dead letters of the gateway itself: signed bodies that are no event. No subscriber may take
 # this name.
 GATEWAY = "gateway"
+
+# The group that keeps the state of calls. No subscriber's name has a colon in it.
+CALL_KEEPER = "gateway:calls"
 
 
 def shard_of(order_key: bytes) -> int:
@@ -82,6 +94,29 @@ def dead(shard: int, name: str) -> str:
 
 def dead_at(shard: int, name: str) -> str:
     return f"gw:{{{shard}}}:dead_at:{name}"
+
+
+def call_key(app: str, cid: str) -> bytes:
+    """Return what a call is named by below, and sharded by (`Event.order_key`)."""
+    return f"{app}\0{cid}".encode()
+
+
+def call_states(shard: int) -> tuple[str, str, str, str]:
+    """Return the keys that scripts about call states are given, in their order."""
+    base = f"gw:{{{shard}}}:calls"
+    return base, f"{base}_more", f"{base}_at", f"{base}_size"
+
+
+def calls_of(shard: int, app: str) -> str:
+    return f"gw:{{{shard}}}:calls_of:{app}"
+
+
+def call_users(shard: int, call: bytes) -> bytes:
+    return f"gw:{{{shard}}}:users:".encode() + call
+
+
+def calls_naming(shard: int, app: str, user_id: str) -> str:
+    return f"gw:{{{shard}}}:named:{app}\0{user_id}"
 
 
 def ticket(digest: str) -> str:

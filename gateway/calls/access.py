@@ -1,0 +1,33 @@
+"""Who may watch a call, and send events to it.
+
+`any`: every user of the app. `members`: those whom the call's state names, as a member or as
+who created it, and who are not blocked. A token for certain calls is good for these alone, in
+either mode. An application's server may do everything.
+"""
+
+from typing import Literal, Protocol
+
+from gateway.calls.errors import not_allowed
+from gateway.calls.tokens import Identity
+
+
+class Names(Protocol):
+    """Knows whom calls name; `gateway.stream.call_store` has the real one."""
+
+    async def names(self, app: str, cid: str, user_id: str) -> bool:
+        """Tell whether the call names this user. Raises `StreamUnavailable`."""
+
+
+class Access:
+    def __init__(self, mode: Literal["members", "any"], calls: Names) -> None:
+        self._is_open = mode == "any"
+        self._calls = calls
+
+    async def check(self, identity: Identity, cid: str) -> None:
+        """Raise `StreamError` 17 unless `identity` may watch `cid`; or `StreamUnavailable`."""
+        if identity.call_cids is not None and cid not in identity.call_cids:
+            raise not_allowed(f"the token is not for call {cid[:256]}")
+        if identity.user_id is None or self._is_open:
+            return
+        if not await self._calls.names(identity.app, cid, identity.user_id):
+            raise not_allowed(f"user {identity.user_id} is no member of call {cid[:256]}")
