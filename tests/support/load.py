@@ -47,7 +47,12 @@ class Load:
                     if streams is None:
                         streams = await asyncio.open_connection("127.0.0.1", self.port)
                     status, closes = await asyncio.wait_for(self._send(streams, body), 6)
-                except (OSError, EOFError, TimeoutError):
+                except (
+                    OSError,
+                    EOFError,
+                    TimeoutError,
+                    RuntimeError,
+                ):  # uvloop: a closed transport
                     status, closes = 0, True
                 self.statuses[status] += 1
                 if closes and streams is not None:

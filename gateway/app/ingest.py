@@ -1,0 +1,88 @@
+"""The part that takes events: the journal, what is appended to it, and who publishes it."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import web
+
+from gateway.app.shared import Shared
+from gateway.ingest.intake import Intake
+from gateway.journal.journal import Journal
+from gateway.sources.run import Sources
+from gateway.stream.connection import tls_arguments
+from gateway.stream.publisher import Publisher
+
+_PUBLISH_REST_S = 5.0
+_LONGEST_PUBLISH_S = 2.0
+
+
+class IngestPart:
+    """Takes into `journal`, which whoever opened it closes."""
+
+    def __init__(self, shared: Shared, journal: Journal) -> None:
+        config = shared.config
+        self._shared = shared
+        self.journal = journal
+        self.publisher = Publisher(
+            shared.engine.url,
+            journal,
+            shared.metrics,
+            window_s=config.ingest.dedupe_window_s,
+            # An ack may wait for it: never longer than Stream waits for us.
+            timeout_s=min(config.redis.timeout_s, _LONGEST_PUBLISH_S),
+            # Bigger batches are cheaper, unless every ack waits for its batch.
+            linger_s=0.001 if config.ingest.ack == "journal" else 0,
+            tls=tls_arguments(config.redis),
+        )
+        self.intake = Intake(journal, self.publisher, config.ingest.ack, shared.metrics)
+        # Set by whoever knows that every subscriber has its groups: one that starts from now is
+        # to miss nothing that is published, so nothing is published before.
+        self.may_publish = asyncio.Event()
+        self._sources: Sources | None = None
+        shared.metrics.journal_waiting.track(read=lambda: self.publisher.waiting or 0)
+
+    def add_routes(self, routes: web.Application) -> None:
+        """Take what sources post to the public port."""
+        self._sources = Sources(
+            self._shared.config, intake=self.intake, metrics=self._shared.metrics, routes=routes
+        )
+
+    def loops(self) -> Mapping[str, Coroutine[Any, Any, None]]:
+        assert self._sources is not None, "add_routes() first"
+        return {"publisher": self._publish(), "sources": self._sources.run()}
+
+    async def _publish(self) -> None:
+        await self.may_publish.wait()
+        await self.publisher.run()
+
+    async def take_no_more(self, timeout_s: float) -> None:
+        # Before the listener, whose timer still ends the waiting for acknowledgements.
+        if self._sources is not None:
+            await self._sources.drain(timeout_s)
+
+    async def finish(self, timeout_s: float) -> None:
+        """Publish what is left; what cannot be stays in the journal."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(timeout_s, _PUBLISH_REST_S)):
+                while self.publisher.is_up and self.publisher.waiting:  # noqa: ASYNC110  # two
+                    await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        if self._sources is not None:
+            await self._sources.close()
+
+    def side(self) -> dict[str, Any]:
+        """Return what was accepted, here and before, and what of it still lies in the journal."""
+        publisher = self.publisher
+        accepted = (
+            self.journal.next_number - 1 - publisher.damaged
+            + publisher.outlived + publisher.taken_elsewhere
+        )  # fmt: skip
+        return {
+            "accepted": accepted,
+            "in_journal": accepted if publisher.waiting is None else publisher.waiting,
+            "damaged": publisher.damaged,
+            "outlived": publisher.outlived,
+        }

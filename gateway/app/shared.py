@@ -1,0 +1,14 @@
+"""What all parts of one process have in common."""
+
+from dataclasses import dataclass
+
+from gateway.metrics import Metrics
+from gateway.options import Config
+from gateway.stream.connection import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    config: Config
+    engine: Engine  # for commands; the publisher and the doorbell have connections of their own
+    metrics: Metrics
