@@ -1,6 +1,7 @@
 # make run    a gateway on this machine; everything it needs goes into .venv
 # make test   the tests, in under 15 minutes on two cores    make test-long   with the full counts
-# make check  style, types and imports                       make bench       the measurements
+# make check  style, types and imports
+# make bench  the measurements, a few minutes                make bench-full  the long ones
 # make clean  removes .venv and caches; never ./data
 #
 # PYTHON=python3.12   the interpreter for .venv       CONFIG=other.yaml   for `make run`
@@ -12,7 +13,7 @@ CONFIG ?=
 ARGS ?=
 NATIVE := $(wildcard gateway/native/*.c gateway/native/*.h)
 
-.PHONY: run test test-long check bench clean
+.PHONY: run test test-long check bench bench-full clean
 .DELETE_ON_ERROR:
 
 run: .venv/.installed
@@ -30,19 +31,23 @@ check: .venv/.installed-check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/.installed-test
+bench: .venv/.installed-bench
 	$(BIN)/python -m bench $(ARGS)
 
+bench-full: .venv/.installed-bench
+	$(BIN)/python -m bench $(ARGS) --full
+
 clean:
-	rm -rf .venv tests/sdk/node/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+	rm -rf .venv tests/sdk/node/node_modules bench/.build bench/peers/node/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp for each set of packages, so that a second run is instant.
 .venv/.installed: extras :=
 .venv/.installed-test: extras := [test]
 .venv/.installed-check: extras := [check]
+.venv/.installed-bench: extras := [bench]
 
-.venv/.installed .venv/.installed-test .venv/.installed-check: pyproject.toml $(NATIVE) | $(BIN)/python
+.venv/.installed .venv/.installed-test .venv/.installed-check .venv/.installed-bench: pyproject.toml $(NATIVE) | $(BIN)/python
 	@echo "Installing the gateway$(extras) into .venv ..." >&2
 	@if command -v uv >/dev/null 2>&1; then \
 		uv pip install --quiet --python $(BIN)/python -e '.$(extras)'; \

@@ -3,6 +3,7 @@
 import http.client
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -71,12 +72,16 @@ class Valkey:
     """The one Valkey of a run, as every contender meets it."""
 
     def __init__(self, pid: int, path: Path) -> None:
-        self.pid, self.url = pid, f"unix://{path}"
+        self.pid, self.path, self.url = pid, path, f"unix://{path}"
         self.client: Any = redis.Redis(unix_socket_path=str(path), protocol=2)
 
     def empty(self) -> None:
         # Without SYNC it answers at once and frees in the background, on the next round's time.
         self.client.execute_command("FLUSHALL", "SYNC")
+
+    def sync(self, how: str) -> None:
+        """Set when the append-only file is synced: `everysec` or `always`."""
+        self.client.config_set("appendfsync", how)
 
 
 @contextmanager
@@ -127,9 +132,16 @@ def load(folder: Path, *, core: int) -> Iterator[Load]:
         yield Load(process)
 
 
-def post(port: int, request: bytes) -> int:
-    """Send one rendered request on a connection of its own and return its status."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+def post(port: int, request: bytes, authority: str = "") -> int:
+    """Send one rendered request on a connection of its own and return its status.
+
+    `authority`: over TLS, trusting this certificate authority.
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        connection = plain
+        if authority:
+            context = ssl.create_default_context(cafile=authority)
+            connection = context.wrap_socket(plain, server_hostname="127.0.0.1")
         connection.sendall(request)
         with connection.makefile("rb") as answer:
             return int(answer.readline().split()[1])

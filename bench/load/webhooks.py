@@ -36,7 +36,7 @@ def call_cid(number: int) -> str:
 
 
 def body(token: str, number: int, size: int) -> bytes:
-    """Return event `number` of the run called `token`: JSON of exactly `size` bytes, >= 700."""
+    """Return event `number` of the run called `token`: JSON of exactly `size` bytes."""
     head = _HEAD % (number % CALLS, token.encode(), number)
     return head + b"x" * (size - len(head) - len(_TAIL)) + _TAIL
 

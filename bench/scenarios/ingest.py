@@ -6,55 +6,88 @@ answers 200, as many events in Redis as answers, a body equal byte for byte, a f
 CPU is read after everything is published, so what an early answer puts off is in the figure.
 """
 
+import argparse
 import secrets
 import shutil
 import tempfile
-from collections import defaultdict
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import median
+from typing import Any
 
 from bench import machine
-from bench.contenders import CONTENDERS, Buckets, Running
+from bench.contenders import CONTENDERS, WITH_TLS, Buckets, Contender, Running
+from bench.frame import Results
 from bench.load import webhooks
 from bench.processes import Load, Valkey, load, post, valkey
-from bench.report import from_buckets, markdown, spread
+from bench.provision import Missing
+from bench.scenarios import ingest_table
 
-PEER = "aiohttp"
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One way to load a contender. `half`: an open loop at half of what it made at `BASE`."""
+
+    connections: int = 64
+    size: int = 1024
+    fsync: str = "everysec"
+    half: bool = False
+
+    @property
+    def shown(self) -> str:
+        many = f"{self.connections} connection{'s' if self.connections > 1 else ''}"
+        half = "open loop at half load, " if self.half else ""
+        fsync = f", appendfsync {self.fsync}" if self.fsync != "everysec" else ""
+        return f"{half}{many}, {self.size / 1024:g} KB{fsync}"
+
+
+BASE = Case()
+# With how many events: one connection waits most of the time, `always` for the disk.
+EVENTS = {
+    BASE: 20000,
+    Case(half=True): 20000,
+    Case(connections=1): 2000,
+    Case(connections=16): 8000,
+    Case(connections=256): 15000,
+    Case(size=512): 10000,
+    Case(size=4096): 8000,
+    Case(fsync="always"): 5000,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`events` per round, by connections: one connection waits most of the time."""
+    """`events` of each case; all times `longer` in a full run."""
 
-    rounds: int = 5
-    size: int = 1024
-    warm_up: int = 2000
-    events: tuple[tuple[int, int], ...] = ((1, 3000), (16, 10000), (64, 20000), (256, 20000))
+    events: dict[Case, int]
+    rounds: int = 3
+    warm_up: int = 3000
     only: tuple[str, ...] = ()
 
-    def longer(self) -> "Plan":
-        return Plan(
-            rounds=9,
-            size=self.size,
-            events=tuple((c, n * 5) for c, n in self.events),
-            only=self.only,
-        )
+    def contenders(self) -> list[Contender]:
+        return [one for one in (*CONTENDERS, *WITH_TLS) if not self.only or one.name in self.only]
+
+    def cases(self, contender: Contender) -> Iterable[Case]:
+        return [BASE] if contender in WITH_TLS else self.events
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One round of one contender at one number of connections."""
+    """One round of one contender in one case."""
 
     contender: str
-    connections: int
+    case: Case
     events: int
     seconds: float
     cpu_us: float  # of the server, all its threads, per event
     valkey_cpu_us: float
-    latency_us: dict[str, float]  # as the load generator saw it, saturated
+    latency_us: dict[str, float]  # as the load generator saw it
     ack_buckets: Buckets  # as the server saw it, this round only
     resident_bytes: int
+
+    @property
+    def per_second(self) -> float:
+        return self.events / self.seconds
 
 
 class _Numbers:
@@ -68,27 +101,41 @@ class _Numbers:
         return first
 
 
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all rounds share."""
+
+    folder: Path
+    engine: Valkey
+    fire: Load
+    numbers: _Numbers
+
+
 def measure(
-    name: str, server: Running, engine: Valkey, fire: Load, numbers: _Numbers,
-    *, connections: int, events: int, size: int,
-) -> Sample:  # fmt: skip
+    bench: Bench, name: str, server: Running, case: Case, events: int, *, rate: float = 0
+) -> Sample:
     """Run one round and check that the work was done. Raises AssertionError if it was not."""
+    numbers = bench.numbers
     first = numbers.take(events)
-    fire(prepare={"token": numbers.token, "first": first, "count": events, "size": size})
+    bench.engine.sync(case.fsync)
+    order = {"token": numbers.token, "first": first, "count": events, "size": case.size}
+    bench.fire(prepare=order)
     stored = server.stored()
     buckets = server.ack_buckets()
-    cpu, engine_cpu = machine.cpu_seconds(server.pid), machine.cpu_seconds(engine.pid)
-    seen = fire(fire={"host": "127.0.0.1", "port": server.port, "connections": connections})
+    pids = server.pid, bench.engine.pid
+    before = [machine.cpu_seconds(pid) for pid in pids]
+    where = {"host": "127.0.0.1", "port": server.port, "connections": case.connections}
+    seen = bench.fire(fire={**where, "rate": rate, "tls": server.authority})
     server.settle(stored + events)
-    cpu = machine.cpu_seconds(server.pid) - cpu
-    engine_cpu = machine.cpu_seconds(engine.pid) - engine_cpu
+    cpu, engine_cpu = (machine.cpu_seconds(p) - was for p, was in zip(pids, before, strict=True))
     after = dict(server.ack_buckets())
     assert seen["statuses"] == {"200": events}, f"{name}: {seen['statuses']}"
-    assert server.stored() == stored + events, f"{name}: {server.stored() - stored} of {events}"
-    _check_bodies(name, server, numbers, range(first, first + events), size)
+    if server.stores:
+        assert server.stored() == stored + events, f"{name}: {server.stored() - stored} of {events}"
+        _check_bodies(name, server, numbers, range(first, first + events), case.size)
     return Sample(
         contender=name,
-        connections=connections,
+        case=case,
         events=events,
         seconds=seen["seconds"],
         cpu_us=cpu / events * 1e6,
@@ -108,104 +155,83 @@ def _check_bodies(
     assert body == webhooks.body(numbers.token, number, size), f"{name}: a body was changed"
     stored, fresh = server.stored(), numbers.take(1)
     forged = webhooks.request(webhooks.body(numbers.token, fresh, size), fresh, forged=True)
-    assert post(server.port, forged) == 401, f"{name}: a forged request was not refused"
+    refused = post(server.port, forged, server.authority) == 401
+    assert refused, f"{name}: a forged request was not refused"
     assert server.stored() == stored, f"{name}: a forged request was stored"
 
 
-def _round(plan: Plan, folder: Path, engine: Valkey, fire: Load, numbers: _Numbers) -> list[Sample]:
-    samples = []
-    for contender in CONTENDERS:
-        if plan.only and contender.name not in plan.only:
-            continue
-        engine.empty()
-        home = folder / contender.name
-        home.mkdir()
-        with contender.start(home, engine, core=machine.cores()[0]) as server:
-            measure(
-                contender.name, server, engine, fire, numbers,
-                connections=16, events=plan.warm_up, size=plan.size,
-            )  # fmt: skip
-            samples += [
-                measure(
-                    contender.name, server, engine, fire, numbers,
-                    connections=connections, events=events, size=plan.size,
-                )
-                for connections, events in plan.events
-            ]  # fmt: skip
-        shutil.rmtree(home)
+def _round(plan: Plan, bench: Bench, contender: Contender) -> list[Sample]:
+    """Run every case of one contender. Raises `Missing`."""
+    samples: list[Sample] = []
+    bench.engine.empty()
+    home = bench.folder / contender.name
+    home.mkdir(exist_ok=True)
+    with contender.start(home, bench.engine, core=machine.cores()[0]) as server:
+        measure(bench, contender.name, server, Case(connections=16), plan.warm_up)
+        for case in plan.cases(contender):
+            made = [one.per_second for one in samples if one.case == BASE]
+            if case.half and not made:
+                continue
+            rate = made[0] / 2 if case.half else 0
+            events = plan.events[case]
+            samples.append(measure(bench, contender.name, server, case, events, rate=rate))
+    shutil.rmtree(home)
     return samples
 
 
-def run(plan: Plan, folder: Path | None = None) -> list[Sample]:
+def _rounds(plan: Plan) -> tuple[list[Sample], dict[str, str]]:
     """Run all rounds, in a folder of their own that is removed unless something goes wrong."""
-    folder = folder or Path(tempfile.mkdtemp(prefix="gateway-bench-"))
+    folder = Path(tempfile.mkdtemp(prefix="gateway-bench-"))
     core = machine.cores()[1]
     samples: list[Sample] = []
-    numbers = _Numbers()
+    missing: dict[str, str] = {}
     try:
         with valkey(folder / "valkey", core=core) as engine, load(folder, core=core) as fire:
+            bench = Bench(folder, engine, fire, _Numbers())
             for index in range(plan.rounds):
-                samples += _round(plan, folder, engine, fire, numbers)
+                for contender in plan.contenders():
+                    try:
+                        samples += _round(plan, bench, contender)
+                    except Missing as error:
+                        missing[contender.shown] = str(error)
                 print(f"round {index + 1} of {plan.rounds} done", flush=True)
     except BaseException:
         print(f"logs are in {folder}", flush=True)
         raise
     shutil.rmtree(folder)
-    return samples
+    return samples, missing
 
 
-def _pooled(samples: list[Sample]) -> Buckets:
-    totals: dict[float, float] = defaultdict(float)
-    for sample in samples:
-        for bound, count in sample.ack_buckets:
-            totals[bound] += count
-    return sorted(totals.items())
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--connections", type=int, action="append", help="only this many, 1 KB; repeatable"
+    )
 
 
-def _ack(samples: list[Sample]) -> str:
-    buckets = _pooled(samples)
-    times = [from_buckets(buckets, share) for share in (0.5, 0.99)]
-    return " / ".join("-" if time is None else f"{time * 1e6:.0f}" for time in times)
+def _plan(wanted: argparse.Namespace) -> Plan:
+    events = EVENTS
+    if wanted.connections:
+        events = {Case(connections=c): EVENTS.get(Case(c), 20000) for c in wanted.connections}
+    plan = Plan(events, only=tuple(wanted.only))
+    if wanted.full:
+        plan = replace(plan, rounds=9, events={case: 4 * n for case, n in events.items()})
+    return replace(plan, rounds=wanted.rounds or plan.rounds)
 
 
-HEADER = (
-    "connections", "contender", "CPU us/event", "less than peer", "Valkey us/event", "events/s",
-    "ack us p50 / p99", "latency ms p50 / p99", "RSS MB",
-)  # fmt: skip
-
-
-def table(samples: list[Sample]) -> str:
-    """Return the table: medians over the rounds, CPU with its spread (min..max)."""
-    groups: dict[tuple[int, str], list[Sample]] = defaultdict(list)
-    for sample in samples:
-        groups[sample.connections, sample.contender].append(sample)
-    shown = {contender.name: contender.shown for contender in CONTENDERS}
-    rows = []
-    for (connections, name), group in sorted(groups.items(), key=lambda item: item[0][0]):
-        own = median(s.cpu_us for s in group)
-        peer = [s.cpu_us for s in groups.get((connections, PEER), [])]
-        latency = [median(s.latency_us[p] for s in group) / 1000 for p in ("p50", "p99")]
-        rows.append((
-            str(connections),
-            shown[name],
-            spread([s.cpu_us for s in group]),
-            f"{median(peer) / own:.1f}x" if peer else "-",
-            spread([s.valkey_cpu_us for s in group]),
-            f"{median(s.events / s.seconds for s in group):.0f}",
-            _ack(group),
-            f"{latency[0]:.2f} / {latency[1]:.2f}",
-            f"{median(s.resident_bytes for s in group) / 1e6:.0f}",
-        ))  # fmt: skip
-    return markdown(HEADER, rows)
-
-
-def as_json(plan: Plan, samples: list[Sample]) -> dict[str, object]:
-    """Return everything measured, with the machine it was measured on."""
-    return {
-        "scenario": "ingest",
-        "environment": machine.environment(),
-        "plan": asdict(plan),
+def run(wanted: argparse.Namespace) -> Results:
+    plan = _plan(wanted)
+    samples, missing = _rounds(plan)
+    facts: dict[str, Any] = {
+        "rounds": plan.rounds,
         "samples": [
-            asdict(s) | {"ack_buckets": [[str(b), n] for b, n in s.ack_buckets]} for s in samples
+            asdict(one) | {"ack_buckets": [[str(bound), n] for bound, n in one.ack_buckets]}
+            for one in samples
         ],
     }
+    return Results(
+        "CPU of one webhook: verified, stored in Redis, acknowledged",
+        ingest_table.table(samples),
+        facts,
+        panels=ingest_table.panels(samples),
+        left_out=[f"{shown}: {why}" for shown, why in missing.items()],
+    )

@@ -8,6 +8,7 @@ counts only if the work was done: every event once, a body equal byte for byte.
 The local SQS is itself a Python program on the other core, and bounds the messages per second.
 """
 
+import argparse
 import shutil
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from base64 import b64decode, b64encode
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 from statistics import median
@@ -25,6 +26,7 @@ from typing import Literal
 import orjson
 
 from bench import machine
+from bench.frame import Results
 from bench.load import webhooks
 from bench.local_sqs import REGION, LocalSqs, local_sqs
 from bench.peers import sqs_boto3
@@ -233,9 +235,22 @@ def _check(given: _Round, process: _Running, direction: Direction) -> None:
         assert b64decode(given.sqs.some_text(given.queue)) in expected, "a body was changed"
 
 
-def run(plan: Plan, folder: Path | None = None) -> list[Sample]:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--size", type=int, default=1024, help="bytes of a body (1024)")
+
+
+def run(wanted: argparse.Namespace) -> Results:
+    plan = Plan(size=wanted.size)
+    plan = plan.longer() if wanted.full else plan
+    plan = replace(plan, rounds=wanted.rounds or plan.rounds)
+    samples = _rounds(plan)
+    facts = {"plan": asdict(plan), "samples": [asdict(sample) for sample in samples]}
+    return Results("From SQS and to SQS", _table(samples), facts)
+
+
+def _rounds(plan: Plan) -> list[Sample]:
     """Run all rounds, in a folder of their own that is removed unless something goes wrong."""
-    folder = folder or Path(tempfile.mkdtemp(prefix="gateway-bench-"))
+    folder = Path(tempfile.mkdtemp(prefix="gateway-bench-"))
     core = machine.cores()[1]
     samples: list[Sample] = []
     try:
@@ -262,7 +277,7 @@ def run(plan: Plan, folder: Path | None = None) -> list[Sample]:
 HEADER = ("direction", "contender", "CPU us/message", "less than peer", "messages/s", "RSS MB")
 
 
-def table(samples: list[Sample]) -> str:
+def _table(samples: list[Sample]) -> str:
     """Return the table: medians over the rounds, CPU with its spread (min..max)."""
     groups: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for sample in samples:
@@ -280,13 +295,3 @@ def table(samples: list[Sample]) -> str:
             f"{median(s.resident_bytes for s in group) / 1e6:.0f}",
         ))  # fmt: skip
     return markdown(HEADER, rows)
-
-
-def as_json(plan: Plan, samples: list[Sample]) -> dict[str, object]:
-    """Return everything measured, with the machine it was measured on."""
-    return {
-        "scenario": "sqs",
-        "environment": machine.environment(),
-        "plan": asdict(plan),
-        "samples": [asdict(sample) for sample in samples],
-    }

@@ -1,0 +1,87 @@
+"""The table and the chart of `ingest`. Pure."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+from bench.chart import Bar, Panel
+from bench.contenders import CONTENDERS, WITH_TLS, Buckets
+from bench.report import from_buckets, markdown, spread
+
+if TYPE_CHECKING:
+    from bench.scenarios.ingest import Case, Sample
+
+Group = Sequence["Sample"]
+OURS = ("gateway-journal", "gateway-redis")
+SHOWN = {one.name: one.shown for one in (*CONTENDERS, *WITH_TLS)}
+HEADER = (
+    "load", "contender", "CPU us/event", "times ours (journal / redis)", "Valkey us/event",
+    "events/s", "ack us p50 / p99", "latency ms p50 / p99", "RSS MB",
+)  # fmt: skip
+
+
+def _by_case(samples: Group) -> Mapping["Case", Mapping[str, Group]]:
+    found: dict[Case, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
+    for one in samples:
+        found[one.case][one.contender].append(one)
+    return found
+
+
+def _cpu(group: Group) -> float:
+    return median(one.cpu_us for one in group)
+
+
+def _times_ours(group: Group, of_case: Mapping[str, Group]) -> str:
+    """Return how many times our CPU it uses: the figure that survives a change of machine."""
+    ours = [_cpu(of_case[name]) if name in of_case else 0 for name in OURS]
+    return " / ".join(f"{_cpu(group) / own:.1f}" if own else "-" for own in ours)
+
+
+def _pooled(group: Group) -> Buckets:
+    totals: dict[float, float] = defaultdict(float)
+    for sample in group:
+        for bound, count in sample.ack_buckets:
+            totals[bound] += count
+    return sorted(totals.items())
+
+
+def _ack(group: Group) -> str:
+    buckets = _pooled(group)
+    times = [from_buckets(buckets, share) for share in (0.5, 0.99)]
+    return " / ".join("-" if time is None else f"{time * 1e6:.0f}" for time in times)
+
+
+def table(samples: Group) -> str:
+    """Return medians over the rounds, CPU with its spread (min..max)."""
+    rows = []
+    for case, of_case in _by_case(samples).items():
+        for name, group in of_case.items():
+            latency = [median(s.latency_us[p] for s in group) / 1000 for p in ("p50", "p99")]
+            rows.append((
+                case.shown,
+                SHOWN[name],
+                spread([s.cpu_us for s in group]),
+                _times_ours(group, of_case),
+                spread([s.valkey_cpu_us for s in group]),
+                f"{median(s.per_second for s in group):.0f}",
+                _ack(group),
+                f"{latency[0]:.2f} / {latency[1]:.2f}",
+                f"{median(s.resident_bytes for s in group) / 1e6:.0f}",
+            ))  # fmt: skip
+    return markdown(HEADER, rows)
+
+
+def panels(samples: Group) -> list[Panel]:
+    """Return one panel for each case: CPU per event, ours in another colour."""
+    return [
+        Panel(f"{case.shown}: CPU us per event", [_bar(name, of_case) for name in of_case])
+        for case, of_case in _by_case(samples).items()
+    ]
+
+
+def _bar(name: str, of_case: Mapping[str, Group]) -> Bar:
+    values = [one.cpu_us for one in of_case[name]]
+    note = "" if name in OURS else f"({_times_ours(of_case[name], of_case)}x)"
+    ours = name.startswith("gateway")
+    return Bar(SHOWN[name], median(values), min(values), max(values), ours=ours, note=note)
