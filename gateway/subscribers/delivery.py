@@ -1,14 +1,12 @@
 """What a subscriber is handed for one attempt. Pure."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.event import Meta
 from gateway.subscribers.outcome import Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One attempt to deliver one event; `number` counts from 1 over both lanes."""
 
     meta: Meta

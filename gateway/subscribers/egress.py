@@ -1,6 +1,6 @@
 """Which addresses a subscriber may be called at, decided where the socket is made.
 
-The connector asks for a socket with the final address in hand, after every name was resolved
+The dialer asks for a socket with the final address in hand, after every name was resolved
 and for literals that no resolver sees. So a name that resolves to a forbidden address, now or
 only the second time, gets no connection. Link-local and metadata addresses are always refused,
 in every form that reaches them; with an allow-list only its networks pass.
@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from aiohttp import AddrInfoType
+from aiohappyeyeballs import AddrInfoType
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -42,7 +42,7 @@ _CARRY_IPV4 = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
 
 
 class EgressRefused(OSError):
-    """The address is one that we refuse to call. An OSError, as the connector expects."""
+    """The address is one that we refuse to call. An OSError, as the dialer expects."""
 
     def __init__(self) -> None:
         super().__init__(errno.EACCES, "the address is not allowed for subscribers")

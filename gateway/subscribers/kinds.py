@@ -8,7 +8,7 @@ from gateway.aws.sqs_client import SqsClient
 from gateway.clock import now_ms
 from gateway.options import App, SubscriberOptions
 from gateway.subscribers.delivery import Subscriber
-from gateway.subscribers.headers import RequestHeaders
+from gateway.subscribers.headers import RequestHead
 from gateway.subscribers.http import HttpSubscriber
 from gateway.subscribers.log import LogSubscriber
 from gateway.subscribers.sqs import SqsSubscriber, senders_for
@@ -19,10 +19,11 @@ Builder = Callable[[SubscriberOptions, tuple[App, ...]], Subscriber]
 def _http(options: SubscriberOptions, apps: tuple[App, ...]) -> Subscriber:
     assert options.http is not None, "the configuration gives http options to this kind"
     name = "stream-video-gateway"
-    headers = RequestHeaders(
-        apps=apps, configured=options.http.headers, user_agent=f"{name}/{version(name)}"
-    )
-    return HttpSubscriber(options.http, headers, concurrency=options.concurrency, now_ms=now_ms)
+    head = RequestHead(
+        options.http.url, apps=apps, configured=options.http.headers,
+        user_agent=f"{name}/{version(name)}",
+    )  # fmt: skip
+    return HttpSubscriber(options.http, head, concurrency=options.concurrency, now_ms=now_ms)
 
 
 def _log(_options: SubscriberOptions, _apps: tuple[App, ...]) -> Subscriber:

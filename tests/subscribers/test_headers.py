@@ -5,20 +5,30 @@ from attempts import BODY, DEMO, KEY, attempt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.subscribers.headers import RESERVED, RequestHeaders, read_retry_after, sign
+from gateway.keyed_hash import KeyedHash
+from gateway.subscribers.headers import RESERVED, RequestHead, read_retry_after
 
-NEW, OLD, FOREIGN = (sign(secret, BODY) for secret in ("new-secret", "old-secret", "another"))
+NEW, OLD, FOREIGN = (
+    KeyedHash(secret).sign(BODY) for secret in (b"new-secret", b"old-secret", b"another")
+)
 NOW_MS = 1_700_000_000_000
 
 
-def headers_of(*configured, apps=(DEMO,), **changes):
-    maker = RequestHeaders(apps=apps, configured=configured, user_agent="gateway/test")
-    return maker.of(attempt(**changes))
+def headers_of(*configured, apps=(DEMO,), url="https://receiver.test/stream?x=1", **changes):
+    head = RequestHead(url, apps=apps, configured=configured, user_agent="gateway/test")
+    first, *lines = head.of(attempt(**changes)).decode().removesuffix("\r\n\r\n").split("\r\n")
+    assert first == "POST /stream?x=1 HTTP/1.1"
+    headers = dict(line.split(": ", 1) for line in lines)
+    assert len(headers) == len(lines)
+    assert headers.pop("Content-Length") == str(len(BODY))
+    return headers
 
 
 def test_the_headers_are_streams_own():
     """A handler written for Stream finds every header it knows, and no other X- header."""
     assert headers_of(signature=NEW, number=3) == {
+        "Host": "receiver.test",
+        "Accept": "*/*",
         "Content-Type": "application/json",
         "User-Agent": "gateway/test",
         "Accept-Encoding": "identity",
@@ -31,7 +41,7 @@ def test_the_headers_are_streams_own():
 
 def test_the_signature_is_streams():
     """HMAC-SHA256 with the secret's text over the body, in lower-case hex."""
-    assert sign("key", b"The quick brown fox jumps over the lazy dog") == (
+    assert KeyedHash(b"key").sign(b"The quick brown fox jumps over the lazy dog") == (
         "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8"
     )
 
@@ -89,11 +99,11 @@ def test_configured_headers_cannot_pose_as_ours(name):
 )  # fmt: skip
 def test_retry_after(text, seconds):
     """Seconds, or an HTTP date counted from now; never negative; None for anything else."""
-    assert read_retry_after({"Retry-After": text}, NOW_MS) == seconds
+    assert read_retry_after(text, NOW_MS) == seconds
 
 
 @given(st.text())
 def test_retry_after_never_raises(text):
     """Whatever a receiver sends, it is a number or None."""
-    seconds = read_retry_after({"Retry-After": text}, NOW_MS)
+    seconds = read_retry_after(text, NOW_MS)
     assert seconds is None or seconds >= 0

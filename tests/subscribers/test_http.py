@@ -25,7 +25,7 @@ from support.receiver import (
 
 from gateway.errors import ConfigError
 from gateway.options import HttpOptions
-from gateway.subscribers.headers import RequestHeaders
+from gateway.subscribers.headers import RequestHead
 from gateway.subscribers.http import HttpSubscriber, reason_of
 from gateway.subscribers.outcome import Delivered, Failed, Reason
 
@@ -35,8 +35,8 @@ NOW_MS = 1_700_000_000_000
 @contextlib.asynccontextmanager
 async def subscriber_to(url, *, concurrency=8, **options):
     http = HttpOptions(url=url, **options)
-    headers = RequestHeaders(apps=(DEMO,), configured=http.headers, user_agent="gateway/test")
-    subscriber = HttpSubscriber(http, headers, concurrency=concurrency, now_ms=lambda: NOW_MS)
+    head = RequestHead(url, apps=(DEMO,), configured=http.headers, user_agent="gateway/test")
+    subscriber = HttpSubscriber(http, head, concurrency=concurrency, now_ms=lambda: NOW_MS)
     try:
         yield subscriber
     finally:
