@@ -11,13 +11,10 @@ from typing import Literal
 import msgspec
 from multidict import MultiMapping
 
+from gateway.feed.refusals import BadRequest
 from gateway.feed.type_filter import TypeFilter, TypeFilterError
 
 MAX_CID_BYTES = 256
-
-
-class BadRequest(Exception):
-    """The client's mistake, in a sentence for it."""
 
 
 class Message(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

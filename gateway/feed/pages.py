@@ -1,0 +1,78 @@
+"""What browsers load: feed.js, and the demo page where it is on.
+
+The demo hands a token to whoever opens it. It is for a machine on which nothing is secret, and
+off unless the configuration turns it on.
+"""
+
+from functools import cache
+from importlib.resources import files
+from secrets import choice, token_hex
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.calls.tokens import Tokens
+from gateway.clock import now_ms
+from gateway.feed.origins import is_same
+from gateway.options import App
+
+# The call that most bodies of `gateway send` are about.
+DEMO_CALL = "default:consult-5ecdcf1a"
+_TOKEN_S = 3600.0
+_NAMES = ("Ada", "Bela", "Chidi", "Dara", "Emre", "Fatou", "Grace", "Hana", "Ines", "Jun")
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_SAFE = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+_SCRIPT, _STYLE, _PAGE = "text/javascript", "text/css", "text/html"
+
+
+def add_client(app: web.Application) -> None:
+    """Serve feed.js, to pages of any origin: it is no secret, and brings no rights."""
+    app.router.add_get("/feed.js", _file("feed.js", _SCRIPT, {"Access-Control-Allow-Origin": "*"}))
+
+
+def add_demo(app: web.Application, apps: tuple[App, ...], tokens: Tokens) -> None:
+    """Serve the demo page, and tokens for it."""
+
+    async def token(request: web.Request) -> web.StreamResponse:
+        origin = request.headers.get("Origin")
+        if origin is not None and not is_same(origin, request.headers.get("Host")):
+            raise web.HTTPForbidden
+        name = choice(_NAMES)
+        user_id = f"{name.lower()}-{token_hex(3)}"
+        api_key = apps[0].api_key
+        issued = tokens.issue(
+            api_key, user_id, now_s=now_ms() / 1000, lifetime_s=_TOKEN_S, role="guest"
+        )
+        body = {
+            "token": issued, "api_key": api_key, "user": {"id": user_id, "name": name},
+            "calls": [DEMO_CALL],
+        }  # fmt: skip
+        return web.json_response(body, status=201, headers={"Cache-Control": "no-store"})
+
+    app.router.add_get("/demo", _file("demo.html", _PAGE))
+    app.router.add_get("/demo/demo.js", _file("demo.js", _SCRIPT))
+    app.router.add_get("/demo/demo.css", _file("demo.css", _STYLE))
+    app.router.add_post("/demo/token", token)
+
+
+@cache
+def _read(name: str) -> bytes:
+    return files(__package__).joinpath("static", name).read_bytes()
+
+
+def _file(name: str, content_type: str, headers: dict[str, str] | None = None) -> Handler:
+    async def serve(_: web.Request) -> web.StreamResponse:
+        return web.Response(
+            body=_read(name), content_type=content_type, charset="utf-8",
+            headers={**_SAFE, **(headers or {})},
+        )  # fmt: skip
+
+    return serve

@@ -1,0 +1,244 @@
+"""The plain feed: `GET /feed`, for those without an SDK of Stream's.
+
+    ws://host/feed          then {"type":"watch","token":...,"api_key":...,"calls":["type:id"]}
+    GET /feed?api_key=...&call=type:id                  server-sent events, where nothing upgrades
+    POST /feed/tickets?api_key=...                      a ticket for an address, once
+
+Which page asks is looked at first, then who asks, then what for. Everything that is refused is a
+message with Stream's code for it.
+"""
+
+import asyncio
+import logging
+from secrets import token_hex
+
+from aiohttp import web
+
+from gateway.calls.tokens import Identity, Tokens
+from gateway.clock import now_ms
+from gateway.feed import plain_messages, refusals
+from gateway.feed.credentials import PROTOCOL, read_headers
+from gateway.feed.origins import is_allowed
+from gateway.feed.plain_requests import Message, read_message, read_query
+from gateway.feed.plain_session import PlainParts, PlainSession
+from gateway.feed.plain_socket import INTERNAL, POLICY, TRY_LATER, SocketSink
+from gateway.feed.plain_watcher import PlainWatcher, Sink
+from gateway.feed.refusals import BadRequest, Refusal
+from gateway.feed.sse import SseSink
+from gateway.feed.tickets import LIFETIME_S, Tickets
+
+_logger = logging.getLogger(__name__)
+_PINGS_AT_ONCE = 100
+
+
+class PlainFeed:
+    """Add its routes before the listener starts, and `run` it beside."""
+
+    def __init__(self, parts: PlainParts, tokens: Tokens, tickets: Tickets) -> None:
+        self._parts, self._tokens, self._tickets = parts, tokens, tickets
+        self._options = parts.options
+        self._sessions: set[PlainSession] = set()
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get("/feed", self._feed, allow_head=False)
+        app.router.add_route("OPTIONS", "/feed", self._preflight)
+        app.router.add_post("/feed/tickets", self._ticket)
+        app.router.add_route("OPTIONS", "/feed/tickets", self._preflight)
+
+    async def run(self) -> None:
+        """Ping everybody in every interval, a few at a time, until cancelled."""
+        while True:
+            sessions = tuple(self._sessions)
+            rounds = max(1, -(-len(sessions) // _PINGS_AT_ONCE))
+            for number in range(rounds):
+                for session in sessions[number::rounds]:
+                    if session in self._sessions:
+                        session.ping()
+                await asyncio.sleep(self._options.ping_interval_s / rounds)
+
+    # ---- requests
+
+    async def _feed(self, request: web.Request) -> web.StreamResponse:
+        upgrades = "websocket" in request.headers.get("Upgrade", "").lower()
+        try:
+            self._check_page(request)
+            asked = read_query(request.query, last_event_id=request.headers.get("Last-Event-ID"))
+            identity = await self._identify(request, asked)
+            if upgrades:
+                return await self._socket(request, identity, asked)
+            return await self._events(request, identity, asked)
+        except Exception as error:  # a defect of ours is the middleware's to answer
+            return self._refused(request, error)
+
+    async def _ticket(self, request: web.Request) -> web.StreamResponse:
+        try:
+            self._check_page(request)
+            identity = await self._identify(request, read_query(request.query))
+            if identity is None:
+                raise BadRequest("a ticket is given for a token in Authorization")  # noqa: TRY301
+            ticket = await self._tickets.give(identity)
+        except Exception as error:  # a defect of ours is the middleware's to answer
+            return self._refused(request, error)
+        headers = {**self._cors(request), "Cache-Control": "no-store"}
+        body = {"ticket": ticket, "expires_in_ms": int(LIFETIME_S * 1000)}
+        return web.json_response(body, status=201, headers=headers)
+
+    async def _preflight(self, request: web.Request) -> web.StreamResponse:
+        allowed = {
+            "Access-Control-Allow-Methods": "GET, POST",
+            "Access-Control-Allow-Headers": "authorization, content-type, last-event-id",
+            "Access-Control-Max-Age": "600",
+        }
+        return web.Response(status=204, headers={**self._cors(request), **allowed})
+
+    # ---- who asks
+
+    def _check_page(self, request: web.Request) -> None:
+        origin = request.headers.get("Origin")
+        if not is_allowed(origin, request.headers.get("Host"), self._options.origins):
+            raise refusals.foreign_page()
+
+    def _cors(self, request: web.Request) -> dict[str, str]:
+        origin = request.headers.get("Origin")
+        headers = {"Vary": "Origin"}
+        if origin and is_allowed(origin, request.headers.get("Host"), self._options.origins):
+            headers["Access-Control-Allow-Origin"] = origin
+        return headers
+
+    async def _identify(self, request: web.Request, asked: Message) -> Identity | None:
+        """Return whose token or ticket came with the request; None: it brought none."""
+        offered = request.headers.get("Sec-WebSocket-Protocol", "")
+        if offered and PROTOCOL not in [one.strip() for one in offered.split(",")]:
+            raise BadRequest(f"offer {PROTOCOL} as a subprotocol, or none")
+        if (ticket := request.query.get("ticket")) is not None:
+            return await self._tickets.take(ticket)
+        _, token = read_headers(request.headers, asked.api_key)
+        return None if token is None else self._verified(asked.api_key, token)
+
+    def _verified(self, api_key: str | None, token: str | None) -> Identity:
+        return self._tokens.verify(api_key, token, now_ms() / 1000)
+
+    # ---- the two transports
+
+    async def _socket(
+        self, request: web.Request, identity: Identity | None, asked: Message
+    ) -> web.StreamResponse:
+        sink = SocketSink(
+            request, max_message_bytes=self._options.max_message_bytes,
+            alive_s=self._options.ping_interval_s,
+        )  # fmt: skip
+        await sink.open()
+        session: PlainSession | None = None
+        try:
+            if identity is None or not asked.calls:
+                async with asyncio.timeout(self._options.handshake_timeout_s):
+                    text = await sink.message()
+                if text is None:
+                    return sink.response
+                asked = _first(text)
+            if identity is None:
+                identity = self._verified(asked.api_key, asked.token)
+            session = self._session(identity, sink)
+            await session.admit(asked)
+            await session.begin(asked)
+            async for text in sink.messages():
+                await _obey(session, text)
+        except Exception as error:  # whatever it is, the other side is told
+            self._end(sink, error)
+        finally:
+            if session is not None:
+                self._forget(session)
+            await sink.closed()
+        return sink.response
+
+    async def _events(
+        self, request: web.Request, identity: Identity | None, asked: Message
+    ) -> web.StreamResponse:
+        if identity is None:
+            raise refusals.unauthorized("a token is missing: in Authorization, or as a ticket")
+        if not asked.calls:
+            raise BadRequest("call is missing: ?call=type:id, once for each call")
+        sink = SseSink(request, self._cors(request))
+        session = self._session(identity, sink)
+        try:
+            await session.admit(asked)
+            await sink.open()
+            await session.begin(asked)
+            await sink.over()
+        except Exception as error:
+            if not sink.response.prepared:
+                raise  # as an ordinary answer
+            self._end(sink, error)
+        finally:
+            self._forget(session)
+            if sink.response.prepared:
+                await sink.closed()
+        return sink.response
+
+    # ---- beginnings and ends
+
+    def _session(self, identity: Identity, sink: SocketSink | SseSink) -> PlainSession:
+        watcher = PlainWatcher(
+            sink, self._parts.frames, app=identity.app, user_id=identity.user_id,
+            connection_id=token_hex(16), outbox_bytes=self._options.outbox_bytes,
+        )  # fmt: skip
+        session = PlainSession(self._parts, identity, watcher)
+        if identity.expires_s is not None:
+            left_s = identity.expires_s - now_ms() / 1000
+            session.expiry = asyncio.get_running_loop().call_later(
+                left_s, self._end, sink, refusals.expired()
+            )
+        self._sessions.add(session)
+        return session
+
+    def _forget(self, session: PlainSession) -> None:
+        self._sessions.discard(session)
+        session.close()
+
+    def _end(self, sink: Sink, error: Exception) -> None:
+        if isinstance(error, ConnectionError):
+            return
+        refusal = refusals.of(error)
+        if refusal is None:
+            _logger.error("a connection of the plain feed failed", exc_info=error)
+            sink.end(INTERNAL)
+            return
+        sink.write(plain_messages.error(refusal, sink.style))
+        sink.end(TRY_LATER if refusal.status in (429, 503) else POLICY)
+
+    def _refused(self, request: web.Request, error: Exception) -> web.StreamResponse:
+        refusal = refusals.of(error)
+        if refusal is None:
+            raise error
+        headers = self._cors(request)
+        if refusal.status in (429, 503):
+            headers["Retry-After"] = "1"
+        return web.Response(
+            status=refusal.status,
+            body=plain_messages.error(refusal, None),
+            content_type="application/json",
+            headers=headers,
+        )
+
+
+def _first(text: str) -> Message:
+    first = read_message(text)
+    if first.type != "watch":
+        raise BadRequest("the first message is a watch")
+    return first
+
+
+async def _obey(session: PlainSession, text: str) -> None:
+    """Do what a message says. What is refused here does not end the connection."""
+    try:
+        message = read_message(text)
+        if message.token is not None:
+            raise BadRequest("a token belongs in the first message")
+        if message.type == "watch":
+            await session.watch(message)
+        elif message.type == "unwatch":
+            session.unwatch(message)
+        else:
+            session.pong()
+    except Refusal as refusal:
+        session.refuse(refusal)

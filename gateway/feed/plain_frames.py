@@ -1,0 +1,70 @@
+"""Event frames of the plain feed, each built once for all watchers of one shape.
+
+The cursor of an event says where its watcher stands in every shard that it watches. Watchers
+that are live all stand where the tail stands, so the same event with the same shards has the
+same cursor and, written in the same style, the same bytes: a thousand watchers of a call share
+one frame.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from gateway.errors import StreamUnavailable
+from gateway.feed import plain_messages
+from gateway.feed.cursors import Cursor, Place, encode, mark_of
+from gateway.feed.plain_messages import Style
+from gateway.stream.tail import Entry, Position
+
+Shards = frozenset[int]
+
+
+def place_of(position: Position) -> Place:
+    """Return the place in a cursor of a position in a shard."""
+    return Place(mark_of(position.epoch), position.number, position.id)
+
+
+class PlainFrames:
+    """`positions`: where the tail stands, by shard; for an entry that is being dispatched, the
+    entry itself.
+    """
+
+    def __init__(self, positions: Sequence[Position | None]) -> None:
+        self._positions = positions
+        self._entry: Entry | None = None
+        self._built: dict[tuple[Shards, Style], bytes] = {}
+
+    def cursor(self, shards: Iterable[int]) -> Cursor:
+        """Return where a live watcher of these shards stands.
+
+        Raises `StreamUnavailable` while that is not known.
+        """
+        cursor = {}
+        for shard in shards:
+            position = self._positions[shard]
+            if position is None:
+                raise StreamUnavailable("the streams have not been read yet")
+            cursor[shard] = place_of(position)
+        return cursor
+
+    def is_behind(self, since: Cursor, shards: Iterable[int]) -> bool:
+        """Tell whether the tail has to move on before a watcher can go on from `since`."""
+        for shard in shards:
+            position = self._positions[shard]
+            if position is None:
+                return True
+            place = since.get(shard)
+            if place is None or place.mark != mark_of(position.epoch):
+                continue
+            if place.number > position.number:
+                return True
+        return False
+
+    def of(self, entry: Entry, shards: Shards, style: Style) -> bytes:
+        """Return the frame of `entry`, which is being dispatched."""
+        if entry is not self._entry:
+            self._entry = entry
+            self._built.clear()
+        frame = self._built.get((shards, style))
+        if frame is None:
+            text = encode(self.cursor(shards))
+            frame = self._built[shards, style] = plain_messages.event(text, entry.body, style)
+        return frame

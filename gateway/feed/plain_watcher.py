@@ -1,0 +1,132 @@
+"""A watcher of the plain feed: what it wants, and what waits for it.
+
+While history is read for it (`hold`), live frames wait here instead of going out. What waits and
+what is on its way are bounded together: a watcher beyond the bound is let go, comes back, and
+resumes where it was.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from gateway.feed import plain_messages
+from gateway.feed.cursors import encode
+from gateway.feed.plain_frames import PlainFrames, Shards
+from gateway.feed.plain_messages import Style
+from gateway.feed.plain_socket import TRY_LATER
+from gateway.feed.type_filter import TypeFilter
+from gateway.stream import keys
+from gateway.stream.tail import Entry
+
+
+class Sink(Protocol):
+    """The connection, as far as a watcher needs it."""
+
+    style: Style
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What the other side has not taken yet."""
+
+    def write(self, data: bytes) -> None:
+        """Send whole frames. Never raises, never waits."""
+
+    async def drained(self) -> None:
+        """Wait until there is room again. Raises ConnectionError, TimeoutError."""
+
+    def end(self, code: int, reason: str = "") -> None:
+        """End the connection; `code` as RFC 6455 has it. What is written after it is dropped."""
+
+
+class PlainWatcher:
+    """Given entries by the hub, which ends each batch with `flush`."""
+
+    def __init__(self, sink: Sink, frames: PlainFrames, *, app: str, user_id: str | None,
+                 connection_id: str, outbox_bytes: int) -> None:  # fmt: skip
+        self.app, self.user_id, self.connection_id = app, user_id, connection_id
+        self.style = sink.style
+        self.calls: set[str] = set()
+        self.shards: Shards = frozenset()
+        self.wants: TypeFilter | None = None
+        self._sink, self._frames, self._outbox_bytes = sink, frames, outbox_bytes
+        self._held: list[bytes] | None = None
+        self._queue: list[bytes] = []
+        self._queued_bytes = 0
+        self._is_gone = False
+
+    # ---- what is watched
+
+    def watch(self, calls: Iterable[str]) -> None:
+        self.calls.update(calls)
+        self._count_shards()
+
+    def unwatch(self, calls: Iterable[str]) -> None:
+        self.calls.difference_update(calls)
+        self._count_shards()
+
+    def _count_shards(self) -> None:
+        self.shards = frozenset(map(self.shard_of, self.calls))
+
+    def shard_of(self, call_cid: str) -> int:
+        return keys.shard_of(f"{self.app}\0{call_cid}".encode())
+
+    def calls_in(self, shards: Iterable[int]) -> list[str]:
+        wanted = set(shards)
+        return sorted(cid for cid in self.calls if self.shard_of(cid) in wanted)
+
+    # ---- what the hub brings
+
+    def offer(self, entry: Entry) -> None:
+        """Take an entry of a call that is watched; what is not wanted of it is dropped."""
+        if self.wants is None or self.wants(entry.meta.type):
+            self.send(self._frames.of(entry, self.shards, self.style))
+
+    def missed(self, shards: Iterable[int]) -> None:
+        """Tell that entries of these shards were lost on the way to us."""
+        if calls := self.calls_in(shards):
+            text = encode(self._frames.cursor(self.shards))
+            self.send(plain_messages.gap(calls, text, self.style))
+
+    # ---- on its way
+
+    @property
+    def is_holding(self) -> bool:
+        return self._held is not None
+
+    def hold(self) -> None:
+        """Keep what is sent from now on, until `release`; what is said overtakes it."""
+        self._held = []
+
+    def release(self) -> None:
+        held, self._held = self._held or (), None
+        self._queue += held
+        self.flush()
+
+    def send(self, frame: bytes) -> None:
+        """Have `frame` go out with the next `flush`, or after the hold."""
+        if self._is_gone:
+            return
+        (self._queue if self._held is None else self._held).append(frame)
+        self._queued_bytes += len(frame)
+        if self._queued_bytes + self._sink.unsent_bytes > self._outbox_bytes:
+            self._is_gone = True
+            self._queue, self._held = [], None
+            self._sink.end(TRY_LATER, "slow")
+
+    def say(self, frame: bytes) -> None:
+        """Write `frame` at once, ahead of what is held."""
+        if self._is_gone:
+            return
+        if self._held is not None:  # whoever reads history waits for room by itself
+            self._sink.write(frame)
+        else:
+            self.send(frame)
+            self.flush()
+
+    def flush(self) -> None:
+        """Write all that was sent in one piece."""
+        if self._queue and self._held is None:
+            data, self._queue, self._queued_bytes = b"".join(self._queue), [], 0
+            self._sink.write(data)
+
+    async def drained(self) -> None:
+        await self._sink.drained()

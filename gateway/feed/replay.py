@@ -1,0 +1,76 @@
+"""Replay: from a cursor to where the tail stood when its watcher joined the hub.
+
+What is live from then on waits meanwhile in the watcher, so nothing falls between the two and
+nothing comes twice. Whether history still reaches back is decided before anything is sent:
+another epoch, a missing number behind the cursor, or more events than one resume may cost, and
+the calls of that shard are lost, which is said. History that is cut off while it is read is a
+gap, which is said as well.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+from gateway.feed.cursors import Cursor, Place, mark_of
+from gateway.stream.connection import Engine
+from gateway.stream.history import Past, Reader, reach
+
+
+@dataclass(slots=True)
+class Plan:
+    """What will be replayed. `reached`: shards that history covers, and from where to where."""
+
+    reached: dict[int, tuple[Place, Place]] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
+
+    @property
+    def events(self) -> int:
+        """How many entries have to be read, those of other calls included."""
+        return sum(upto.number - after.number for after, upto in self.reached.values())
+
+
+class Broken(Exception):
+    """History was cut off while it was read."""
+
+
+async def plan(
+    engine: Engine, since: Cursor | None, upto: Mapping[int, Place], max_events: int
+) -> Plan:
+    """Decide what can be replayed for a watcher of the shards in `upto`, where the tail stands.
+
+    Raises `StreamUnavailable` or `StreamRefused`.
+    """
+    comparable = {
+        shard: (since[shard], end)
+        for shard, end in upto.items()
+        if since is not None and shard in since and _is_behind(since[shard], end)
+    }
+    found = await reach(engine, {shard: after[1:] for shard, (after, _) in comparable.items()})
+    result = Plan()
+    for shard, (after, end) in comparable.items():
+        if found[shard].unbroken and mark_of(found[shard].epoch) == after.mark:
+            result.reached[shard] = after, end
+    result.lost = upto.keys() - result.reached
+    if result.events > max_events:
+        return Plan(lost=set(upto))
+    return result
+
+
+def _is_behind(after: Place, upto: Place) -> bool:
+    return after.mark == upto.mark and after.number <= upto.number and after.id <= upto.id
+
+
+async def pages(engine: Engine, shard: int, after: Place, upto: Place) -> AsyncIterator[list[Past]]:
+    """Yield all entries of `shard` behind `after` up to `upto`, in bounded pieces.
+
+    Raises `Broken` when one is missing, `StreamUnavailable` or `StreamRefused`.
+    """
+    number = after.number
+    reader = Reader(engine, shard, after.id, upto.id)
+    while page := await reader.page():
+        for past in page:
+            number += 1
+            if past.number != number:
+                raise Broken
+        yield page
+    if number != upto.number:
+        raise Broken
