@@ -180,6 +180,30 @@ class Metrics:
         self.backlog = Gauge(
             "gateway_subscriber_backlog", "Events waiting, by subscriber.", ("subscriber",)
         )
+        # feed
+        self.feed_connections = Gauge(
+            "gateway_feed_connections", "Open connections of watchers, by protocol.", ("protocol",)
+        )
+        self.feed_calls = Gauge("gateway_feed_calls", "Calls that somebody watches.")
+        self.feed_frames = Counter("gateway_feed_frames_total", "Events written to watchers.")
+        self.feed_bytes = Counter(
+            "gateway_feed_bytes_total", "Bytes of events written to watchers."
+        )
+        self.feed_seconds = Histogram(
+            "gateway_feed_seconds", "From accepting an event to its frames written to watchers."
+        )
+        self.feed_let_go = Counter(
+            "gateway_feed_let_go_total", "Connections of watchers that we ended, by reason.",
+            ("reason",),
+        )  # fmt: skip
+        self.feed_refused = Counter(
+            "gateway_feed_refused_total",
+            "Connections of watchers turned away, by Stream's code for why.",
+            ("code",),
+        )
+        self.feed_gaps = Counter(
+            "gateway_feed_gaps_total", "Shards whose events were lost before we had read them."
+        )
         # upstream
         self.upstream_requests = Counter(
             "gateway_upstream_requests_total",

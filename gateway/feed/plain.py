@@ -10,7 +10,8 @@ message with Stream's code for it.
 
 import asyncio
 import logging
-from secrets import token_hex
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from aiohttp import web
 
@@ -18,17 +19,20 @@ from gateway.calls.tokens import Identity, Tokens
 from gateway.clock import now_ms
 from gateway.feed import plain_messages, refusals
 from gateway.feed.credentials import PROTOCOL, read_headers
+from gateway.feed.doorway import handler_of
+from gateway.feed.frames import INTERNAL, POLICY, TRY_LATER
 from gateway.feed.origins import is_allowed
 from gateway.feed.plain_requests import Message, read_message, read_query
 from gateway.feed.plain_session import PlainParts, PlainSession
-from gateway.feed.plain_socket import INTERNAL, POLICY, TRY_LATER, SocketSink
+from gateway.feed.plain_socket import SocketSink
 from gateway.feed.plain_watcher import PlainWatcher, Sink
 from gateway.feed.refusals import BadRequest, Refusal
+from gateway.feed.rounds import keep_pinging, spread
 from gateway.feed.sse import SseSink
 from gateway.feed.tickets import LIFETIME_S, Tickets
+from gateway.feed.upgrade import is_upgrade
 
 _logger = logging.getLogger(__name__)
-_PINGS_AT_ONCE = 100
 
 
 class PlainFeed:
@@ -38,6 +42,7 @@ class PlainFeed:
         self._parts, self._tokens, self._tickets = parts, tokens, tickets
         self._options = parts.options
         self._sessions: set[PlainSession] = set()
+        self._serving: set[asyncio.Task[None]] = set()
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get("/feed", self._feed, allow_head=False)
@@ -46,25 +51,21 @@ class PlainFeed:
         app.router.add_route("OPTIONS", "/feed/tickets", self._preflight)
 
     async def run(self) -> None:
-        """Ping everybody in every interval, a few at a time, until cancelled."""
-        while True:
-            sessions = tuple(self._sessions)
-            rounds = max(1, -(-len(sessions) // _PINGS_AT_ONCE))
-            for number in range(rounds):
-                for session in sessions[number::rounds]:
-                    if session in self._sessions:
-                        session.ping()
-                await asyncio.sleep(self._options.ping_interval_s / rounds)
+        """Ping everybody in every interval, until cancelled."""
+        await keep_pinging(self._sessions, PlainSession.ping, self._options.ping_interval_s)
+
+    async def let_go(self, code: int, reason: str, over_s: float) -> None:
+        """End all connections, spread over `over_s`."""
+        await spread(self._sessions, lambda one: one.end(code, reason), over_s)
 
     # ---- requests
 
     async def _feed(self, request: web.Request) -> web.StreamResponse:
-        upgrades = "websocket" in request.headers.get("Upgrade", "").lower()
         try:
             self._check_page(request)
             asked = read_query(request.query, last_event_id=request.headers.get("Last-Event-ID"))
             identity = await self._identify(request, asked)
-            if upgrades:
+            if is_upgrade(request.headers):
                 return await self._socket(request, identity, asked)
             return await self._events(request, identity, asked)
         except Exception as error:  # a defect of ours is the middleware's to answer
@@ -123,33 +124,50 @@ class PlainFeed:
     async def _socket(
         self, request: web.Request, identity: Identity | None, asked: Message
     ) -> web.StreamResponse:
-        sink = SocketSink(
-            request, max_message_bytes=self._options.max_message_bytes,
-            alive_s=self._options.ping_interval_s,
-        )  # fmt: skip
-        await sink.open()
-        session: PlainSession | None = None
+        offered = "Sec-WebSocket-Protocol" in request.headers
+        opened = await self._parts.doorway.open(request, PROTOCOL if offered else None)
+        sink = SocketSink(opened.connection)
+        opened.connection.begin(sink, opened.answer, opened.early)
+        serving = asyncio.create_task(self._serve(sink, identity, asked), name="plain-feed")
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+        return opened.response
+
+    async def _serve(self, sink: SocketSink, identity: Identity | None, asked: Message) -> None:
+        """Do what a WebSocket says, until it ends."""
+        with self._counted():
+            session: PlainSession | None = None
+            try:
+                if identity is None or not asked.calls:
+                    async with asyncio.timeout(self._options.handshake_timeout_s):
+                        text = await sink.message()
+                    if text is None:
+                        return
+                    asked = _first(text)
+                if identity is None:
+                    identity = self._verified(asked.api_key, asked.token)
+                session = self._session(identity, sink)
+                await session.admit(asked)
+                await session.begin(asked)
+                async for text in sink.messages():
+                    await _obey(session, text)
+            except Exception as error:  # whatever it is, the other side is told
+                self._end(sink, error)
+            finally:
+                if session is not None:
+                    self._forget(session)
+                sink.end(POLICY)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """One more connection, which wants the streams to be read."""
+        self._parts.connections.open += 1
+        self._parts.tail.join()
         try:
-            if identity is None or not asked.calls:
-                async with asyncio.timeout(self._options.handshake_timeout_s):
-                    text = await sink.message()
-                if text is None:
-                    return sink.response
-                asked = _first(text)
-            if identity is None:
-                identity = self._verified(asked.api_key, asked.token)
-            session = self._session(identity, sink)
-            await session.admit(asked)
-            await session.begin(asked)
-            async for text in sink.messages():
-                await _obey(session, text)
-        except Exception as error:  # whatever it is, the other side is told
-            self._end(sink, error)
+            yield
         finally:
-            if session is not None:
-                self._forget(session)
-            await sink.closed()
-        return sink.response
+            self._parts.tail.leave()
+            self._parts.connections.open -= 1
 
     async def _events(
         self, request: web.Request, identity: Identity | None, asked: Message
@@ -158,6 +176,14 @@ class PlainFeed:
             raise refusals.unauthorized("a token is missing: in Authorization, or as a ticket")
         if not asked.calls:
             raise BadRequest("call is missing: ?call=type:id, once for each call")
+        await self._parts.doorway.enter()
+        with self._counted():
+            handler_of(request).set_aside()
+            return await self._stream(request, identity, asked)
+
+    async def _stream(
+        self, request: web.Request, identity: Identity, asked: Message
+    ) -> web.StreamResponse:
         sink = SseSink(request, self._cors(request))
         session = self._session(identity, sink)
         try:
@@ -180,8 +206,10 @@ class PlainFeed:
     def _session(self, identity: Identity, sink: SocketSink | SseSink) -> PlainSession:
         watcher = PlainWatcher(
             sink, self._parts.frames, app=identity.app, user_id=identity.user_id,
-            connection_id=token_hex(16), outbox_bytes=self._options.outbox_bytes,
+            connection_id=self._parts.names.new(), outbox_bytes=self._options.outbox_bytes,
+            metrics=self._parts.metrics,
         )  # fmt: skip
+        self._parts.connections.enter(watcher)
         session = PlainSession(self._parts, identity, watcher)
         if identity.expires_s is not None:
             left_s = identity.expires_s - now_ms() / 1000
@@ -203,6 +231,7 @@ class PlainFeed:
             _logger.error("a connection of the plain feed failed", exc_info=error)
             sink.end(INTERNAL)
             return
+        self._parts.metrics.feed_refused.add(str(refusal.code))
         sink.write(plain_messages.error(refusal, sink.style))
         sink.end(TRY_LATER if refusal.status in (429, 503) else POLICY)
 
@@ -210,6 +239,7 @@ class PlainFeed:
         refusal = refusals.of(error)
         if refusal is None:
             raise error
+        self._parts.metrics.feed_refused.add(str(refusal.code))
         headers = self._cors(request)
         if refusal.status in (429, 503):
             headers["Retry-After"] = "1"

@@ -15,16 +15,21 @@ from gateway.calls.tokens import Identity
 from gateway.errors import StreamUnavailable
 from gateway.event import Meta
 from gateway.feed import cursors, plain_messages, replay
+from gateway.feed.connections import Connections
 from gateway.feed.cursors import Cursor, Place
+from gateway.feed.doorway import Doorway
 from gateway.feed.hub import Hub
+from gateway.feed.names import Names
 from gateway.feed.plain_frames import PlainFrames
 from gateway.feed.plain_requests import Message, read_types
 from gateway.feed.plain_watcher import PlainWatcher
 from gateway.feed.refusals import BadRequest, Refusal
 from gateway.feed.replay import Broken
+from gateway.metrics import Metrics
 from gateway.options import FeedOptions
 from gateway.stream.call_store import CallStore
 from gateway.stream.connection import Engine
+from gateway.stream.tail import Tail
 
 _TAIL_PATIENCE_S = 2.0  # for our tail to reach a cursor that another process gave
 _TAIL_POLL_S = 0.01
@@ -41,6 +46,11 @@ class PlainParts:
     access: Access
     calls: CallStore
     options: FeedOptions
+    connections: Connections
+    tail: Tail
+    doorway: Doorway
+    names: Names
+    metrics: Metrics
     replays: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_REPLAYS_AT_ONCE))
 
 
@@ -104,6 +114,7 @@ class PlainSession:
     def ping(self) -> None:
         """Show that the connection lives, and where it stands."""
         watcher = self._watcher
+        watcher.ping()
         # While history is read, where it stands is not where the tail stands.
         at = None if watcher.is_holding else self._parts.frames.cursor(watcher.shards)
         text = None if at is None else cursors.encode(at)
@@ -116,10 +127,14 @@ class PlainSession:
         """Say that a message was refused; what is watched already stays so."""
         self._watcher.say(plain_messages.error(refusal, self._watcher.style))
 
+    def end(self, code: int, reason: str) -> None:
+        self._watcher.end(code, reason)
+
     def close(self) -> None:
         if self.expiry is not None:
             self.expiry.cancel()
         self._parts.hub.leave(self._watcher)
+        self._parts.connections.leave(self._watcher)
 
     def _join(self, calls: Sequence[str]) -> None:
         self._watcher.watch(calls)

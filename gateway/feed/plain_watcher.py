@@ -10,10 +10,11 @@ from typing import Protocol
 
 from gateway.feed import plain_messages
 from gateway.feed.cursors import encode
+from gateway.feed.frames import TRY_LATER
 from gateway.feed.plain_frames import PlainFrames, Shards
 from gateway.feed.plain_messages import Style
-from gateway.feed.plain_socket import TRY_LATER
 from gateway.feed.type_filter import TypeFilter
+from gateway.metrics import Metrics
 from gateway.stream import keys
 from gateway.stream.tail import Entry
 
@@ -33,6 +34,9 @@ class Sink(Protocol):
     async def drained(self) -> None:
         """Wait until there is room again. Raises ConnectionError, TimeoutError."""
 
+    def ping(self) -> None:
+        """See whether the other side is there, where the transport has a way."""
+
     def end(self, code: int, reason: str = "") -> None:
         """End the connection; `code` as RFC 6455 has it. What is written after it is dropped."""
 
@@ -41,13 +45,14 @@ class PlainWatcher:
     """Given entries by the hub, which ends each batch with `flush`."""
 
     def __init__(self, sink: Sink, frames: PlainFrames, *, app: str, user_id: str | None,
-                 connection_id: str, outbox_bytes: int) -> None:  # fmt: skip
+                 connection_id: str, outbox_bytes: int, metrics: Metrics) -> None:  # fmt: skip
         self.app, self.user_id, self.connection_id = app, user_id, connection_id
         self.style = sink.style
         self.calls: set[str] = set()
         self.shards: Shards = frozenset()
         self.wants: TypeFilter | None = None
         self._sink, self._frames, self._outbox_bytes = sink, frames, outbox_bytes
+        self._metrics = metrics
         self._held: list[bytes] | None = None
         self._queue: list[bytes] = []
         self._queued_bytes = 0
@@ -78,7 +83,13 @@ class PlainWatcher:
     def offer(self, entry: Entry) -> None:
         """Take an entry of a call that is watched; what is not wanted of it is dropped."""
         if self.wants is None or self.wants(entry.meta.type):
-            self.send(self._frames.of(entry, self.shards, self.style))
+            frame = self._frames.of(entry, self.shards, self.style)
+            self._metrics.feed_frames.values[()] += 1
+            self._metrics.feed_bytes.values[()] += len(frame)
+            self.send(frame)
+
+    def called(self, call_cid: str, frame: bytes) -> None:
+        """Take nothing: a cursor covers the calls that are watched, and no others."""
 
     def missed(self, shards: Iterable[int]) -> None:
         """Tell that entries of these shards were lost on the way to us."""
@@ -108,9 +119,7 @@ class PlainWatcher:
         (self._queue if self._held is None else self._held).append(frame)
         self._queued_bytes += len(frame)
         if self._queued_bytes + self._sink.unsent_bytes > self._outbox_bytes:
-            self._is_gone = True
-            self._queue, self._held = [], None
-            self._sink.end(TRY_LATER, "slow")
+            self.end(TRY_LATER, "slow")
 
     def say(self, frame: bytes) -> None:
         """Write `frame` at once, ahead of what is held."""
@@ -130,3 +139,13 @@ class PlainWatcher:
 
     async def drained(self) -> None:
         await self._sink.drained()
+
+    def ping(self) -> None:
+        self._sink.ping()
+
+    def end(self, code: int, reason: str) -> None:
+        """Let it go; `reason` is a short word."""
+        self._is_gone = True
+        self._queue, self._held = [], None
+        self._metrics.feed_let_go.add(reason)
+        self._sink.end(code, reason)

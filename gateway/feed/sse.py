@@ -52,7 +52,10 @@ class SseSink:
             transport.write(b"%x\r\n%b\r\n" % (len(data), data) if is_chunked else data)
 
     async def drained(self) -> None:
-        await wait_for_room(self._request)
+        await wait_for_room(self._request.transport)
+
+    def ping(self) -> None:
+        """Do nothing: what is written shows whether anybody is there."""
 
     def end(self, code: int, reason: str = "") -> None:  # noqa: ARG002  # has no close codes
         """End the answer; the client comes back by itself."""

@@ -47,6 +47,20 @@ class AnswerResponse(web.Response):
         self.headers.pop("Server", None)
 
 
+class GivenAway(web.StreamResponse):
+    """Stands in for an answer where the connection belongs to somebody else now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.force_close()
+
+    async def prepare(self, request: web.BaseRequest) -> None:  # noqa: ARG002
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Write nothing: another protocol speaks on this connection."""
+
+
 class GuardedHandler(RequestHandler):
     """Takes a connection over from the fast path, and keeps it."""
 
@@ -135,6 +149,28 @@ class GuardedHandler(RequestHandler):
             self._around.reception.count(answer)
             self.transport.write(self._around.wire.render(answer, close=True))
         self.force_close()
+
+    def give_away(self) -> tuple[asyncio.Transport, bytes, web.StreamResponse]:
+        """Leave the connection to whoever asks, out of a handler of its newest request.
+
+        Returns the transport, what was received behind that request, and what the handler is to
+        return: aiohttp then writes nothing, and ends.
+        """
+        transport, early = self.transport, bytes(self._message_tail)
+        if transport is None or self._manager is None:
+            raise ConnectionResetError("the other side is gone")
+        self._manager.connection_lost(self, None)
+        self.transport = self._parser = None  # nothing in here may write, close or parse now
+        self._message_tail, self._upgraded = b"", False
+        self._force_close = True
+        if self._keepalive_handle is not None:
+            self._keepalive_handle.cancel()
+        self._around.left(self)
+        return transport, early, GivenAway()
+
+    def set_aside(self) -> None:
+        """Take the connection out of the listener's count: its answer has no end."""
+        self._around.left(self)
 
     def sweep(self, now: float) -> None:
         late = self._around.server.header_timeout_s

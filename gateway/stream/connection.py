@@ -7,7 +7,7 @@ caller knows what repeating means.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import redis.asyncio as aioredis
@@ -92,6 +92,19 @@ class Engine:
                 return await self._execute(self._blocking, args)
         except TimeoutError as error:
             raise StreamUnavailable(f"no answer within {timeout_s} s") from error
+
+    async def listen(self, channel: str) -> AsyncIterator[bytes | None]:
+        """Yield what is published to `channel`; None first, once all of it is heard.
+
+        Raises `StreamUnavailable` or `StreamRefused`; what is published meanwhile is not heard.
+        """
+        try:
+            async with self._blocking.pubsub() as pubsub:
+                await pubsub.subscribe(channel)
+                async for said in pubsub.listen():
+                    yield said["data"] if said["type"] == "message" else None
+        except (exceptions.RedisError, OSError, TimeoutError) as error:
+            raise explain(error) from error
 
     async def run(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """Run a script by digest; load it first where the engine does not know it.

@@ -121,3 +121,8 @@ def calls_naming(shard: int, app: str, user_id: str) -> str:
 
 def ticket(digest: str) -> str:
     return f"gw:ticket:{digest}"
+
+
+def mailbox(process: str) -> str:
+    """Return the channel on which a process hears others."""
+    return f"gw:process:{process}"

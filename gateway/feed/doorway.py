@@ -1,0 +1,73 @@
+"""How a request becomes a WebSocket of the feed: within bounds, in its turn, taken from aiohttp.
+
+What has to be refused here is refused as an ordinary answer, before the upgrade: a client takes
+it for a failure to connect and tries again, where a refusal on the socket would be final.
+"""
+
+import asyncio
+from typing import NamedTuple, Protocol, cast
+
+from aiohttp import web
+
+from gateway.calls.errors import bad_input
+from gateway.feed import upgrade
+from gateway.feed.admission import Admission, too_many
+from gateway.feed.connections import Connections
+from gateway.feed.socket_connection import SocketConnection
+from gateway.feed.upgrade import NoUpgrade
+from gateway.options import FeedOptions
+
+
+class GivesAway(Protocol):
+    """The listener's handler of a connection, as far as it is needed here."""
+
+    def give_away(self) -> tuple[asyncio.Transport, bytes, web.StreamResponse]:
+        """Return the transport, what came behind the request, and what to return for an answer."""
+
+    def set_aside(self) -> None:
+        """Count the connection no longer: its answer has no end."""
+
+
+def handler_of(request: web.Request) -> GivesAway:
+    return cast("GivesAway", request.protocol)
+
+
+class Opened(NamedTuple):
+    """`connection.begin` with `answer` and `early`; then return `response`."""
+
+    connection: SocketConnection
+    answer: bytes
+    early: bytes
+    response: web.StreamResponse
+
+
+class Doorway:
+    def __init__(self, options: FeedOptions, connections: Connections) -> None:
+        self.admission = Admission()
+        self._options, self._connections = options, connections
+
+    async def enter(self) -> None:
+        """Return when one more connection may be opened. Raises `StreamError` 9, status 503."""
+        if self._connections.is_full:
+            raise too_many()
+        await self.admission.turn()
+        if self._connections.is_full:
+            raise too_many()
+
+    async def open(self, request: web.Request, protocol: str | None = None) -> Opened:
+        """Take a WebSocket over. `protocol`: the subprotocol chosen of those offered.
+
+        Raises `StreamError` 4 for what is no upgrade, 9 (503) when there is no room now.
+        """
+        try:
+            answer = upgrade.accept(request.method, request.headers, protocol)
+        except NoUpgrade as error:
+            raise bad_input(str(error)) from error
+        await self.enter()
+        transport, early, response = handler_of(request).give_away()
+        connection = SocketConnection(
+            transport,
+            max_message_bytes=self._options.max_message_bytes,
+            outbox_bytes=self._options.outbox_bytes,
+        )
+        return Opened(connection, answer, early, response)

@@ -1,0 +1,43 @@
+"""`GET /video/connect`: where Stream's own SDKs connect, unmodified."""
+
+import orjson
+from aiohttp import web
+
+from gateway.calls.errors import StreamError
+from gateway.feed import sdk_messages
+from gateway.feed.doorway import Doorway
+from gateway.feed.sdk_watcher import SdkParts, SdkWatcher
+
+
+class SdkSockets:
+    """Holds the connections of Stream's SDKs."""
+
+    def __init__(self, parts: SdkParts, doorway: Doorway) -> None:
+        self._parts, self._doorway = parts, doorway
+        self.open: set[SdkWatcher] = set()
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get("/video/connect", self._connect, allow_head=False)
+
+    async def _connect(self, request: web.Request) -> web.StreamResponse:
+        try:
+            opened = await self._doorway.open(request)
+        except StreamError as error:
+            return self._refused(error)
+        watcher = SdkWatcher(
+            self._parts, opened.connection, request.query.get("api_key"), self.open
+        )
+        opened.connection.begin(watcher, opened.answer, opened.early)
+        return opened.response
+
+    def _refused(self, error: StreamError) -> web.StreamResponse:
+        self._parts.metrics.feed_refused.add(str(error.code))
+        headers = {}
+        if error.retry_after_s is not None:
+            headers["Retry-After"] = str(error.retry_after_s)
+        return web.Response(
+            status=error.status,
+            body=orjson.dumps(sdk_messages.error_body(error)),
+            content_type="application/json",
+            headers=headers,
+        )

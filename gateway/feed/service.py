@@ -1,0 +1,101 @@
+"""The feed of one process, put together: tail, hub, both kinds of sockets, registration.
+
+Runs by itself: it reads Redis, and nothing of the other two paths.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from gateway.calls.access import Access
+from gateway.calls.tokens import Tokens
+from gateway.feed import pages
+from gateway.feed.connections import Connections
+from gateway.feed.doorway import Doorway
+from gateway.feed.frames import RESTART
+from gateway.feed.hub import Hub
+from gateway.feed.names import Names
+from gateway.feed.plain import PlainFeed
+from gateway.feed.plain_frames import PlainFrames
+from gateway.feed.plain_session import PlainParts
+from gateway.feed.registration import Registration
+from gateway.feed.rounds import keep_pinging, spread
+from gateway.feed.sdk_socket import SdkSockets
+from gateway.feed.sdk_watcher import SdkParts, SdkWatcher
+from gateway.feed.tickets import Tickets
+from gateway.metrics import Metrics
+from gateway.options import Config
+from gateway.stream.call_store import CallStore
+from gateway.stream.connection import Engine
+from gateway.stream.mailbox import Mailbox
+from gateway.stream.shard_reader import ShardReader
+from gateway.stream.tail import Tail
+from gateway.stream.tickets import TicketStore
+
+
+class FeedService:
+    """Add its routes before the listener starts; `run` it; `drain` it in front of the listener."""
+
+    def __init__(
+        self,
+        config: Config,
+        engine: Engine,
+        metrics: Metrics,
+        *,
+        tokens: Tokens,
+        access: Access,
+        calls: CallStore,
+        tls: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`tls`: what `connection.tls_arguments` returned."""
+        options = config.feed
+        self._config, self._tokens = config, tokens
+        reader = ShardReader(engine.url, timeout_s=engine.timeout_s, tls=tls)
+        self._tail = Tail(reader, metrics)
+        self._connections = Connections(options)
+        self._hub = Hub(self._connections, metrics)
+        self._doorway = Doorway(options, self._connections)
+        names = Names()
+        parts = SdkParts(options, tokens, self._connections, self._hub, self._tail, names, metrics)
+        self._sdk = SdkSockets(parts, self._doorway)
+        self.registration = Registration(parts, Mailbox(engine, names.process))
+        plain = PlainParts(
+            engine, self._hub, PlainFrames(self._tail.positions), access, calls, options,
+            self._connections, self._tail, self._doorway, names, metrics,
+        )  # fmt: skip
+        self._plain = PlainFeed(plain, tokens, Tickets(TicketStore(engine), options))
+        metrics.feed_connections.track("sdk", read=lambda: len(self._sdk.open))
+        metrics.feed_connections.track(
+            "plain", read=lambda: self._connections.open - len(self._sdk.open)
+        )
+
+    def add_routes(self, app: web.Application) -> None:
+        self._sdk.add_routes(app)
+        self._plain.add_routes(app)
+        pages.add_client(app)
+        if self._config.feed.demo:
+            pages.add_demo(app, self._config.apps, self._tokens)
+
+    async def run(self) -> None:
+        """Run all loops until cancelled."""
+        ping_interval_s = self._config.feed.ping_interval_s
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._tail.run(self._hub), name="feed-tail")
+            loops.create_task(self.registration.run(), name="feed-registration")
+            loops.create_task(
+                keep_pinging(self._sdk.open, SdkWatcher.ping, ping_interval_s), name="feed-pings"
+            )
+            loops.create_task(self._plain.run(), name="feed-plain-pings")
+
+    async def drain(self, drain_s: float) -> None:
+        """Let in nobody any more, and let everybody go: spread, so that they come back spread."""
+        self._doorway.admission.close()
+        if not self._connections.open:
+            return
+        async with asyncio.TaskGroup() as leaving:
+            leaving.create_task(
+                spread(self._sdk.open, lambda one: one.close(RESTART, "restart"), drain_s)
+            )
+            leaving.create_task(self._plain.let_go(RESTART, "restart", drain_s))

@@ -1,0 +1,93 @@
+"""Reading all shards behind given ids, without a group, on a connection of its own.
+
+One exchange asks for entries, waiting for the first, and then for every shard's epoch: an epoch
+that is still the old one after the entries were read vouches for all of them.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gateway.stream import keys
+from gateway.stream.connection import Arg, explain
+from gateway.stream.doorbell import BLOCK_MS, Id, parse
+from gateway.stream.link import Link, pack
+from gateway.stream.scripts import script
+
+_EPOCH_BYTES = 6
+
+
+class Standing(NamedTuple):
+    """Where a shard ends: its epoch, and number and id of its last entry."""
+
+    epoch: str
+    number: int
+    id: Id
+
+
+class Raw(NamedTuple):
+    """An entry as it lies in its stream."""
+
+    id: Id
+    fields: Sequence[bytes]  # names and values in turn, as the publisher writes them
+
+
+class Page(NamedTuple):
+    """What one read has found in one shard: maybe nothing. `epoch`: after it was read."""
+
+    shard: int
+    epoch: str
+    entries: list[Raw]
+
+
+class ShardReader:
+    """Everything raises `StreamUnavailable` or `StreamRefused`."""
+
+    def __init__(self, url: str, *, timeout_s: float, tls: Mapping[str, Any] | None = None) -> None:
+        self._link = Link(url, timeout_s=timeout_s + BLOCK_MS / 1000, tls=tls)
+
+    async def standing(self) -> list[Standing]:
+        """Return where each shard ends."""
+        source = script("standing").source
+        replies = await self._exchange(
+            [
+                pack("EVAL", source, 2, keys.events(shard), keys.shard_state(shard), _new_epoch())
+                for shard in range(keys.SHARDS)
+            ]
+        )
+        return [Standing(epoch.decode(), number, parse(last)) for epoch, number, last in replies]
+
+    async def read(self, after: Sequence[Id], count: int) -> list[Page]:
+        """Return up to `count` entries of each shard behind `after`, one id for each shard.
+
+        Waits up to `BLOCK_MS` for the first.
+        """
+        names: list[Arg] = [keys.events(shard) for shard in range(keys.SHARDS)]
+        ids: list[Arg] = [f"{ms}-{seq}" for ms, seq in after]
+        found, *epochs = await self._exchange(
+            [
+                pack("XREAD", "COUNT", count, "BLOCK", BLOCK_MS, "STREAMS", *names, *ids),
+                *(pack("HGET", keys.shard_state(shard), "epoch") for shard in range(keys.SHARDS)),
+            ]
+        )
+        entries = {
+            name: [Raw(parse(one), values) for one, values in some] for name, some in found or ()
+        }
+        return [
+            Page(shard, (epoch or b"").decode(), entries.get(keys.events(shard).encode(), []))
+            for shard, epoch in enumerate(epochs)
+        ]
+
+    async def _exchange(self, commands: Sequence[bytes]) -> list[Any]:
+        replies = await self._link.exchange(commands)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise explain(reply)
+        return replies
+
+    async def close(self) -> None:
+        await self._link.close()
+
+
+def _new_epoch() -> str:
+    return os.urandom(_EPOCH_BYTES).hex()

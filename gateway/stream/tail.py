@@ -1,0 +1,206 @@
+"""The tail: follows the end of all shards, without a group, for whoever is watching.
+
+It runs only while somebody wants it. Entries go to a sink in the order of their shard, each once;
+numbers are contiguous, so an entry that is missing (trimmed before we came to it, flushed) shows
+in the next one, and a shard that has lost its tail shows in its epoch. Both are told to the sink
+as `missed`, never passed over. The tail waits for no watcher: it rests in proportion to its own
+work, so that under load pages grow instead of becoming more.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from time import perf_counter
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.event import Meta, read_meta
+from gateway.logs import Seldom
+from gateway.metrics import Metrics
+from gateway.options import KIB
+from gateway.stream import keys
+from gateway.stream.doorbell import Id
+from gateway.stream.shard_reader import Page, Raw, ShardReader
+
+_logger = logging.getLogger(__name__)
+AWAY_S = 0.5
+# A page's bytes for one call come to each of its watchers in one piece.
+_PAGE_BYTES = 64 * KIB
+_FIRST_COUNT, _MOST_COUNT = 8, 512
+_LEAST_REST_S, _LONGEST_REST_S = 0.001, 0.02
+
+
+class Position(NamedTuple):
+    """Behind one entry of a shard."""
+
+    epoch: str
+    number: int
+    id: Id
+
+
+class Entry(NamedTuple):
+    """One event as it was published."""
+
+    shard: int
+    id: Id
+    number: int
+    meta: Meta
+    body: bytes
+
+
+class Sink(Protocol):
+    """Takes what the tail reads. Never raises, never waits."""
+
+    def offer(self, entry: Entry) -> None:
+        """Take one entry; `positions` already stand behind it."""
+
+    def flush(self) -> None:
+        """End a page: what was offered may go out now."""
+
+    def missed(self, shards: Iterable[int]) -> None:
+        """Know that entries of these shards were lost on the way."""
+
+
+class Tail:
+    """`positions`: where it stands, by shard; all None while it does not run."""
+
+    def __init__(self, reader: ShardReader, metrics: Metrics) -> None:
+        self.positions: list[Position | None] = [None] * keys.SHARDS
+        self._reader, self._metrics = reader, metrics
+        self._users = 0
+        self._wanted = asyncio.Event()
+        self._stands = asyncio.Event()
+        self._count = _FIRST_COUNT
+        self._seldom = Seldom()
+
+    # ---- who wants it
+
+    def join(self) -> None:
+        """Have it run, until as many have left as joined."""
+        self._users += 1
+        self._wanted.set()
+
+    def leave(self) -> None:
+        self._users -= 1
+
+    async def standing(self, within_s: float) -> None:
+        """Return once all that is published from now on will come. Raises `StreamUnavailable`."""
+        if self._stands.is_set():
+            return
+        try:
+            async with asyncio.timeout(within_s):
+                await self._stands.wait()
+        except TimeoutError:
+            raise StreamUnavailable("the streams have not been read yet") from None
+
+    # ---- the loop
+
+    async def run(self, sink: Sink) -> None:
+        """Follow until cancelled; whatever Redis does, come back and go on."""
+        try:
+            while True:
+                await self._wanted.wait()
+                try:
+                    await self._follow(sink)
+                except (StreamUnavailable, StreamRefused) as error:
+                    self._seldom.log("away", _logger, "cannot follow events", reason=str(error))
+                    await asyncio.sleep(AWAY_S)
+        finally:
+            await self._reader.close()
+
+    async def _follow(self, sink: Sink) -> None:
+        if not self._stands.is_set():
+            standing = await self._reader.standing()
+            self.positions[:] = [Position(*one) for one in standing]
+            self._stands.set()
+        while self._users:
+            after = [position.id for position in self._standing()]
+            pages = await self._reader.read(after, self._count)
+            began = perf_counter()
+            await self._take(pages, sink)
+            if any(page.entries for page in pages):
+                self._count = _next_count(pages)
+                await asyncio.sleep(0)  # what was written above goes out
+                busy_s = perf_counter() - began
+                await asyncio.sleep(max(_LEAST_REST_S, min(busy_s, _LONGEST_REST_S)))
+        self._stop()
+
+    def _standing(self) -> list[Position]:
+        return [position for position in self.positions if position is not None]
+
+    def _stop(self) -> None:
+        if not self._users:  # nobody has come meanwhile
+            self._wanted.clear()
+            self._stands.clear()
+            self.positions[:] = [None] * keys.SHARDS
+
+    # ---- one read
+
+    async def _take(self, pages: Sequence[Page], sink: Sink) -> None:
+        lost = [page.shard for page in pages if self._is_broken(page)]
+        if any(not page.entries for page in pages if page.shard in lost):
+            await self._stand_anew(pages, lost)
+        if lost:
+            self._metrics.feed_gaps.add(by=len(lost))
+            self._seldom.log("gap", _logger, "events were missed", shards=lost)
+            sink.missed(lost)
+        for page in pages:
+            self._take_page(page, sink)
+        sink.flush()
+
+    def _is_broken(self, page: Page) -> bool:
+        """Tell whether entries are missing in front of `page`; then stand right before it."""
+        was = self.positions[page.shard]
+        assert was is not None
+        first = _number(page.entries[0]) if page.entries else was.number + 1
+        if page.epoch == was.epoch and first in (was.number + 1, None):
+            return False
+        if page.entries and first is not None:
+            before = _before(page.entries[0].id)
+            self.positions[page.shard] = Position(page.epoch, first - 1, before)
+        return True
+
+    async def _stand_anew(self, pages: Sequence[Page], lost: Sequence[int]) -> None:
+        """Where an epoch has changed and nothing came, ids may have gone back: ask for the end."""
+        standing = await self._reader.standing()
+        for page in pages:
+            if page.shard in lost and not page.entries:
+                self.positions[page.shard] = Position(*standing[page.shard])
+
+    def _take_page(self, page: Page, sink: Sink) -> None:
+        shard, epoch, positions = page.shard, page.epoch, self.positions
+        for raw in page.entries:
+            try:
+                _, number, _, _, _, meta, _, body = raw.fields
+                entry = Entry(shard, raw.id, int(number), read_meta(meta), body)
+            except (ValueError, msgspec.MsgspecError):
+                self._seldom.log("foreign", _logger, "an entry is not ours", shard=shard)
+                was = positions[shard]
+                assert was is not None
+                positions[shard] = Position(epoch, was.number, raw.id)
+                continue
+            positions[shard] = Position(epoch, entry.number, raw.id)
+            sink.offer(entry)
+
+
+def _number(raw: Raw) -> int | None:
+    """Return an entry's number; None for one that our publisher did not write."""
+    try:
+        return int(raw.fields[1])
+    except (ValueError, IndexError):
+        return None
+
+
+def _before(entry: Id) -> Id:
+    """Return the largest id that is smaller."""
+    ms, seq = entry
+    return (ms, seq - 1) if seq else (ms - 1, 2**64 - 1)
+
+
+def _next_count(pages: Sequence[Page]) -> int:
+    """Return how many entries of a shard come to about `_PAGE_BYTES`, by those that came."""
+    sizes = [len(raw.fields[-1]) for page in pages for raw in page.entries if raw.fields]
+    mean = sum(sizes) // max(1, len(sizes)) + 1
+    return max(1, min(_MOST_COUNT, _PAGE_BYTES // mean))

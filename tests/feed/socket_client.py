@@ -1,0 +1,177 @@
+"""Stream's socket by hand: what an SDK says on it, and what no SDK would."""
+
+import asyncio
+import json
+import os
+import time
+from base64 import b64encode
+from contextlib import asynccontextmanager
+
+import aiohttp
+from support import jwts
+from support.webhooks import distinct_event, signed_request
+
+from gateway.calls.tokens import Tokens
+from gateway.options import App
+
+KEY, SECRET = "demo-key", "demo-secret"
+OTHER_KEY, OTHER_SECRET = "other-key", "second-secret"
+CALL = "default:room"
+TOKENS = Tokens(
+    [App(api_key=KEY, secrets=(SECRET,)), App(api_key=OTHER_KEY, secrets=(OTHER_SECRET,))]
+)
+
+
+def token(user="alice", *, secret=SECRET, lifetime_s=600, **claims):
+    now = int(time.time())
+    named = {} if user is None else {"user_id": user}
+    return jwts.encode(
+        {**named, "iat": now - 5, "exp": now + lifetime_s, **claims}, secret, "HS256"
+    )
+
+
+class SdkSocket:
+    """An open socket; `id` once it is connected."""
+
+    def __init__(self, socket, user):
+        self.raw, self.user, self.id = socket, user, ""
+
+    async def hello(self, text=None, **more):
+        first = {
+            "token": token(self.user),
+            "products": ["video"],
+            "user_details": {"id": self.user},
+        }
+        await self.raw.send_str(text if text is not None else json.dumps({**first, **more}))
+
+    async def hear(self, within_s=10.0):
+        """The next message; None when it has closed."""
+        message = await self.raw.receive(timeout=within_s)
+        return json.loads(message.data) if message.type is aiohttp.WSMsgType.TEXT else None
+
+    async def event(self, within_s=10.0):
+        """The next message that is no sign of life."""
+        while (said := await self.hear(within_s)) is not None and said["type"] == "health.check":
+            pass
+        return said
+
+    async def numbers(self, count, within_s=10.0):
+        return [(await self.event(within_s))["custom"]["n"] for _ in range(count)]
+
+    def cut(self):
+        self.raw._response.connection.transport.abort()
+
+
+@asynccontextmanager
+async def opened(gateway, user="alice", *, key=KEY, **arguments):
+    """A socket that has said nothing yet."""
+    url = f"http://127.0.0.1:{gateway.port}/video/connect?api_key={key}&stream-auth-type=jwt"
+    async with aiohttp.ClientSession() as session:
+        async with session.ws_connect(
+            url, timeout=aiohttp.ClientWSTimeout(ws_close=1), **arguments
+        ) as socket:
+            yield SdkSocket(socket, user)
+
+
+@asynccontextmanager
+async def connected(gateway, user="alice", *, key=KEY, secret=SECRET, **claims):
+    async with opened(gateway, user, key=key) as socket:
+        await socket.hello(token=token(user, secret=secret, **claims))
+        said = await socket.hear()
+        assert said["type"] == "connection.ok", said
+        socket.id, socket.ok = said["connection_id"], said
+        yield socket
+
+
+class Sender:
+    """Sends webhooks, one after another."""
+
+    def __init__(self, gateway):
+        self._gateway = gateway
+        self.sent = 0
+
+    async def __aenter__(self):
+        self._session = aiohttp.ClientSession()
+        return self
+
+    async def __aexit__(self, *_):
+        await self._session.close()
+
+    async def send(self, body, *, key=KEY, secret=SECRET):
+        headers = signed_request(body, secret, key)
+        async with self._session.post(self._gateway.url, data=body, headers=headers) as response:
+            assert response.status == 200, await response.text()
+
+    async def number(self, count=1, *, call=CALL, size=0, **app):
+        for _ in range(count):
+            await self.send(distinct_event(self.sent, call, size), **app)
+            self.sent += 1
+
+
+def masked(opcode, payload=b"", *, fin=True, mask=True, rsv=0, size=None):
+    """One frame as a client sends it, or as none should."""
+    head = bytes([(0x80 if fin else 0) | rsv | opcode])
+    count = len(payload) if size is None else size
+    bit = 0x80 if mask else 0
+    if count < 126:
+        head += bytes([bit | count])
+    elif count < 1 << 16:
+        head += bytes([bit | 126]) + count.to_bytes(2, "big")
+    else:
+        head += bytes([bit | 127]) + count.to_bytes(8, "big")
+    if not mask:
+        return head + payload
+    key = os.urandom(4)
+    return head + key + bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
+
+
+class RawSocket:
+    """A TCP connection after the handshake: frames in and out as bytes."""
+
+    def __init__(self, reader, writer):
+        self.reader, self.writer = reader, writer
+
+    def send(self, *frames):
+        self.writer.write(b"".join(frames))
+
+    async def frame(self, within_s=10.0):
+        """(opcode, payload) of the next frame; None at the end."""
+        try:
+            async with asyncio.timeout(within_s):
+                first, size = await self.reader.readexactly(2)
+                if size == 126:
+                    size = int.from_bytes(await self.reader.readexactly(2), "big")
+                elif size == 127:
+                    size = int.from_bytes(await self.reader.readexactly(8), "big")
+                return first & 0x0F, await self.reader.readexactly(size)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return None
+
+    async def closed(self):
+        """The code with which the other side closes, whatever it says before; None: without."""
+        while (frame := await self.frame()) is not None:
+            if frame[0] == 8:
+                return int.from_bytes(frame[1][:2], "big")
+        return None
+
+    def hello(self, user="alice"):
+        said = {"token": token(user), "user_details": {"id": user}}
+        self.send(masked(1, json.dumps(said).encode()))
+
+
+@asynccontextmanager
+async def raw_socket(gateway, path=f"/video/connect?api_key={KEY}", behind=b"", limit=1 << 16):
+    """`behind`: bytes that follow the request at once."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port, limit=limit)
+    nonce = b64encode(os.urandom(16)).decode()
+    writer.write(
+        f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {nonce}\r\n\r\n".encode()
+        + behind
+    )
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101"), head
+    try:
+        yield RawSocket(reader, writer)
+    finally:
+        writer.transport.abort()
