@@ -23,7 +23,7 @@ from bench import chart, machine
 
 RESULTS = Path(__file__).with_name("results")
 # In the order of a run of all; those of MORE only when named.
-SCENARIOS = ("ingest",)
+SCENARIOS = ("ingest", "delivery")
 MORE = ("sqs",)
 
 
