@@ -204,6 +204,17 @@ class Metrics:
         self.feed_gaps = Counter(
             "gateway_feed_gaps_total", "Shards whose events were lost before we had read them."
         )
+        # calls
+        self.call_events = Counter(
+            "gateway_call_events_total",
+            "Events read for what they say about a call: taken_in, or let_go while far behind.",
+            ("what",),
+        )
+        self.api_requests = Counter(
+            "gateway_api_requests_total",
+            "Requests to Stream's API answered here, by endpoint and Stream's code, or ok.",
+            ("endpoint", "code"),
+        )
         # upstream
         self.upstream_requests = Counter(
             "gateway_upstream_requests_total",

@@ -9,88 +9,28 @@ Reads take turns: however many requests ask at once, so many connections are bus
 """
 
 import asyncio
-import zlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 from gateway.clock import now_ms
 from gateway.stream import keys
+from gateway.stream.call_documents import (
+    Document,
+    Draft,
+    User,
+    Whole,
+    arguments,
+    read_document,
+    read_more,
+    read_user,
+)
 from gateway.stream.calls import ScriptCall, call
 from gateway.stream.connection import Arg, Engine
-from gateway.stream.doorbell import NOTHING, Id, parse
 
 MAX_USERS_READ = 1000  # of one call in one answer
 _AT_ONCE = 16
-_DIGEST_BYTES = 6
 _SWEEP = 200  # calls forgotten in one step
 _Read = Callable[[int, list[bytes]], Awaitable[list[bytes | None]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A call's state as read. `applied`: the last event in it; `seen_ns`: when that was made.
-
-    `call`: JSON of the call without what lies in `more`; `digest` stands for that.
-    """
-
-    version: int
-    applied: Id
-    seen_ns: int
-    digest: str
-    call: bytes
-
-
-class Named(NamedTuple):
-    """What changes of a user whom the call names. Flags: m member, c creator, b blocked."""
-
-    user_id: str
-    set: str = ""
-    clear: str = ""
-    member: bytes = b""  # JSON; empty: as it was
-
-
-@dataclass(slots=True)
-class Draft:
-    """A call's next state. `more` None: as it was."""
-
-    app: str
-    cid: str
-    read: Document | None
-    call: bytes
-    created_ms: int
-    more: bytes | None = None
-    users: list[Named] = field(default_factory=list)
-    applied: Id = NOTHING
-    seen_ns: int = 0
-
-
-class User(NamedTuple):
-    """A user whom a call names; `member`: JSON, empty for one that is no member."""
-
-    flags: str
-    member: bytes
-
-    @property
-    def may_watch(self) -> bool:
-        return "b" not in self.flags and ("m" in self.flags or "c" in self.flags)
-
-
-class Whole(NamedTuple):
-    """All of a call's state. `users` by id, `MAX_USERS_READ` at most."""
-
-    document: Document
-    more: bytes
-    users: dict[str, User]
-
-    @property
-    def call(self) -> bytes:
-        """JSON of the whole call."""
-        return _joined(self.document.call, self.more)
-
-    def members(self, limit: int) -> list[bytes]:
-        return [user.member for user in self.users.values() if user.member][:limit]
 
 
 class CallStore:
@@ -122,15 +62,15 @@ class CallStore:
             return None
         users = zip(reply[2][::2], reply[2][1::2], strict=True)
         return Whole(
-            _document(reply[0]),
-            unpacked(reply[1]),
-            {name.decode(): _user(value) for name, value in users},
+            read_document(reply[0]),
+            read_more(reply[1]),
+            {name.decode(): read_user(value) for name, value in users},
         )
 
     async def documents(self, app: str, cids: Sequence[str]) -> list[Document | None]:
         """Return the states of `cids`, in their order."""
         found = await self._each(app, cids, self._read_documents)
-        return [None if value is None else _document(value) for value in found]
+        return [None if value is None else read_document(value) for value in found]
 
     async def users_of(self, app: str, cids: Sequence[str], user_id: str) -> list[User | None]:
         """Return how each of `cids` names a user, in their order; None: it does not."""
@@ -143,7 +83,12 @@ class CallStore:
             return found
 
         found = await self._each(app, cids, read)
-        return [None if value is None else _user(value) for value in found]
+        return [None if value is None else read_user(value) for value in found]
+
+    async def documents_at(self, shard: int, calls: Sequence[bytes]) -> list[Document | None]:
+        """Return the states of calls of one shard, by their keys."""
+        found = await self._read_documents(shard, list(calls))
+        return [None if value is None else read_document(value) for value in found]
 
     async def put(self, draft: Draft) -> bool:
         """Write a state; False: it is not any more what the draft has read."""
@@ -215,50 +160,10 @@ class CallStore:
 
 def put_call(draft: Draft) -> ScriptCall[bool]:
     """Read as whether it was written."""
-    read = draft.read
-    digest = _digest(draft.more) if draft.more is not None else read.digest if read else "-"
-    more = b""
-    if draft.more is not None and (read is None or digest != read.digest):
-        more = zlib.compress(draft.more, 1)
-    version = read.version if read else 0
-    line = f"{version + 1} {draft.applied[0]}-{draft.applied[1]} {draft.seen_ns} {digest}\n"
-    args: list[Arg] = [
-        draft.app, draft.cid, version, line.encode() + draft.call, more, now_ms(),
-        draft.created_ms,
-    ]  # fmt: skip
-    for user in draft.users:
-        args += user
     names = keys.call_states(keys.shard_of(keys.call_key(draft.app, draft.cid)))
-    return ScriptCall("put_call", names, args, bool)
+    return ScriptCall("put_call", names, list(arguments(draft, now_ms())), bool)
 
 
 def drop_call(app: str, cid: str) -> ScriptCall[int]:
     key = keys.call_key(app, cid)
-    names = keys.call_states(keys.shard_of(key))
-    return ScriptCall("drop_calls", names, (0, 0, 0, 0, key), int)
-
-
-def unpacked(more: bytes) -> bytes:
-    return zlib.decompress(more) if more else b"{}"
-
-
-def _document(value: bytes) -> Document:
-    line, _, content = value.partition(b"\n")
-    version, applied, seen_ns, digest = line.split(b" ")
-    return Document(int(version), parse(applied), int(seen_ns), digest.decode(), content)
-
-
-def _user(value: bytes) -> User:
-    flags, _, member = value.partition(b" ")
-    return User(flags.decode(), member)
-
-
-def _joined(one: bytes, other: bytes) -> bytes:
-    """Return one JSON object with the fields of two."""
-    if other == b"{}":
-        return one
-    return other if one == b"{}" else one[:-1] + b"," + other[1:]
-
-
-def _digest(content: bytes) -> str:
-    return blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
+    return ScriptCall("drop_calls", keys.call_states(keys.shard_of(key)), (0, 0, 0, 0, key), int)

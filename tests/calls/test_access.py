@@ -6,7 +6,8 @@ from support.calls import make_call
 from gateway.calls.access import Access
 from gateway.calls.errors import StreamError
 from gateway.calls.tokens import Identity
-from gateway.stream.call_store import CallStore, Named
+from gateway.stream.call_documents import Named
+from gateway.stream.call_store import CallStore
 from gateway.stream.connection import Engine
 
 APP, CID = "demo-key", "default:room"

@@ -7,7 +7,8 @@ from redis.asyncio import Redis
 from support.calls import make_call
 
 from gateway.stream import keys
-from gateway.stream.call_store import CallStore, Draft, Named
+from gateway.stream.call_documents import Draft, Named
+from gateway.stream.call_store import CallStore
 from gateway.stream.connection import Engine
 
 APP, CID = "demo-key", "default:room"
