@@ -4,12 +4,12 @@ import argparse
 import sys
 import time
 
-from bench.frame import MORE, SCENARIOS, as_text, environment_line, keep, scenario
+from bench.frame import SCENARIOS, as_text, environment_line, keep, scenario
 
 
 def main() -> None:
     given = sys.argv[1:]
-    named = bool(given) and given[0] in (*SCENARIOS, *MORE)
+    named = bool(given) and given[0] in SCENARIOS
     for name in given[:1] if named else SCENARIOS:
         _run(name, given[named:])
 
@@ -26,7 +26,7 @@ def _run(name: str, given: list[str]) -> None:
 
 
 def _parser(name: str, one: object) -> argparse.ArgumentParser:
-    others = ", ".join((*SCENARIOS, *MORE))
+    others = ", ".join(SCENARIOS)
     parser = argparse.ArgumentParser(
         prog=f"python -m bench {name}", description=one.__doc__, epilog=f"Scenarios: {others}."
     )

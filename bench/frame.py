@@ -22,9 +22,8 @@ import orjson
 from bench import chart, machine
 
 RESULTS = Path(__file__).with_name("results")
-# In the order of a run of all; those of MORE only when named.
-SCENARIOS = ("ingest", "delivery")
-MORE = ("sqs",)
+# In the order of a run of all.
+SCENARIOS = ("ingest", "delivery", "sqs")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,18 @@
      Stream ──POST──▶ ingest ──append──▶ journal ──▶ publisher ──▶ Redis Streams ──▶ delivery ──▶
                         │ 200 ◀──┘                                    │   due again,    subscribers
                                                                       │   dead letters
-                                                                      └──▶ (the feed, to come)
+                                                                      └──▶ feed ──▶ watchers
 
-Two paths, which never import each other and meet only in Redis:
+Three paths, which never import each other and meet only in Redis:
 
 - `ingest`    a webhook is read, verified, journaled and answered, all of one event-loop tick
               together. Read `acceptance`, then `fast_path`, then `intake`.
 - `sources`   what Stream sends by SQS and SNS instead, into the same intake. Read `decode`, `sqs`.
 - `delivery`  one worker per subscriber takes events from its consumer groups, matches, attempts,
               and settles. Read `worker`, then `lanes` and `settlement`.
+- `feed`      whoever watches a call gets its events as they are published. Read `hub`, then
+              `plain` and `sdk_socket`. `calls` knows tokens and who may watch; `api` will answer for
+              calls, and today passes on to Stream.
 
 Below them, one door to each outside thing:
 
