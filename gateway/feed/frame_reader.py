@@ -62,15 +62,17 @@ class FrameReader:
         self._size = 0
 
     def feed(self, data: bytes) -> Iterator[Received]:
-        """Yield the messages that `data` completes. Raises `BadFrame`, after those before it."""
-        data = self._buffer + data if self._buffer else data
+        """Yield the messages that `data` completes. Raises `BadFrame`, after those before it.
+
+        Whoever does not take all of them feeds it no more.
+        """
+        data, self._buffer = self._buffer + data if self._buffer else data, b""
         start = 0
         while (head := self._head(data, start)) is not None and head.end <= len(data):
             start = head.end
             payload = _unmasked(
                 data[head.payload_at - 4 : head.payload_at], data[head.payload_at : head.end]
             )
-            self._buffer = data[start:]
             if (message := self._taken(head, payload)) is not None:
                 yield message
         self._buffer = data[start:]

@@ -101,7 +101,12 @@ def error_body(error: StreamError) -> dict[str, Any]:
 
 
 def _bounded(custom: dict[str, Any] | None) -> dict[str, Any]:
-    return custom if custom and len(orjson.dumps(custom)) <= _MAX_PROFILE_BYTES else {}
+    """Return what may be said back: not too long, and nothing that JSON of ours cannot hold."""
+    try:
+        fits = len(orjson.dumps(custom)) <= _MAX_PROFILE_BYTES
+    except orjson.JSONEncodeError:  # numbers of hundreds of digits, lists in lists in lists
+        return {}
+    return custom if custom and fits else {}
 
 
 def _time(ms: int) -> str:

@@ -149,7 +149,8 @@ class SocketConnection(asyncio.Protocol):
     def _take(self, message: Received) -> None:
         if message.opcode == CLOSE:
             self._answer_close(message.payload)
-        elif self._receiver is not None and self._may_speak():
+        elif self._receiver is not None:
+            self._count()
             if message.opcode == TEXT:
                 self._receiver.received(message.payload)
             elif message.opcode == PING:
@@ -161,14 +162,14 @@ class SocketConnection(asyncio.Protocol):
             self.close(answer_to(payload))
         self.transport.close()
 
-    def _may_speak(self) -> bool:
+    def _count(self) -> None:
+        """Raise `BadFrame` for a message too many: what came behind it is not even read."""
         now = asyncio.get_running_loop().time()
         if now > self._window_ends_s:
             self._window_ends_s, self._spoken = now + _WINDOW_S, 0
         self._spoken += 1
         if self._spoken > _MESSAGES_PER_WINDOW:
-            self.close(POLICY, "too many messages")
-        return self._spoken <= _MESSAGES_PER_WINDOW
+            raise BadFrame(POLICY, "too many messages")
 
     # ---- what the transport tells
 

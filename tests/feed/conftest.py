@@ -1,11 +1,7 @@
 """One gateway for each test; everybody may watch everything."""
 
-from functools import partial
-
 import pytest
-from socket_client import Sender
-from support.eventually import eventually
-from support.running_gateway import running_gateway
+from support.feed import Sender, feeding_gateway
 
 
 @pytest.fixture
@@ -16,15 +12,8 @@ def settings():
 
 @pytest.fixture
 async def gateway(tmp_path, settings):
-    feed = {"access": "any", **settings.pop("feed", {})}
-    server = {"drain": "1s", **settings.pop("server", {})}
-    async with running_gateway(tmp_path / "g", feed=feed, server=server, **settings) as gateway:
-        await eventually(partial(is_up, gateway))
+    async with feeding_gateway(tmp_path / "g", settings) as gateway:
         yield gateway
-
-
-async def is_up(gateway):
-    return await gateway.metric("gateway_stream_up")
 
 
 @pytest.fixture

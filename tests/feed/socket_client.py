@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 from support import jwts
-from support.webhooks import distinct_event, signed_request
 
 from gateway.calls.tokens import Tokens
 from gateway.options import App
@@ -81,31 +80,6 @@ async def connected(gateway, user="alice", *, key=KEY, secret=SECRET, **claims):
         assert said["type"] == "connection.ok", said
         socket.id, socket.ok = said["connection_id"], said
         yield socket
-
-
-class Sender:
-    """Sends webhooks, one after another."""
-
-    def __init__(self, gateway):
-        self._gateway = gateway
-        self.sent = 0
-
-    async def __aenter__(self):
-        self._session = aiohttp.ClientSession()
-        return self
-
-    async def __aexit__(self, *_):
-        await self._session.close()
-
-    async def send(self, body, *, key=KEY, secret=SECRET):
-        headers = signed_request(body, secret, key)
-        async with self._session.post(self._gateway.url, data=body, headers=headers) as response:
-            assert response.status == 200, await response.text()
-
-    async def number(self, count=1, *, call=CALL, size=0, **app):
-        for _ in range(count):
-            await self.send(distinct_event(self.sent, call, size), **app)
-            self.sent += 1
 
 
 def masked(opcode, payload=b"", *, fin=True, mask=True, rsv=0, size=None):

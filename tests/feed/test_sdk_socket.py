@@ -32,6 +32,20 @@ async def test_who_connects_is_told_its_name(gateway):
         assert (me["id"], me["name"], me["custom"]) == ("alice", "Alice", custom)
 
 
+@pytest.mark.parametrize(
+    "custom", ['{"n":1' + "0" * 400 + "}", '{"n":' + "[" * 400 + "]" * 400 + "}", '{"n":"' + "x" * 9000 + '"}'],
+    ids=["a huge number", "lists in lists", "a long text"],
+)  # fmt: skip
+async def test_what_cannot_be_said_back_is_left_out(gateway, custom):
+    """A user's own data is never a reason to let it go: it is connected without them."""
+    async with opened(gateway) as socket:
+        details = f'{{"id":"alice","name":"Alice","custom":{custom}}}'
+        await socket.hello(f'{{"token":"{token()}","user_details":{details}}}')
+        said = await socket.hear()
+        assert said["type"] == "connection.ok", said
+        assert (said["me"]["name"], said["me"]["custom"]) == ("Alice", {})
+
+
 async def test_a_health_check_is_answered(gateway):
     """By one object, whether the client sends a list, as the SDK does, or an object."""
     async with connected(gateway) as socket:

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 from support import jwts
-from support.webhooks import distinct_event, signed_request
 
 CALL = "default:numbers"
 KEY, SECRET = "demo-key", "demo-secret"
@@ -18,37 +17,6 @@ def token(user="alice", *, secret=SECRET, lifetime_s=600, **claims):
     return jwts.encode(
         {"user_id": user, "iat": now - 5, "exp": now + lifetime_s, **claims}, secret, "HS256"
     )
-
-
-class Sender:
-    """Sends webhooks, one after another, so that their order is known."""
-
-    def __init__(self, gateway):
-        self._gateway = gateway
-        self.sent = 0
-
-    async def __aenter__(self):
-        self._session = aiohttp.ClientSession()
-        return self
-
-    async def __aexit__(self, *_):
-        await self._session.close()
-
-    async def send(self, body, *, key=KEY, secret=SECRET):
-        headers = signed_request(body, secret, key)
-        async with self._session.post(self._gateway.url, data=body, headers=headers) as response:
-            assert response.status == 200, await response.text()
-
-    async def number(self, count=1, *, call=CALL, size=0):
-        """Send the next `count` numbers."""
-        for _ in range(count):
-            await self.send(distinct_event(self.sent, call, size))
-            self.sent += 1
-
-    async def keep_sending(self, *, pause_s=0.002, size=0):
-        while True:
-            await self.number(size=size)
-            await asyncio.sleep(pause_s)
 
 
 class Socket:

@@ -1,6 +1,8 @@
 """The plain feed on real sockets, in front of the real gateway."""
 
 import asyncio
+import os
+import random
 
 import aiohttp
 import orjson
@@ -8,6 +10,7 @@ import pytest
 from plain_client import CALL, KEY, events, opened, token, watching
 from support.webhooks import distinct_event, sample_bodies
 
+LONG = bool(os.environ.get("GATEWAY_LONG"))
 URL = "http://127.0.0.1:{}{}"
 
 
@@ -379,3 +382,18 @@ async def test_a_watcher_that_does_not_read_is_let_go(gateway, sender):
     async with watching(gateway, since=slow.cursor) as back:
         assert back.first["recovered"] is True
         assert await back.numbers(120 - len(seen)) == list(range(len(seen), 120))
+
+
+@pytest.mark.timeout(600)
+async def test_cut_anywhere_under_load_nothing_is_missed(gateway, sender):
+    """Cut at random points and resumed, again and again: every number comes once, in order."""
+    sending = asyncio.create_task(sender.keep_sending())
+    got, cursor = [], None
+    for _ in range(1000 if LONG else 200):
+        async with watching(gateway, **({"since": cursor} if cursor else {})) as socket:
+            assert socket.first["recovered"] is (True if cursor else None)
+            got += await socket.numbers(random.randrange(1, 12))
+            cursor = socket.cursor
+            socket.cut()
+    sending.cancel()
+    assert got == list(range(got[0], got[0] + len(got)))

@@ -1,5 +1,5 @@
 import pytest
-from doorway import WAYS, opened
+from support.doorway import WAYS, opened
 
 from gateway import native
 

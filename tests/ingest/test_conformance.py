@@ -3,7 +3,7 @@
 import gzip
 
 import pytest
-from doorway import FAST, MAX_BODY, OTHER, QUERY, Way, ask, connected, opened, same
+from support.doorway import FAST, MAX_BODY, OTHER, QUERY, Way, ask, connected, opened, same
 from support.eventually import eventually
 from support.webhooks import distinct_event, signed_request
 

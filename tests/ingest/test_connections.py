@@ -7,7 +7,7 @@ import time
 
 import pytest
 import trustme
-from doorway import CHUNKED, FAST, QUERY, WAYS, ask, connected, opened, same
+from support.doorway import CHUNKED, FAST, QUERY, WAYS, ask, connected, opened, same
 from support.eventually import eventually
 from support.webhooks import distinct_event, signed_request
 

@@ -49,8 +49,9 @@ class Doorway:
 
 @contextlib.asynccontextmanager
 async def opened(
-    folder, *, ack="journal", journal=None, tls=None, drain_s=0.0, is_native=True, **server
-):
+    folder, *, ack="journal", journal=None, tls=None, drain_s=0.0, is_native=True,
+    add_routes=lambda _: None, **server,
+):  # fmt: skip
     """Open a doorway; with `ack="redis"`, Redis being away, answers wait for the disk.
 
     `is_native`: with the C piece, if it is built.
@@ -67,6 +68,7 @@ async def opened(
         metrics=metrics,
         keyring=native.keyring(APPS) if is_native else None,
     )
+    add_routes(listener.app)
     await listener.start()
     try:
         yield Doorway(listener, stored, metrics)

@@ -1,0 +1,13 @@
+// feed.js as an application uses it: prints a line of JSON for all that it tells.
+//
+//     node [--experimental-websocket] watch.mjs socket|stream FEED_JS URL TOKEN CALL
+const [transport, script, url, token, call] = process.argv.slice(2);
+if (transport === "stream") delete globalThis.WebSocket; // as where none comes through
+const { Feed } = await import(script);
+const feed = new Feed({ url, apiKey: "demo-key", token: async () => token, calls: [call] });
+const tell = (what, said) => process.stdout.write(`${JSON.stringify({ what, said })}\n`);
+feed.on("event", (event, { text }) => tell("event", { n: event.custom.n, whole: JSON.parse(text).event }));
+feed.on("watching", ({ recovered }) => tell("watching", recovered));
+feed.on("gap", () => tell("gap"));
+feed.on("error", ({ code }) => tell("error", code));
+process.stdin.resume().on("end", () => (feed.close(), process.exit(0)));
