@@ -3,12 +3,17 @@
 import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 
 from gateway.app.shared import Shared
+from gateway.clock import now_ms
+from gateway.event import Event
 from gateway.ingest.intake import Intake
+from gateway.ingest.signature import Verifier
+from gateway.ingest.waiting import Waiting
 from gateway.journal.journal import Journal
 from gateway.sources.run import Sources
 from gateway.stream.connection import tls_arguments
@@ -41,6 +46,8 @@ class IngestPart:
         # to miss nothing that is published, so nothing is published before.
         self.may_publish = asyncio.Event()
         self._sources: Sources | None = None
+        self._verifier = Verifier(config.apps)
+        self._apps = {app.api_key: app for app in config.apps}
         shared.metrics.journal_waiting.track(read=lambda: self.publisher.waiting or 0)
 
     def add_routes(self, routes: web.Application) -> None:
@@ -48,6 +55,19 @@ class IngestPart:
         self._sources = Sources(
             self._shared.config, intake=self.intake, metrics=self._shared.metrics, routes=routes
         )
+
+    async def store(self, app: str, kind: str, call_cid: str, body: bytes) -> bool:
+        """Take an event that was made here; tell whether it is as safe as a 200 says."""
+        key = self._verifier.event_key(self._apps[app], body)
+        waiting = Waiting()
+        self.intake.submit(
+            Event(
+                app=app, type=kind, call_cid=call_cid, accepted_ms=now_ms(), key=key, body=body,
+                source="api",
+            ),
+            waiting,
+        )  # fmt: skip
+        return (await waiting.answered).status == HTTPStatus.OK
 
     def loops(self) -> Mapping[str, Coroutine[Any, Any, None]]:
         assert self._sources is not None, "add_routes() first"

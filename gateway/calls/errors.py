@@ -26,6 +26,14 @@ class StreamError(GatewayError):
         self.retry_after_s = retry_after_s
 
 
+def error_body(code: int, status: int, message: str) -> dict[str, object]:
+    """Return all six fields of an error: Stream's SDKs break on a missing one."""
+    return {
+        "code": code, "StatusCode": status, "message": message, "duration": "0.00ms",
+        "more_info": "", "details": [],
+    }  # fmt: skip
+
+
 def unknown_key() -> StreamError:
     return StreamError(ACCESS_KEY, 401, "api_key is missing or unknown")
 

@@ -47,7 +47,7 @@ def of(error: Exception, calls: Sequence[str] = ()) -> Refusal | None:
     if isinstance(error, StreamError):
         return Refusal(error.code, error.status, error.message, calls)
     if isinstance(error, StreamUnavailable | StreamRefused):
-        return Refusal(-1, 503, "history cannot be read now, try again")
+        return Refusal(-1, 503, "the streams cannot be read now, try again")
     if isinstance(error, TimeoutError):
         return Refusal(5, 401, "no first message came in time")
     return None

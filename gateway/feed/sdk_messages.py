@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from gateway.calls.errors import StreamError
+from gateway.calls.errors import StreamError, error_body
 from gateway.feed.frames import text_frame
 
 _MAX_PROFILE_BYTES = 8 << 10  # of what a user says of itself, which it gets back
@@ -87,17 +87,9 @@ def refused(error: StreamError, now_ms: int) -> bytes:
     """Say why there is no connection; a close follows."""
     said = {
         "type": "connection.error", "connection_id": "", "created_at": _time(now_ms),
-        "error": error_body(error),
+        "error": error_body(error.code, error.status, error.message),
     }  # fmt: skip
     return text_frame(orjson.dumps(said))
-
-
-def error_body(error: StreamError) -> dict[str, Any]:
-    """Return all six fields of an error: Stream's SDKs break on a missing one."""
-    return {
-        "code": error.code, "StatusCode": error.status, "message": error.message,
-        "duration": "0.00ms", "more_info": "", "details": [],
-    }  # fmt: skip
 
 
 def _bounded(custom: dict[str, Any] | None) -> dict[str, Any]:

@@ -3,8 +3,7 @@
 import orjson
 from aiohttp import web
 
-from gateway.calls.errors import StreamError
-from gateway.feed import sdk_messages
+from gateway.calls.errors import StreamError, error_body
 from gateway.feed.doorway import Doorway
 from gateway.feed.sdk_watcher import SdkParts, SdkWatcher
 
@@ -37,7 +36,7 @@ class SdkSockets:
             headers["Retry-After"] = str(error.retry_after_s)
         return web.Response(
             status=error.status,
-            body=orjson.dumps(sdk_messages.error_body(error)),
+            body=orjson.dumps(error_body(error.code, error.status, error.message)),
             content_type="application/json",
             headers=headers,
         )

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
-from time import perf_counter
 
 from aiohttp import HttpVersion11, web
 from aiohttp.client_exceptions import ClientPayloadError
@@ -32,22 +31,9 @@ from gateway.ingest.answers import (
 )
 from gateway.ingest.handover import AnswerResponse
 from gateway.ingest.surroundings import Surroundings
+from gateway.ingest.waiting import Waiting
 
 logger = logging.getLogger(__name__)
-
-
-class _Waiting:
-    """The `Reply` of a webhook that came through aiohttp."""
-
-    __slots__ = ("answered", "read_at")
-
-    def __init__(self) -> None:
-        self.read_at = perf_counter()
-        self.answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-
-    def resolve(self, answer: Answer) -> None:
-        if not self.answered.done():
-            self.answered.set_result(answer)
 
 
 class Webhooks:
@@ -94,7 +80,7 @@ class Webhooks:
         )
         if isinstance(verdict, Answer):
             return verdict
-        waiting = _Waiting()
+        waiting = Waiting()
         reception.submit(verdict, waiting)
         return await waiting.answered
 

@@ -13,7 +13,6 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-http-https-endpoint-as-subscriber.
 
 import asyncio
 import logging
-import time
 from base64 import b64encode
 from hmac import compare_digest
 
@@ -34,6 +33,7 @@ from gateway.ingest.answers import (
 )
 from gateway.ingest.handover import AnswerResponse
 from gateway.ingest.reception import Intake
+from gateway.ingest.waiting import Waiting
 from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.options import MIB, SnsSourceOptions
@@ -55,20 +55,6 @@ WANTS_CREDENTIALS = Answer(
     "raw messages need credentials",
     (("WWW-Authenticate", 'Basic realm="sns"'),),
 )
-
-
-class _Waiting:
-    """The `Reply` to one message."""
-
-    __slots__ = ("answered", "read_at")
-
-    def __init__(self) -> None:
-        self.read_at = time.perf_counter()
-        self.answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-
-    def resolve(self, answer: Answer) -> None:
-        if not self.answered.done():
-            self.answered.set_result(answer)
 
 
 class SnsSource:
@@ -149,7 +135,7 @@ class SnsSource:
             _logger.exception("judging a message failed")
             self._errors.add(origin.name, "judge")
             return INTERNAL
-        waiting = _Waiting()
+        waiting = Waiting()
         self._intake.submit(event, waiting)
         answer = await waiting.answered
         if answer is not STORED:
