@@ -36,6 +36,11 @@ def admin_url(config: Config, port: int) -> str:
     return origin("http", config.admin.host, port)
 
 
+def demo_url(config: Config, port: int) -> str:
+    """Return the demo page's address, from this machine."""
+    return webhook_url(config, port).removesuffix(config.ingest.path) + "/demo"
+
+
 def in_demo_use(config: Config) -> bool:
     """Whether the key or the secret that everybody knows would be accepted."""
     return any(app.api_key == DEMO_KEY or DEMO_SECRET in app.secrets for app in config.apps)
@@ -79,6 +84,8 @@ def _lines(config: Config, config_path: Path, public_port: int, admin_port: int)
     yield f"gateway {__version__}"
     yield f"  webhooks     {webhook_url(config, public_port)}"
     yield f"  admin        {admin_url(config, admin_port)}/metrics  /healthz  /readyz  /ledger"
+    if config.feed.enabled and config.feed.demo:
+        yield f"  watch calls  {demo_url(config, public_port)}"
     yield f"  data         {config.data_dir} ({engine})"
     yield f"  delivers to  {names}"
     if in_demo_use(config):

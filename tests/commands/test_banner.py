@@ -31,6 +31,13 @@ def test_it_names_the_ports_the_data_and_the_first_command(shipped):
     assert text.splitlines()[-1].endswith("gateway send")
 
 
+def test_the_demo_page_is_named_where_there_is_one(shipped):
+    """Its address while it is on, nothing of it when it or the feed is off."""
+    assert "http://127.0.0.1:8080/demo" in told(shipped)
+    for feed in (replace(shipped.feed, demo=False), replace(shipped.feed, enabled=False)):
+        assert "/demo" not in told(replace(shipped, feed=feed))
+
+
 def test_the_demo_secret_is_told_as_long_as_it_is_in_use(shipped):
     """A warning with the demo key or secret, none without, and the secret never."""
     assert "change before you expose the port" in told(shipped)
