@@ -22,7 +22,7 @@ def good(n=1, way=FAST, extra=""):
 
 
 BAD = FAST.request(b"{}", {})
-CLOCK_S = 0.005  # the loop's clock ticks in milliseconds, ours does not
+EARLY_S = 0.002  # uvloop's timers count whole milliseconds, and may ring one early
 
 
 @pytest.mark.parametrize("ack", ["journal", "redis"])
@@ -96,7 +96,7 @@ async def test_a_body_that_takes_too_long_is_408(tmp_path, way):
     async with opened(tmp_path, header_timeout_s=0.1, body_timeout_s=0.3) as doorway:
         began = time.perf_counter()
         same(await ask(doorway.port, good(way=way)[:-20]), answers.REQUEST_TIMEOUT)
-        assert time.perf_counter() - began >= 0.3 - CLOCK_S
+        assert time.perf_counter() - began >= 0.3 - EARLY_S
 
 
 async def test_silent_connections_are_closed(tmp_path):
@@ -107,10 +107,10 @@ async def test_silent_connections_are_closed(tmp_path):
             assert await fresh.rest() == b""
         for way in (FAST, QUERY):
             async with connected(doorway.port) as idle:
-                same(await idle.ask(good(way=way)), answers.STORED)
                 began = time.perf_counter()
+                same(await idle.ask(good(way=way)), answers.STORED)
                 assert await idle.rest() == b""
-                assert time.perf_counter() - began >= 0.4 - CLOCK_S
+                assert time.perf_counter() - began >= 0.4
         await eventually(lambda: not doorway.connections)
 
 
