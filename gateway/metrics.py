@@ -204,6 +204,12 @@ class Metrics:
         self.feed_gaps = Counter(
             "gateway_feed_gaps_total", "Shards whose events were lost before we had read them."
         )
+        # calls
+        self.call_events = Counter(
+            "gateway_call_events_total",
+            "Events read for what they say about a call: taken_in, or let_go in a flood.",
+            ("what",),
+        )
         # Stream's API
         self.api_requests = Counter(
             "gateway_api_requests_total",

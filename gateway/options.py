@@ -206,6 +206,7 @@ class FeedOptions:
     enabled: bool = True
     # Who may watch a call and send events to it. members: those its state names; any: every user.
     access: Literal["members", "any"] = "members"
+    guests: bool = True  # whoever has no token gets one, as a user of its own
     demo: bool = False  # the demo page, and tickets for whoever opens it
     # Pages of these origins may open the plain feed; `*`: all. Stream's protocol needs a token.
     origins: tuple[str, ...] = ()
@@ -219,6 +220,7 @@ class FeedOptions:
     max_replay_events: int = 10_000  # of one resume; beyond it: recovered false
     calls_retention_s: float = 30 * DAY_S  # of a call's state, after its last event
     max_calls: int = 200_000  # of all apps; beyond it the longest untouched are forgotten
+    max_calls_bytes: int = 256 * MIB  # of their states together; likewise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -360,6 +360,7 @@ log: {level: debug, format: json}
 feed:
   enabled: false
   access: any
+  guests: false
   demo: true
   origins: ["https://App.example.com:8443", "*"]
   max_connections: 9
@@ -372,6 +373,7 @@ feed:
   max_replay_events: 2
   calls_retention: 1h
   max_calls: 11
+  max_calls_size: 3MiB
 upstream:
   url: https://stream.example.com
   timeout: 1s
@@ -421,10 +423,11 @@ def test_every_option_can_be_set(tmp_path, certificates):
     )  # fmt: skip
     assert loaded.apps[0] == options.App(api_key="k1", secrets=("new", "old"))
     assert loaded.feed == options.FeedOptions(
-        enabled=False, access="any", demo=True, origins=("https://app.example.com:8443", "*"),
+        enabled=False, access="any", guests=False, demo=True, origins=("https://app.example.com:8443", "*"),
         max_connections=9, max_connections_per_user=8, max_watched_calls=7,
         outbox_bytes=6 << 10, max_message_bytes=5 << 10, handshake_timeout_s=4,
         ping_interval_s=3, max_replay_events=2, calls_retention_s=3600, max_calls=11,
+        max_calls_bytes=3 << 20,
     )  # fmt: skip
     assert loaded.upstream == options.UpstreamOptions(
         url="https://stream.example.com", timeout_s=1, custom_events="local",

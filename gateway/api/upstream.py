@@ -20,7 +20,8 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from gateway.api.upstream_messages import answer_headers, passes, request_headers, without_ours
-from gateway.errors import ConfigError, GatewayError
+from gateway.calls.errors import StreamError
+from gateway.errors import ConfigError
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
 from gateway.options import UpstreamOptions
@@ -46,7 +47,7 @@ class Answer(NamedTuple):
         return 200 <= self.status < 300
 
 
-class UpstreamFailed(GatewayError):
+class UpstreamFailed(StreamError):
     """There is no answer of Stream's to hand on: `code` is Stream's word for why, `status` HTTP's.
 
     4 (400) for a target that may not pass, 23 (504) for an answer that took too long, -1 where
@@ -55,9 +56,8 @@ class UpstreamFailed(GatewayError):
     """
 
     def __init__(self, code: int, status: int, message: str) -> None:
-        super().__init__(message)
-        self.code, self.status, self.message = code, status, message
-        self.retry_after_s = _RETRY_AFTER_S if status in {502, 503} else None
+        again_s = _RETRY_AFTER_S if status in {502, 503} else None
+        super().__init__(code, status, message, retry_after_s=again_s)
 
 
 class _TooLarge(Exception):

@@ -6,33 +6,19 @@ watch. The watch is registered before Stream's answer goes back, so that nothing
 after it is missed; where that fails the caller hears so, though Stream has done its part.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol
 
 import msgspec
 from aiohttp import web
-from aiohttp.client_exceptions import ClientPayloadError
-from aiohttp.typedefs import Handler
-from aiohttp.web_protocol import RequestPayloadError
 
+from gateway.api.asking import asked_to_watch, connection_of, read_body
 from gateway.api.upstream import Answer, Upstream, UpstreamFailed
-from gateway.api.upstream_messages import ROOTS, take_watch
-from gateway.options import MIB
+from gateway.api.upstream_messages import take_watch
+from gateway.calls.tokens import Identity
 
-MAX_REQUEST_BYTES = 1 * MIB
-
-
-class Caller(Protocol):
-    """Whom a token stands for."""
-
-    @property
-    def app(self) -> str: ...
-
-
-Verify = Callable[[str | None, str | None, float], Caller]
-Watch = Callable[[str, Caller, Sequence[str]], Awaitable[None]]
+Verify = Callable[[str | None, str | None, float], Identity]
+Watch = Callable[[str, Identity, Sequence[str]], Awaitable[None]]
 
 
 class _Call(msgspec.Struct, gc=False):
@@ -67,22 +53,6 @@ class Passage:
         self._upstream, self._apps = upstream, frozenset(apps)
         self._verify, self._watch, self._body_timeout_s = verify, watch, body_timeout_s
 
-    def routes(self) -> list[tuple[str, str, Handler]]:
-        """Return method, path and handler; those of `any_other` must come behind all others."""
-        found: list[tuple[str, str, Handler]] = []
-        for root in ROOTS:
-            call = root + "call/{type}/{id}"
-            found += (
-                ("GET", call, self.call),
-                ("POST", call, self.call),
-                ("POST", call + "/join", self.call),
-                ("POST", root + "calls", self.query),
-            )
-        return found
-
-    def any_other(self) -> list[tuple[str, str, Handler]]:
-        return [("*", root + "{rest:.*}", self.through) for root in ROOTS]
-
     async def through(self, request: web.Request) -> web.Response:
         """Pass any request on, and the answer back."""
         body = await self._admit(request)
@@ -104,7 +74,7 @@ class Passage:
         body, wanted = take_watch(await self._admit(request))
         if not wanted:
             return _respond(await self._upstream.ask(request, body))
-        connection_id = _connection_id(request)
+        connection_id = connection_of(request)
         caller = self._identify(request)
         answer = await self._upstream.ask(request, body, readable=True)
         if answer.succeeded:
@@ -112,7 +82,7 @@ class Passage:
             await self._watch(connection_id, caller, cids)
         return _respond(answer)
 
-    def _identify(self, request: web.Request) -> Caller:
+    def _identify(self, request: web.Request) -> Identity:
         token = request.headers.get("Authorization")
         return self._verify(request.query.get("api_key"), token, time.time())
 
@@ -123,45 +93,6 @@ class Passage:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             raise UpstreamFailed(4, 400, "there is no WebSocket here")
         return await read_body(request, self._body_timeout_s)
-
-
-def asked_to_watch(request: web.Request) -> str | None:
-    """Return the connection that Get, GetOrCreate or Join asks to watch by; None for none.
-
-    Naming a connection asks, unless `watch=false` says otherwise. Raises `UpstreamFailed` 4 for
-    `watch=true` without one.
-    """
-    match request.query.get("watch"):
-        case "true":
-            return _connection_id(request)
-        case "false":
-            return None
-    return request.query.get("connection_id") or None
-
-
-def _connection_id(request: web.Request) -> str:
-    connection_id = request.query.get("connection_id")
-    if not connection_id:
-        raise UpstreamFailed(4, 400, "watch needs a connection_id")
-    return connection_id
-
-
-async def read_body(request: web.Request, within_s: float) -> bytes:
-    """Return the body as it was sent. Raises `UpstreamFailed`: 22 beyond `MAX_REQUEST_BYTES`."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(within_s):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > MAX_REQUEST_BYTES:
-                    raise UpstreamFailed(22, 413, "the body is larger than 1 MiB")
-    except TimeoutError:
-        raise UpstreamFailed(23, 408, "the body has not come in time") from None
-    except (RequestPayloadError, ClientPayloadError):
-        raise UpstreamFailed(
-            4, 400, "the body breaks off, or is not what its headers say"
-        ) from None
-    return bytes(body)
 
 
 def _state(answer: Answer) -> _State:

@@ -73,7 +73,7 @@ class Process:
         self._ingest = IngestPart(shared, journal)
         # The holder's name is the journal's: after a crash it takes its own leases back at once.
         self._delivery = DeliveryPart(shared, holder=journal.id)
-        self._feed = FeedPart(shared, self._ingest.store)
+        self._feed = FeedPart(shared, self._ingest.store, holder=journal.id)
         self._ingest.may_publish = self._delivery.joined
         # In the direction of the flow.
         self._parts: list[Part] = [self._ingest, self._delivery, self._feed]

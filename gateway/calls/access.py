@@ -25,9 +25,19 @@ class Access:
 
     async def check(self, identity: Identity, cid: str) -> None:
         """Raise `StreamError` 17 unless `identity` may watch `cid`; or `StreamUnavailable`."""
-        if identity.call_cids is not None and cid not in identity.call_cids:
-            raise not_allowed(f"the token is not for call {cid[:256]}")
-        if identity.user_id is None or self._is_open:
+        check_token(identity, cid)
+        if not self.needs_membership(identity):
             return
+        assert identity.user_id is not None
         if not await self._calls.names(identity.app, cid, identity.user_id):
             raise not_allowed(f"user {identity.user_id} is no member of call {cid[:256]}")
+
+    def needs_membership(self, identity: Identity) -> bool:
+        """Tell whether a call has to name `identity` for it to be shown the call."""
+        return identity.user_id is not None and not self._is_open
+
+
+def check_token(identity: Identity, cid: str) -> None:
+    """Raise `StreamError` 17 if the token of `identity` is for other calls."""
+    if identity.call_cids is not None and cid not in identity.call_cids:
+        raise not_allowed(f"the token is not for call {cid[:256]}")

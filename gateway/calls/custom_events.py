@@ -6,14 +6,15 @@ are ours. The time tells events apart that say the same: no two made by a proces
 https://getstream.io/video/docs/javascript/guides/custom-events/
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import orjson
 
 from gateway.calls.errors import StreamError, bad_input
+from gateway.calls.times import to_text
 from gateway.calls.tokens import Identity, is_user_id
+from gateway.calls.users import user_object
 
 TYPE = "custom"
 MAX_CUSTOM_BYTES = 5 << 10
@@ -64,7 +65,7 @@ def custom_event(cid: str, body: bytes, sender: Identity, at_ns: int) -> bytes:
         raise bad_input("`custom` is an object")
     if len(custom) > MAX_CUSTOM_BYTES:
         raise StreamError(_TOO_LARGE, 413, f"`custom` can have {MAX_CUSTOM_BYTES} bytes")
-    at = _time(at_ns)
+    at = to_text(at_ns)
     user = orjson.dumps(_user(asked, sender, at))
     head = orjson.dumps({"type": TYPE, "created_at": at, "call_cid": cid})[:-1]
     return b'%b,"custom":%b,"user":%b}' % (head, custom, user)
@@ -78,14 +79,4 @@ def _user(asked: _Asked, sender: Identity, at: str) -> dict[str, Any]:
     user_id = named.id or asked.user_id
     if user_id is None or not is_user_id(user_id):
         raise bad_input("a server says with `user_id` or `user` whose event it is")
-    said = {
-        "id": user_id, "role": named.role or "user", "custom": {}, "teams": [], "language": "",
-        "created_at": at, "updated_at": at,
-    }  # fmt: skip
-    told = {"name": named.name, "image": named.image}
-    return said | {name: text for name, text in told.items() if text is not None}
-
-
-def _time(ns: int) -> str:
-    seconds, rest = divmod(ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+    return user_object(user_id, at, role=named.role, name=named.name, image=named.image)

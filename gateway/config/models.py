@@ -240,6 +240,7 @@ class Feed(Section):
     becomes = options.FeedOptions
     enabled: bool = OPTIONAL
     access: Literal["members", "any"] = OPTIONAL
+    guests: bool = OPTIONAL
     demo: bool = OPTIONAL
     origins: list[values.Origin] = OPTIONAL
     max_connections: values.Count = OPTIONAL
@@ -252,6 +253,7 @@ class Feed(Section):
     max_replay_events: values.Count = OPTIONAL
     calls_retention_s: values.Duration = _called("calls_retention")
     max_calls: values.Count = OPTIONAL
+    max_calls_bytes: values.Size = _called("max_calls_size")
 
 
 class Upstream(Section):

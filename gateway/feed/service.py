@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.calls.access import Access
 from gateway.calls.tokens import Tokens
+from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.feed import pages
 from gateway.feed.connections import Connections
 from gateway.feed.doorway import Doorway
@@ -34,6 +35,8 @@ from gateway.stream.shard_reader import ShardReader
 from gateway.stream.tail import Tail
 from gateway.stream.tickets import TicketStore
 
+_AWAY_S = 0.05
+
 
 class FeedService:
     """Add its routes before the listener starts; `run` it; `drain` it in front of the listener."""
@@ -51,7 +54,7 @@ class FeedService:
     ) -> None:
         """`tls`: what `connection.tls_arguments` returned."""
         options = config.feed
-        self._config, self._tokens = config, tokens
+        self._config, self._engine, self._tokens = config, engine, tokens
         reader = ShardReader(engine.url, timeout_s=engine.timeout_s, tls=tls)
         self._tail = Tail(reader, metrics)
         self._connections = Connections(options)
@@ -79,7 +82,9 @@ class FeedService:
             pages.add_demo(app, self._config.apps, self._tokens)
 
     async def run(self) -> None:
-        """Run all loops until cancelled."""
+        """Run all loops until cancelled; nobody is let in before Redis has answered once."""
+        await self._answered()
+        self._doorway.admission.open()
         ping_interval_s = self._config.feed.ping_interval_s
         async with asyncio.TaskGroup() as loops:
             loops.create_task(self._tail.run(self._hub), name="feed-tail")
@@ -88,6 +93,15 @@ class FeedService:
                 keep_pinging(self._sdk.open, SdkWatcher.ping, ping_interval_s), name="feed-pings"
             )
             loops.create_task(self._plain.run(), name="feed-plain-pings")
+
+    async def _answered(self) -> None:
+        while True:
+            try:
+                await self._engine.command("PING")
+            except (StreamUnavailable, StreamRefused):
+                await asyncio.sleep(_AWAY_S)
+            else:
+                return
 
     async def drain(self, drain_s: float) -> None:
         """Let in nobody any more, and let everybody go: spread, so that they come back spread."""

@@ -50,7 +50,8 @@ SUBSCRIBERS = "gw:subscribers"
 # this name.
 GATEWAY = "gateway"
 
-# The group that keeps the state of calls. No subscriber's name has a colon in it.
+# Where the keeper of call states stands: lease and place, in fields as a subscriber has them, but
+# no group. No subscriber's name has a colon in it.
 CALL_KEEPER = "gateway:calls"
 
 

@@ -52,11 +52,12 @@ class Janitor:
 
     def _trim(self, shard: int, names: list[str]) -> ScriptCall[int]:
         oldest_ms = now_ms() - int(self._options.history_s * 1000)
+        keeper = keys.subscription(shard, keys.CALL_KEEPER)
         subscriptions = (keys.subscription(shard, name) for name in names)
         return ScriptCall(
             "trim",
-            (keys.events(shard), keys.shard_state(shard), *subscriptions),
-            (oldest_ms, self._options.max_bytes // keys.SHARDS, *names),
+            (keys.events(shard), keys.shard_state(shard), keeper, *subscriptions),
+            (oldest_ms, self._options.max_bytes // keys.SHARDS, now_ms(), *names),
             int,
         )
 

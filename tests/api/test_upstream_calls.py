@@ -17,6 +17,8 @@ from yarl import URL
 
 from gateway.api.upstream import Upstream, UpstreamFailed
 from gateway.api.upstream_calls import Passage
+from gateway.api.upstream_messages import ROOTS
+from gateway.calls.errors import StreamError
 from gateway.metrics import Metrics
 from gateway.options import UpstreamOptions
 
@@ -53,7 +55,7 @@ class Watches:
 async def _answered(request, handler):
     try:
         return await handler(request)
-    except UpstreamFailed as error:
+    except StreamError as error:
         six = dict.fromkeys(("duration", "more_info", "details"), "")
         content = {"code": error.code, "StatusCode": error.status, "message": error.message, **six}
         return web.json_response(content, status=error.status)
@@ -70,8 +72,13 @@ async def passage(url, **options):
         body_timeout_s=body_timeout_s,
     )  # fmt: skip
     app = web.Application(middlewares=[_answered])
-    for route in (*one.routes(), *one.any_other()):
-        app.router.add_route(*route)
+    for root in ROOTS:
+        call = root + "call/{type}/{id}"
+        app.router.add_get(call, one.call)
+        app.router.add_post(call, one.call)
+        app.router.add_post(call + "/join", one.call)
+        app.router.add_post(root + "calls", one.query)
+        app.router.add_route("*", root + "{rest:.*}", one.through)
     runner = web.AppRunner(app, auto_decompress=False, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -11,9 +11,6 @@ from support.stream_client import KEY, SECRET, stream_client, token
 from support.stream_standin import running_stream
 from support.webhooks import signed_request
 
-pytest.importorskip("gateway.feed.service", reason="nobody holds sockets yet")
-pytest.importorskip("gateway.api.service", reason="nobody answers for calls yet")
-
 ROOM, OTHER = "default:room", "default:other"
 PATH = "/video/call/default/room"
 

@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
 -- Cut off the history of one shard; never an entry that a group has not settled.
--- KEYS: events, shard, sub of every known subscriber. ARGV: oldest_ms, max_bytes, name of every
--- known subscriber.
+-- KEYS: events, shard, sub of the keeper of call states, sub of every known subscriber.
+-- ARGV: oldest_ms, max_bytes, now, Unix ms, name of every known subscriber.
 -- An entry goes when every group has settled it and it is older than oldest_ms or, oldest first,
 -- history holds more than max_bytes. While a known subscriber has no group, nothing goes: its
--- group will be created anew further back. Returns how many went.
+-- group will be created anew further back. What a keeper at work has not read stays as well; one
+-- whose lease has ended finds what the history holds. Returns how many went.
 local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
 if not first then return 0 end
 local function exact(n) return string.format('%.0f', n) end
@@ -28,8 +29,12 @@ for _, info in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   if group['pending'] > 0 then wanted = redis.call('XPENDING', KEYS[1], group['name'])[2] end
   if not needed or earlier(wanted, needed) then needed = wanted end
 end
-for i = 3, #KEYS do
+for i = 4, #KEYS do
   if not groups[ARGV[i]] and redis.call('HEXISTS', KEYS[i], 'start_seq') == 1 then return 0 end
+end
+local keeper = redis.call('HMGET', KEYS[3], 'taken_id', 'expires_ms')
+if keeper[1] and tonumber(keeper[2]) > tonumber(ARGV[3]) then
+  if not needed or earlier(keeper[1], needed) then needed = keeper[1] end
 end
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 if not needed or earlier(last[1], needed) then needed = last[1] end

@@ -1,0 +1,120 @@
+"""GetCall, GetOrCreateCall and JoinCall, answered from the states that we keep.
+
+A request that names a connection has it watch the call. The state is read after that, so that an
+event is in the answer or comes behind it, never neither. Whoever joins gets everything but media:
+the credentials are empty.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from gateway.api.answering import Said
+from gateway.api.asking import asked_to_watch, cid_of, identify, read_body
+from gateway.api.shown import MAX_MEMBERS, shown
+from gateway.calls import making
+from gateway.calls.access import Access, check_token
+from gateway.calls.errors import bad_input, no_such_call, unavailable
+from gateway.calls.tokens import Identity, Tokens
+from gateway.stream.call_documents import Whole
+from gateway.stream.call_store import CallStore
+
+Watch = Callable[[str, Identity, Sequence[str]], Awaitable[None]]
+_TRIES = 5  # to make a call that others make, change or forget at the same time
+_NO_MEDIA = {
+    "credentials": {
+        "server": {"edge_name": "", "url": "", "ws_endpoint": ""}, "token": "", "ice_servers": [],
+    },
+    "stats_options": {"enable_rtc_stats": False, "reporting_interval_ms": 60_000},
+}  # fmt: skip
+
+
+class CallParts(NamedTuple):
+    """What the endpoints about calls share. `watch` as Registration's."""
+
+    tokens: Tokens
+    access: Access
+    store: CallStore
+    watch: Watch
+    body_timeout_s: float
+
+
+class Calls:
+    def __init__(self, parts: CallParts) -> None:
+        self._parts = parts
+
+    async def get(self, request: web.Request) -> Said:
+        caller, cid = identify(self._parts.tokens, request), cid_of(request)
+        limit, connection_id = _members_limit(request), asked_to_watch(request)
+        whole = await self._seen(caller, cid)
+        return Said(200, await self._watched(whole, caller, cid, connection_id, limit))
+
+    async def get_or_create(self, request: web.Request) -> Said:
+        caller, cid = identify(self._parts.tokens, request), cid_of(request)
+        asked = await self._asked(request)
+        return await self._answer(request, caller, cid, asked, may_make=True)
+
+    async def join(self, request: web.Request) -> Said:
+        caller, cid = identify(self._parts.tokens, request), cid_of(request)
+        asked = await self._asked(request)
+        said = await self._answer(request, caller, cid, asked, may_make=asked.create)
+        return Said(said.status, {**said.content, **_NO_MEDIA})
+
+    async def _asked(self, request: web.Request) -> making.Asked:
+        return making.read_asked(await read_body(request, self._parts.body_timeout_s))
+
+    async def _answer(
+        self, request: web.Request, caller: Identity, cid: str, asked: making.Asked, *,
+        may_make: bool,
+    ) -> Said:  # fmt: skip
+        connection_id, limit = asked_to_watch(request), _limit(asked.members_limit)
+        created = may_make and await self._make(caller, cid, asked)
+        whole = await self._seen(caller, cid)
+        content = await self._watched(whole, caller, cid, connection_id, limit)
+        return Said(201, {**content, "created": created})
+
+    async def _seen(self, caller: Identity, cid: str) -> Whole:
+        """Return the state of a call that `caller` may see. Raises `StreamError` 16 or 17."""
+        check_token(caller, cid)
+        whole = await self._parts.store.read(caller.app, cid)
+        if whole is None:
+            raise no_such_call(cid)
+        await self._parts.access.check(caller, cid)
+        return whole
+
+    async def _make(self, caller: Identity, cid: str, asked: making.Asked) -> bool:
+        """Have the call exist; tell whether it was made by this. Raises `StreamError`."""
+        check_token(caller, cid)
+        store = self._parts.store
+        for _ in range(_TRIES):
+            (known,) = await store.documents(caller.app, [cid])
+            if known is not None:
+                return False
+            if await store.put(making.make(caller, cid, asked.data, time.time_ns())):
+                return True
+        raise unavailable()
+
+    async def _watched(
+        self, whole: Whole, caller: Identity, cid: str, connection_id: str | None, limit: int
+    ) -> dict[str, Any]:
+        if connection_id is not None:
+            await self._parts.watch(connection_id, caller, [cid])
+            whole = await self._parts.store.read(caller.app, cid) or whole
+        return shown(whole, caller, limit)
+
+
+def _members_limit(request: web.Request) -> int:
+    text = request.query.get("members_limit")
+    if text is not None and not (text.isascii() and text.isdigit() and len(text) < 9):
+        raise bad_input("members_limit is a number")
+    return _limit(None if text is None else int(text))
+
+
+def _limit(asked: int | None) -> int:
+    if asked is None or asked == 0:  # Go's zero: not given
+        return MAX_MEMBERS
+    if asked < 0:
+        raise bad_input("members_limit is not negative")
+    return min(asked, MAX_MEMBERS)

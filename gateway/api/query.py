@@ -1,0 +1,29 @@
+"""QueryCalls, answered from the states that we keep; what was found can be watched at once."""
+
+import asyncio
+
+from aiohttp import web
+
+from gateway.api.answering import Said
+from gateway.api.asking import connection_of, identify, read_body
+from gateway.api.calls import CallParts
+from gateway.api.shown import shown
+from gateway.calls.query import CallQuery, read_asked, read_question
+
+
+class Query:
+    def __init__(self, parts: CallParts) -> None:
+        self._parts = parts
+        self._query = CallQuery(parts.store, parts.access)
+
+    async def find(self, request: web.Request) -> Said:
+        caller = identify(self._parts.tokens, request)
+        asked = read_asked(await read_body(request, self._parts.body_timeout_s))
+        connection_id = connection_of(request) if asked.watch else None
+        page = await self._query.find(caller, read_question(asked))
+        if connection_id is not None:
+            await self._parts.watch(connection_id, caller, page.cids)
+        store = self._parts.store
+        read = await asyncio.gather(*(store.read(caller.app, cid) for cid in page.cids))
+        calls = [shown(whole, caller) for whole in read if whole is not None]
+        return Said(201, {"calls": calls, **({} if page.next is None else {"next": page.next})})

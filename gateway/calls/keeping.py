@@ -1,0 +1,115 @@
+"""From a batch of entries of the stream to the next states of their calls. Pure.
+
+An event is taken in once: each state says up to which entry it goes, so a batch that is read
+again after a crash changes nothing.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+import orjson
+
+from gateway.calls import state, times
+from gateway.calls.state import DELETED, Progress
+from gateway.event import Meta, read_meta
+from gateway.stream.call_documents import NOTHING, Document, Draft, Id, Named
+from gateway.stream.consumer_group import Entry
+from gateway.stream.doorbell import parse
+
+Call = tuple[str, str]  # app and call_cid
+
+
+class Told(NamedTuple):
+    """An event that may change a call's state."""
+
+    id: Id
+    meta: Meta
+    body: bytes
+
+
+def sort_out(entries: Iterable[Entry]) -> dict[Call, list[Told]]:
+    """Return what a batch says of which call, in order; what says nothing is left out."""
+    found: dict[Call, list[Told]] = {}
+    for entry in entries:
+        try:
+            meta = read_meta(entry.meta)
+        except msgspec.MsgspecError:  # something else writes to our streams
+            continue
+        if meta.call_cid is None or ":" not in meta.call_cid or not state.says_something(meta.type):
+            continue
+        told = Told(parse(entry.id), meta, entry.body)
+        found.setdefault((meta.app, meta.call_cid), []).append(told)
+    return found
+
+
+class Outcome(NamedTuple):
+    """What to do with a call: forget what is known of it, then write a draft, if there is one."""
+
+    forget: bool
+    draft: Draft | None
+
+
+UNCHANGED = Outcome(False, None)
+
+
+def outcome(app: str, cid: str, read: Document | None, events: Iterable[Told]) -> Outcome:
+    """Say what the state of a call is after `events`, of which it may know the first ones."""
+    applied = read.applied if read else NOTHING
+    now = None if read is None else Progress(cid, orjson.loads(read.call), seen_ns=read.seen_ns)
+    last, was_deleted = applied, False
+    for one in events:
+        if one.id <= applied:
+            continue
+        last = one.id
+        if one.meta.type == DELETED:
+            now, was_deleted = None, True
+        else:
+            now = _after(cid, now, one)
+    if last == applied:
+        return UNCHANGED
+    next_one = None if now is None else draft(app, None if was_deleted else read, now, last)
+    return Outcome(was_deleted, next_one)
+
+
+def draft(app: str, read: Document | None, now: Progress, applied: Id = NOTHING) -> Draft:
+    """Return what is to be written so that `now` is the call's state."""
+    return Draft(
+        app, now.cid, read, orjson.dumps(now.call), now.created_ns // 1_000_000,
+        more=None if now.more is None else orjson.dumps(now.more),
+        users=list(_merged(now.users)), applied=applied, seen_ns=now.seen_ns,
+    )  # fmt: skip
+
+
+def _after(cid: str, now: Progress | None, one: Told) -> Progress:
+    event = _parsed(one.body)
+    at_ns = times.to_ns(event.get("created_at"))
+    if at_ns is None:
+        at_ns = one.meta.accepted_ms * 1_000_000
+    now = now or state.begin(cid, times.to_text(at_ns))
+    state.advance(now, one.meta.type, event, at_ns)
+    return now
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        event = times.with_texts(orjson.loads(body))
+    except (orjson.JSONDecodeError, RecursionError):
+        return {}  # an event by a laxer parser: its type alone counts
+    return event if isinstance(event, dict) else {}
+
+
+def _merged(users: Iterable[Named]) -> Iterable[Named]:
+    """Return one change for each user, in which later ones prevail."""
+    merged: dict[str, Named] = {}
+    for user in users:
+        before = merged.get(user.user_id)
+        if before is not None:
+            user = Named(  # noqa: PLW2901
+                user.user_id,
+                "".join(sorted({*before.set, *user.set} - {*user.clear})),
+                "".join(sorted({*before.clear, *user.clear} - {*user.set})),
+                user.member or before.member,
+            )
+        merged[user.user_id] = user
+    return merged.values()

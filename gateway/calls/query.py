@@ -1,0 +1,161 @@
+"""QueryCalls: which calls fit a filter, in order, a page at a time.
+
+Only calls that the caller may see are found. What has to be looked at is narrowed first: to the
+calls that the filter names, that name the caller, or that name a member asked for; else all calls
+of the app are looked at, newest first, `MAX_LOOKED_AT` at most, and who wants more is told so.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+import orjson
+
+from gateway.calls.access import Access
+from gateway.calls.errors import bad_input
+from gateway.calls.filters import MEMBERS, Filter, read_filter
+from gateway.calls.sorting import (
+    Place,
+    Sort,
+    comes_before,
+    place_of,
+    read_next,
+    read_sorts,
+    write_next,
+)
+from gateway.calls.tokens import Identity
+from gateway.stream import keys
+from gateway.stream.call_store import CallStore
+
+DEFAULT_LIMIT, MAX_LIMIT = 25, 100
+MAX_LOOKED_AT = 10_000
+_AT_ONCE = 100  # calls that are looked at between two turns of the loop
+
+
+class Asked(msgspec.Struct, gc=False):
+    """The body of QueryCalls."""
+
+    filter_conditions: Any = None
+    sort: Any = None
+    limit: int | None = None
+    next: str | None = None
+    prev: str | None = None
+    watch: bool = False
+
+
+class Page(NamedTuple):
+    """`next`: where the next page begins; None: there is none."""
+
+    cids: list[str]
+    next: str | None
+
+
+_decode = msgspec.json.Decoder(Asked).decode
+
+
+def read_asked(body: bytes) -> Asked:
+    """Return what `body` asks for. Raises `StreamError` 4."""
+    try:
+        return _decode(body or b"{}")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise bad_input(f"the body cannot be read: {str(error)[:200]}") from None
+
+
+class Question(NamedTuple):
+    """A request, read. `after`: the place behind which the page begins."""
+
+    filter: Filter
+    sorts: tuple[Sort, ...]
+    after: Place | None
+    limit: int
+
+
+def read_question(asked: Asked) -> Question:
+    """Return what is to be found. Raises `StreamError` 4."""
+    if asked.prev:
+        raise bad_input("pages go forward only: ask with `next`")
+    limit = asked.limit or DEFAULT_LIMIT
+    if not 0 < limit <= MAX_LIMIT:
+        raise bad_input(f"limit is 1 to {MAX_LIMIT}")
+    sorts = read_sorts(asked.sort)
+    wanted = Filter() if asked.filter_conditions is None else read_filter(asked.filter_conditions)
+    return Question(wanted, sorts, read_next(asked.next, sorts), limit)
+
+
+class CallQuery:
+    """Everything raises `StreamError` or `StreamUnavailable`."""
+
+    def __init__(self, store: CallStore, access: Access) -> None:
+        self._store, self._access = store, access
+
+    async def find(self, caller: Identity, asked: Question) -> Page:
+        """Return the calls that `caller` may see and that fit."""
+        before = comes_before(asked.sorts)
+        found: list[Place] = []
+        cids = await self._candidates(caller, asked.filter)
+        for at in range(0, len(cids), _AT_ONCE):
+            calls = await self._seen(caller, asked.filter, cids[at : at + _AT_ONCE])
+            found += [place_of(call, asked.sorts) for call in calls if asked.filter.fits(call)]
+            await asyncio.sleep(0)
+        found.sort(key=before)
+        if asked.after is not None:
+            bound = before(asked.after)
+            found = [place for place in found if before(place) > bound]
+        page = found[: asked.limit]
+        more = len(found) > len(page)
+        return Page([place[-1] for place in page], write_next(page[-1]) if more else None)
+
+    async def _candidates(self, caller: Identity, wanted: Filter) -> list[str]:
+        """Return the calls that have to be looked at."""
+        sets = [wanted.only_cids, caller.call_cids]
+        if self._access.needs_membership(caller):
+            sets.append(await self._naming(caller.app, [caller.user_id]))
+        if wanted.only_members is not None:
+            sets.append(await self._naming(caller.app, wanted.only_members))
+        given = [one for one in sets if one is not None]
+        cids = sorted(set.intersection(*map(set, given))) if given else await self._all(caller.app)
+        if len(cids) > MAX_LOOKED_AT:
+            raise bad_input(
+                f"there are more than {MAX_LOOKED_AT} calls to look at: narrow the filter by cid"
+                " or members"
+            )
+        return cids
+
+    async def _naming(self, app: str, users: Iterable[str | None]) -> set[str]:
+        found: set[str] = set()
+        for user_id in users:
+            if user_id is not None:
+                found |= await self._store.naming(app, user_id)
+        return found
+
+    async def _all(self, app: str) -> list[str]:
+        parts = await asyncio.gather(
+            *(
+                self._store.newest(app, shard, start=0, count=MAX_LOOKED_AT + 1)
+                for shard in range(keys.SHARDS)
+            )
+        )
+        return [cid for part in parts for cid, _ in part]
+
+    async def _seen(
+        self, caller: Identity, wanted: Filter, cids: list[str]
+    ) -> list[dict[str, Any]]:
+        """Return those of `cids` that there are and that `caller` may see."""
+        app = caller.app
+        read = await self._store.documents(app, cids)
+        may = [True] * len(cids)
+        if self._access.needs_membership(caller):
+            assert caller.user_id is not None
+            named = await self._store.users_of(app, cids, caller.user_id)
+            may = [one is not None and one.may_watch for one in named]
+        calls = [
+            orjson.loads(document.call) if document is not None and seen else None
+            for document, seen in zip(read, may, strict=True)
+        ]
+        for user_id in wanted.members:
+            named = await self._store.users_of(app, cids, user_id)
+            for call, one in zip(calls, named, strict=True):
+                if call is not None and one is not None and "m" in one.flags:
+                    call.setdefault(MEMBERS, []).append(user_id)
+        return [call for call in calls if call is not None]

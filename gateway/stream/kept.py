@@ -1,0 +1,64 @@
+"""Where the keeper of call states stands on one shard: its lease, its place, what comes next.
+
+A place in the stream and no consumer group: taking an event in twice changes no state, so
+nothing has to be pending, and what says nothing about a call is passed over without leaving
+Redis. The place is moved together with the next reading, in one step, under the lease's token.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from gateway.stream import keys
+from gateway.stream.calls import ScriptCall
+from gateway.stream.consumer_group import Entry, HeldElsewhere, read_entries
+
+
+class Place(NamedTuple):
+    """An entry, by its id and its number in the shard; before the first one: 0-0 and 0."""
+
+    id: bytes
+    number: int
+
+
+class Read(NamedTuple):
+    """What comes next. `more`: a bound stopped the reading, not the end of the stream."""
+
+    more: bool
+    place: Place
+    passed_over: int
+    entries: list[Entry]
+
+
+class KeptShard:
+    """The calls that a keeper makes on one shard. `token` is that of the lease."""
+
+    def __init__(self, shard: int) -> None:
+        self.shard = shard
+        self._names = (keys.events(shard), keys.subscription(shard, keys.CALL_KEEPER))
+
+    def hold(self, holder: str, ttl_ms: int) -> ScriptCall[int | HeldElsewhere]:
+        """Take the lease: its token, or who waits for how long."""
+        return ScriptCall("keep_lease", self._names[1:], (holder, ttl_ms), _read_lease)
+
+    def release(self, token: int) -> ScriptCall[int]:
+        return ScriptCall("release", self._names[1:], (token,), int)
+
+    def keep(
+        self, token: int, ttl_ms: int, done: Place | None, *,
+        count: int, max_bytes: int, passing_over: Iterable[str],
+    ) -> ScriptCall[Read]:  # fmt: skip
+        """Say that all up to `done` is kept, and read on; prolongs the lease."""
+        place = ("", 0) if done is None else done
+        types = "".join(f"{kind}\n" for kind in passing_over)
+        args = (token, ttl_ms, *place, count, max_bytes, types)
+        return ScriptCall("keep", self._names, args, _read)
+
+
+def _read_lease(reply: Any) -> int | HeldElsewhere:
+    token, wait_ms = reply
+    return int(token) if token else HeldElsewhere(wait_ms / 1000)
+
+
+def _read(reply: Any) -> Read:
+    more, entry_id, number, passed, entries = reply
+    return Read(bool(more), Place(entry_id, int(number)), passed, read_entries(entries))
