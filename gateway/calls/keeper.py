@@ -15,13 +15,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.calls.keeping import Call, Told, outcome, sort_out
+from gateway.calls.keeping import UNCHANGED, Call, Outcome, Told, outcome, sort_out
 from gateway.calls.state import CROWD_MOVES, SAYS_NOTHING
 from gateway.errors import Fenced, GatewayError, StreamUnavailable
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
 from gateway.options import MIB
 from gateway.stream import keys
+from gateway.stream.call_documents import Document
 from gateway.stream.call_store import CallStore, drop_call, put_call
 from gateway.stream.calls import ScriptCall, call_together
 from gateway.stream.connection import Engine
@@ -154,13 +155,22 @@ class Keeper:
         for at in range(0, len(todo), _CALLS_AT_ONCE):
             began = time.perf_counter()
             for each in range(at, min(at + _CALLS_AT_ONCE, len(todo))):
-                outcomes[todo[each]] = outcome(*todo[each], read[each], told[todo[each]])
+                outcomes[todo[each]] = self._outcome(todo[each], read[each], told[todo[each]])
             self._spent_s += time.perf_counter() - began
             await asyncio.sleep(0)
         await self._write([drop_call(*each) for each, what in outcomes.items() if what.forget])
         changed = {each: what.draft for each, what in outcomes.items() if what.draft is not None}
         written = await self._write([put_call(draft) for draft in changed.values()])
         return [each for each, done in zip(changed, written, strict=True) if not done]
+
+    @staticmethod
+    def _outcome(one: Call, read: Document | None, told: Sequence[Told]) -> Outcome:
+        try:
+            return outcome(*one, read, told)
+        except Exception:  # a fault of ours must not cost all other calls their states
+            ids = [event.meta.key for event in told]
+            _logger.exception("events cannot be taken in: %s", ids[:10])
+            return UNCHANGED
 
     async def _write(self, calls: Sequence[ScriptCall[Any]]) -> list[Any]:
         results = await call_together(self._engine, calls)
