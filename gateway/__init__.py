@@ -13,8 +13,8 @@ Three paths, which never import each other and meet only in Redis:
 - `delivery`  one worker per subscriber takes events from its consumer groups, matches, attempts,
               and settles. Read `worker`, then `lanes` and `settlement`.
 - `feed`      whoever watches a call gets its events as they are published. Read `hub`, then
-              `plain` and `sdk_socket`. `calls` knows tokens and who may watch; `api` takes
-              custom events, and is what Stream's own API is asked through.
+              `plain` and `sdk_socket`. `calls` knows tokens, who may watch, and what
+              events say of a call (`keeper`); `api` answers Stream's own client API.
 
 Below them, one door to each outside thing:
 
