@@ -17,6 +17,7 @@ _HERE = Path(__file__).parent
 _BUILT = _HERE / ".build"
 _NPM = _HERE / "peers/node"
 _INSTALL_TIMEOUT_S = 300
+_NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 
 
 class Missing(Exception):
@@ -72,17 +73,34 @@ def bun() -> Path:
 @cache
 def nginx() -> Path:
     """Return nginx. Raises `Missing`."""
+    if _nginx_on_path() is None:
+        _debian("nginx-light")
     found = _nginx_on_path()
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        _say("Installing Debian's nginx for the bench ...")
-        quiet = ["apt-get", "-qq"]
-        _run([*quiet, "update"], "Debian's list of packages")
-        # Without /etc/init.d/nginx start: a server of its own is no business of the bench's.
-        _run([*quiet, "install", "--no-install-recommends", "nginx-light"], "nginx", RUNLEVEL="1")
-        found = _nginx_on_path()
     if found is None:
         raise Missing("nginx is not on PATH, and only root may install it")
     return Path(found)
+
+
+@cache
+def nchan() -> Path:
+    """Return nginx' module nchan, as Debian has it. Raises `Missing`."""
+    nginx()
+    if not _NCHAN.exists():
+        _debian("libnginx-mod-nchan")
+    if not _NCHAN.exists():
+        raise Missing("nchan is not there, and only root may install it")
+    return _NCHAN
+
+
+def _debian(package: str) -> None:
+    """Install a package of Debian's where that is possible."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return
+    _say(f"Installing Debian's {package} for the bench ...")
+    quiet = ["apt-get", "-qq"]
+    _run([*quiet, "update"], "Debian's list of packages")
+    # Without /etc/init.d/nginx start: a server of its own is no business of the bench's.
+    _run([*quiet, "install", "--no-install-recommends", package], package, RUNLEVEL="1")
 
 
 def _nginx_on_path() -> str | None:

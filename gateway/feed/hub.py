@@ -1,9 +1,9 @@
 """The hub: who watches which call, and an event's way to all of them.
 
-A watcher of Stream's own protocol takes events verbatim: one frame is built for an event, the
-frames of one page are joined, and the same bytes are written to every such watcher, which is all
-that a watcher costs. A watcher of the plain feed chooses by itself. Neither is ever waited for:
-who does not take what it is sent is let go, alone.
+Most watchers of a call want the same bytes: all of Stream's own protocol, and those of the plain
+feed that watch one call and all of it. For them one frame is built for an event, the frames of one
+page are joined, and one `write` is all that a watcher costs. Others choose by themselves. Neither
+is ever waited for: who does not take what it is sent is let go, alone.
 """
 
 import logging
@@ -20,6 +20,7 @@ from gateway.stream.tail import Entry
 
 _logger = logging.getLogger(__name__)
 Write = Callable[[bytes], object]
+Render = Callable[[Entry], bytes]
 
 
 class Watcher(Protocol):
@@ -27,7 +28,7 @@ class Watcher(Protocol):
     calls: set[str]
 
 
-class Verbatim(Watcher, Protocol):
+class Relayed(Watcher, Protocol):
     """A watcher that is given the bytes of frames, by its transport's own `write`."""
 
     write: Write
@@ -41,15 +42,35 @@ class Choosy(Watcher, Protocol):
     def missed(self, shards: Iterable[int]) -> None: ...
 
 
-class _Audience:
-    """The watchers of one call, and what waits for the end of the page."""
+class _Group:
+    """Watchers of one call who want the same bytes, and what waits for the end of the page."""
 
-    __slots__ = ("choosy", "frames", "writes")
+    __slots__ = ("frames", "writes")
 
     def __init__(self) -> None:
-        self.writes: dict[Verbatim, Write] = {}
-        self.choosy: set[Choosy] = set()
+        self.writes: dict[Relayed, Write] = {}
         self.frames: list[bytes] = []
+
+
+class _Audience:
+    """The watchers of one call. `groups`: by how a frame is made of an entry."""
+
+    __slots__ = ("choosy", "groups")
+
+    def __init__(self) -> None:
+        self.groups: dict[Render, _Group] = {}
+        self.choosy: set[Choosy] = set()
+
+    def forget(self, watcher: Watcher) -> None:
+        self.choosy.discard(watcher)  # if it is of that kind
+        for render, group in tuple(self.groups.items()):
+            if group.writes.pop(watcher, None) and not group.writes:  # type: ignore[call-overload]
+                del self.groups[render]
+
+
+def _bare(entry: Entry) -> bytes:
+    """Make a frame as Stream's own protocol has it: the body, byte for byte."""
+    return text_frame(entry.body)
 
 
 class Hub:
@@ -58,7 +79,7 @@ class Hub:
     def __init__(self, connections: Connections, metrics: Metrics) -> None:
         self._connections = connections
         self._audiences: dict[tuple[str, str | None], _Audience] = {}
-        self._touched: list[_Audience] = []
+        self._touched: list[_Group] = []
         self._choosy: set[Choosy] = set()  # that were offered something in this page
         self._everybody: set[Choosy] = set()
         self._accepted_ms: list[int] = []
@@ -69,30 +90,36 @@ class Hub:
 
     # ---- who watches
 
-    def relay(self, watcher: Verbatim, calls: Iterable[str]) -> None:
-        """Have all events of `calls` written to `watcher` from now on."""
+    def relay(self, watcher: Relayed, calls: Iterable[str], render: Render = _bare) -> None:
+        """Have all events of `calls` written to `watcher` from now on, each as `render` makes it.
+
+        The order of events is kept within a call, not between calls.
+        """
         for cid in calls:
-            self._audience(watcher.app, cid).writes[watcher] = watcher.write
+            audience = self._audience(watcher.app, cid)
+            audience.choosy.discard(watcher)  # if it was of that kind
+            audience.groups.setdefault(render, _Group()).writes[watcher] = watcher.write
             watcher.calls.add(cid)
 
     def watch(self, watcher: Choosy, calls: Iterable[str]) -> None:
         """Have all events of `calls` offered to `watcher` from now on."""
         self._everybody.add(watcher)
         for cid in calls:
-            self._audience(watcher.app, cid).choosy.add(watcher)
+            audience = self._audience(watcher.app, cid)
+            audience.forget(watcher)
+            audience.choosy.add(watcher)
 
-    def unwatch(self, watcher: Verbatim | Choosy, calls: Iterable[str]) -> None:
+    def unwatch(self, watcher: Relayed | Choosy, calls: Iterable[str]) -> None:
         for cid in calls:
             key = watcher.app, cid
             audience = self._audiences.get(key)
             if audience is None:
                 continue
-            audience.writes.pop(watcher, None)  # type: ignore[arg-type]  # it is of one kind
-            audience.choosy.discard(watcher)
-            if not audience.writes and not audience.choosy:
+            audience.forget(watcher)
+            if not audience.groups and not audience.choosy:
                 del self._audiences[key]
 
-    def leave(self, watcher: Verbatim | Choosy) -> None:
+    def leave(self, watcher: Relayed | Choosy) -> None:
         self.unwatch(watcher, watcher.calls)
         self._everybody.discard(watcher)
 
@@ -107,18 +134,17 @@ class Hub:
         is_calling = meta.type in CALLING_TYPES
         if (audience is None and not is_calling) or not self._is_text(entry):
             return
-        frame = text_frame(entry.body)
         if audience is not None:
             self._accepted_ms.append(meta.accepted_ms)
-            if audience.writes:
-                if not audience.frames:
-                    self._touched.append(audience)
-                audience.frames.append(frame)
+            for render, group in audience.groups.items():
+                if not group.frames:
+                    self._touched.append(group)
+                group.frames.append(render(entry))
             for watcher in audience.choosy:
                 watcher.offer(entry)
             self._choosy |= audience.choosy
         if is_calling and meta.call_cid is not None:
-            self._call(meta.app, meta.call_cid, entry.body, frame)
+            self._call(meta.app, meta.call_cid, entry.body, _bare(entry))
 
     def _is_text(self, entry: Entry) -> bool:
         """Tell whether a body is UTF-8: any other would end the connections it is sent on."""
@@ -138,9 +164,9 @@ class Hub:
                 one.called(cid, frame)
 
     def flush(self) -> None:
-        for audience in self._touched:
-            frames, audience.frames = audience.frames, []
-            self._write(audience, b"".join(frames), len(frames))
+        for group in self._touched:
+            frames, group.frames = group.frames, []
+            self._write(group, b"".join(frames), len(frames))
         self._touched.clear()
         if self._choosy:
             for watcher in self._choosy:
@@ -152,8 +178,8 @@ class Hub:
                 self._delay.observe((now - moment) / 1000)
             self._accepted_ms.clear()
 
-    def _write(self, audience: _Audience, data: bytes, frames: int) -> None:
-        writes = iter(audience.writes.values())
+    def _write(self, group: _Group, data: bytes, frames: int) -> None:
+        writes = iter(group.writes.values())
         while True:
             try:
                 for write in writes:
@@ -161,7 +187,7 @@ class Hub:
                 break
             except Exception:  # one watcher's transport must not cost the others an event
                 _logger.exception("a frame was not written")
-        count = len(audience.writes)
+        count = len(group.writes)
         self._frames.add(by=frames * count)
         self._bytes.add(by=len(data) * count)
 

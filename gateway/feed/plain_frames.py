@@ -58,6 +58,10 @@ class PlainFrames:
                 return True
         return False
 
+    def of_one_call(self, entry: Entry) -> bytes:
+        """Return the frame of `entry`, which is being dispatched, for watchers of one call."""
+        return self.of(entry, frozenset((entry.shard,)), "socket")
+
     def of(self, entry: Entry, shards: Shards, style: Style) -> bytes:
         """Return the frame of `entry`, which is being dispatched."""
         if entry is not self._entry:

@@ -93,6 +93,7 @@ class PlainSession:
             async with self._parts.replays:
                 await self._resume(asked, since, upto)
         watcher.release()
+        watcher.join(self._parts.hub)
 
     async def watch(self, asked: Message) -> None:
         """Watch more. Raises `Refusal`, `StreamUnavailable` or `ConnectionError`."""
@@ -109,6 +110,7 @@ class PlainSession:
     def unwatch(self, asked: Message) -> None:
         self._parts.hub.unwatch(self._watcher, asked.calls)
         self._watcher.unwatch(asked.calls)
+        self._watcher.join(self._parts.hub)
         self._watching(self._parts.frames.cursor(self._watcher.shards), recovered=None)
 
     def ping(self) -> None:
@@ -119,6 +121,7 @@ class PlainSession:
         at = None if watcher.is_holding else self._parts.frames.cursor(watcher.shards)
         text = None if at is None else cursors.encode(at)
         watcher.say(plain_messages.ping(text, watcher.style))
+        watcher.join(self._parts.hub)
 
     def pong(self) -> None:
         self._watcher.say(plain_messages.pong(self._watcher.style))
@@ -138,7 +141,7 @@ class PlainSession:
 
     def _join(self, calls: Sequence[str]) -> None:
         self._watcher.watch(calls)
-        self._parts.hub.watch(self._watcher, calls)
+        self._watcher.join(self._parts.hub)
 
     async def _tail_at(self, since: Cursor, shards: Iterable[int]) -> None:
         """Wait until our tail is not behind a cursor, which another process may have given."""

@@ -6,8 +6,9 @@ is bounded, and beyond that nothing more is read.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
+from gateway.feed.hub import Write
 from gateway.feed.plain_messages import Style
 from gateway.feed.room import wait_for_room
 from gateway.feed.socket_connection import SocketConnection
@@ -25,6 +26,8 @@ class SocketSink:
         self._waiting: deque[bytes] = deque()
         self._news = asyncio.Event()
         self._is_lost = False
+        self._on_full: Callable[[], None] | None = None
+        self._on_lost: Callable[[], None] | None = None
 
     # ---- out
 
@@ -34,6 +37,12 @@ class SocketSink:
 
     def write(self, data: bytes) -> None:
         self._connection.write(data)
+
+    def direct(self, full: Callable[[], None], lost: Callable[[], None]) -> Write | None:
+        if self._connection.is_full or self._connection.is_closing:
+            return None
+        self._on_full, self._on_lost = full, lost
+        return self._connection.transport.write
 
     async def drained(self) -> None:
         await wait_for_room(self._connection.transport)
@@ -54,9 +63,14 @@ class SocketSink:
             self._connection.transport.pause_reading()
 
     def overflowed(self) -> None:
-        """Do nothing: the watcher counts what it sends, and what it replays waits for room."""
+        """Tell whoever writes directly; else the watcher counts, and replays wait for room."""
+        if self._on_full is not None:
+            self._on_full()
 
     def lost(self) -> None:
+        if self._on_lost is not None:
+            self._on_lost()
+        self._on_full = self._on_lost = None
         self._is_lost = True
         self._waiting.clear()
         self._news.set()

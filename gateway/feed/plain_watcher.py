@@ -5,12 +5,13 @@ what is on its way are bounded together: a watcher beyond the bound is let go, c
 resumes where it was.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from gateway.feed import plain_messages
 from gateway.feed.cursors import encode
 from gateway.feed.frames import TRY_LATER
+from gateway.feed.hub import Hub, Write
 from gateway.feed.plain_frames import PlainFrames, Shards
 from gateway.feed.plain_messages import Style
 from gateway.feed.type_filter import TypeFilter
@@ -30,6 +31,12 @@ class Sink(Protocol):
 
     def write(self, data: bytes) -> None:
         """Send whole frames. Never raises, never waits."""
+
+    def direct(self, full: Callable[[], None], lost: Callable[[], None]) -> Write | None:
+        """Return a quicker `write`, None where there is none now.
+
+        `full` is called once more than the outbox waits, `lost` once nothing more may be written.
+        """
 
     async def drained(self) -> None:
         """Wait until there is room again. Raises ConnectionError, TimeoutError."""
@@ -57,6 +64,7 @@ class PlainWatcher:
         self._queue: list[bytes] = []
         self._queued_bytes = 0
         self._is_gone = False
+        self.write: Write = sink.write
 
     # ---- what is watched
 
@@ -77,6 +85,25 @@ class PlainWatcher:
     def calls_in(self, shards: Iterable[int]) -> list[str]:
         wanted = set(shards)
         return sorted(cid for cid in self.calls if self.shard_of(cid) in wanted)
+
+    def join(self, hub: Hub) -> None:
+        """Have the hub bring what is watched: by relay where that is the same, and cheaper.
+
+        With several calls it is not: a cursor wants the order of the shard.
+        """
+        if self._is_gone:
+            return
+        write = None
+        if len(self.calls) == 1 and self.wants is None and self._held is None:
+            write = self._sink.direct(self._overflowed, lambda: hub.leave(self))
+        if write is None:
+            hub.watch(self, self.calls)
+        else:
+            self.write = write
+            hub.relay(self, self.calls, self._frames.of_one_call)
+
+    def _overflowed(self) -> None:
+        self.end(TRY_LATER, "slow")
 
     # ---- what the hub brings
 
@@ -119,7 +146,7 @@ class PlainWatcher:
         (self._queue if self._held is None else self._held).append(frame)
         self._queued_bytes += len(frame)
         if self._queued_bytes + self._sink.unsent_bytes > self._outbox_bytes:
-            self.end(TRY_LATER, "slow")
+            self._overflowed()
 
     def say(self, frame: bytes) -> None:
         """Write `frame` at once, ahead of what is held."""

@@ -41,7 +41,7 @@ class Receiver(Protocol):
         """Take one message: valid UTF-8, within the bound."""
 
     def overflowed(self) -> None:
-        """Know that more than the outbox is not taken yet. Called once."""
+        """Know that more than the outbox is not taken yet."""
 
     def lost(self) -> None:
         """Know that the connection has ended, or is ending; nothing more comes. Called once."""
@@ -93,6 +93,11 @@ class SocketConnection(asyncio.Protocol):
     @property
     def is_closing(self) -> bool:
         return self._is_closing
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more than the outbox waits, or has, and most of it still does."""
+        return self._is_full
 
     @property
     def unsent_bytes(self) -> int:
@@ -180,11 +185,11 @@ class SocketConnection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._tell_full)
 
     def _tell_full(self) -> None:
-        if self._receiver is not None:
+        if self._is_full and self._receiver is not None:
             self._receiver.overflowed()
 
     def resume_writing(self) -> None:
-        pass
+        self._is_full = False
 
     def eof_received(self) -> bool:
         """Close; with a bound, for what is unsent then may never be taken."""

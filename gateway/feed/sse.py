@@ -4,6 +4,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -50,6 +51,9 @@ class SseSink:
         if not self._ended.is_set() and transport is not None and not transport.is_closing():
             is_chunked = self._response.chunked or self._request.version >= (1, 1)
             transport.write(b"%x\r\n%b\r\n" % (len(data), data) if is_chunked else data)
+
+    def direct(self, full: Callable[[], None], lost: Callable[[], None]) -> None:
+        """Return None: chunks are made here."""
 
     async def drained(self) -> None:
         await wait_for_room(self._request.transport)

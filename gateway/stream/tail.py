@@ -3,8 +3,8 @@
 It runs only while somebody wants it. Entries go to a sink in the order of their shard, each once;
 numbers are contiguous, so an entry that is missing (trimmed before we came to it, flushed) shows
 in the next one, and a shard that has lost its tail shows in its epoch. Both are told to the sink
-as `missed`, never passed over. The tail waits for no watcher: it rests in proportion to its own
-work, so that under load pages grow instead of becoming more.
+as `missed`, never passed over. The tail waits for no watcher. Where more comes than one entry at a
+time it rests in proportion to its own work, so that pages grow instead of becoming more.
 """
 
 import asyncio
@@ -120,11 +120,12 @@ class Tail:
             pages = await self._reader.read(after, self._count)
             began = perf_counter()
             await self._take(pages, sink)
-            if any(page.entries for page in pages):
+            if entries := sum(len(page.entries) for page in pages):
                 self._count = _next_count(pages)
                 await asyncio.sleep(0)  # what was written above goes out
                 busy_s = perf_counter() - began
-                await asyncio.sleep(max(_LEAST_REST_S, min(busy_s, _LONGEST_REST_S)))
+                longest_s = _LONGEST_REST_S if entries > 1 else _LEAST_REST_S
+                await asyncio.sleep(max(_LEAST_REST_S, min(busy_s, longest_s)))
         self._stop()
 
     def _standing(self) -> list[Position]:
