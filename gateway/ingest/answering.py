@@ -9,13 +9,12 @@ Deadlines are the listener's one sweep; nothing here makes a task, a future or a
 
 import asyncio
 import logging
-from collections import deque
 from enum import Enum
 from time import perf_counter
 from typing import cast
 
 from gateway.ingest.answers import REQUEST_TIMEOUT, STORED, TOO_MANY_CONNECTIONS, Answer
-from gateway.ingest.surroundings import LINGER_S, MAX_LINGERING, Surroundings
+from gateway.ingest.surroundings import LINGER_S, MAX_LINGERING, STORED_LABEL, Surroundings
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +28,6 @@ class State(Enum):
 
 
 _OPEN = State.OPEN
-_STORED = (str(STORED.status),)
 
 
 class AnsweringConnection(asyncio.Protocol):
@@ -43,6 +41,7 @@ class AnsweringConnection(asyncio.Protocol):
         "_held",
         "_need",
         "_paused",
+        "_receiver",
         "_since",
         "_state",
         "_transport",
@@ -53,11 +52,11 @@ class AnsweringConnection(asyncio.Protocol):
     _transport: asyncio.Transport
 
     def __init__(self, around: Surroundings) -> None:
-        self._around = around
+        self._around, self._receiver = around, around.receiver
         self._state = State.OPEN
         self._buffer = bytearray()  # of requests that are not whole, or must wait
         self._need = 0  # bytes that the buffer must have before it is worth another look
-        self._due: deque[Answer | None] = deque()
+        self._due: list[Answer | None] = []  # a few at most; a deque would be ten times the size
         self._held = False  # as many are due as may be; the buffer may have whole requests
         self._paused = self._writing_paused = False
         self._fresh = True  # has never sent anything
@@ -107,15 +106,15 @@ class AnsweringConnection(asyncio.Protocol):
             around.reception.count(answer)
             return
         try:
-            self._due.popleft()
+            self._due.pop(0)
             waits = self._due or self._paused or around.draining or self._state is not _OPEN
             if answer is STORED and not waits:  # nearly always
-                around.counted[_STORED] += 1
+                around.counted[STORED_LABEL] += 1
                 self._transport.write(around.wire.stored)
                 return
             self._write(answer)
             while self._due and (refusal := self._due[0]) is not None:
-                self._due.popleft()
+                self._due.pop(0)
                 self._write(refusal)
             if self._state is not State.OPEN or self._paused:
                 self._go_on()

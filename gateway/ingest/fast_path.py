@@ -8,17 +8,16 @@ aiohttp, which keeps it.
 import logging
 from time import perf_counter
 
+from gateway import native
 from gateway.clock import now_ms
 from gateway.event import Event
 from gateway.ingest.answering import AnsweringConnection, State
 from gateway.ingest.answers import HEADERS_TOO_LARGE, INTERNAL, TOO_LARGE, Answer
 from gateway.ingest.request_head import RequestHead, parse_head
-from gateway.ingest.surroundings import TakePlain
+from gateway.ingest.surroundings import MAX_HEAD_BYTES, TakePlain
 
 logger = logging.getLogger(__name__)
 
-MAX_HEAD_BYTES = 16 << 10
-_OPEN = State.OPEN
 MAX_DUE = 64  # pipelined requests without an answer; beyond it nothing more is read
 
 
@@ -28,29 +27,15 @@ class WebhookConnection(AnsweringConnection):
     __slots__ = ()
 
     def data_received(self, data: bytes) -> None:
-        waits = self._due or self._buffer or self._paused or self._state is not _OPEN
-        if waits or not self._take_usual(data):
-            self._receive(data)
+        self._receive(data)
 
-    def _take_usual(self, data: bytes) -> bool:
-        """Take `data` if it is one plain request and nothing else, as nearly always it is."""
-        around = self._around
-        if around.take is None:
-            return False
-        line, max_body_bytes = around.request_line, around.max_body_bytes
-        try:
-            found = around.take(data, 0, line, MAX_HEAD_BYTES, max_body_bytes, 0)
-            if found is None or found[0] != len(data):
-                return False
-            self._fresh = False
-            self.read_at = self._since = perf_counter()
-            self._due.append(None)
-            around.submit(found[1], self)
-        except Exception:
-            logger.exception("the fast path failed")
-            self._due.clear()
+    def _failed(self, error: Exception) -> None:
+        """Answer for an error of ours in the C piece: in taking a request, or in answering it."""
+        logger.error("the fast path failed", exc_info=error)
+        if self._due:
+            self.abort()
+        else:
             self._refuse(INTERNAL, last=True)
-        return True
 
     def _receive(self, data: bytes) -> None:
         if self._state is not State.OPEN:
@@ -173,3 +158,7 @@ class WebhookConnection(AnsweringConnection):
         self._state = State.LEAVING
         self._buffer += rest
         self._go_on()
+
+
+if native.receive_by is not None:
+    native.receive_by(WebhookConnection, State.OPEN)

@@ -21,8 +21,7 @@ from gateway.ingest.answers import (
     REQUEST_TIMEOUT,
     Answer,
 )
-from gateway.ingest.fast_path import MAX_HEAD_BYTES
-from gateway.ingest.surroundings import LINGER_S, Surroundings
+from gateway.ingest.surroundings import LINGER_S, MAX_HEAD_BYTES, Surroundings
 
 logger = logging.getLogger(__name__)
 

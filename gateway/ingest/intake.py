@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gateway import native
 from gateway.errors import JournalFailed, JournalFull
 from gateway.event import Event
 from gateway.ingest import answers
@@ -47,9 +48,10 @@ class Intake:
         self._journal, self._publisher, self._metrics = journal, publisher, metrics
         self._acks_at_once = ack == "journal"
         self._loop = asyncio.get_running_loop()
-        self._events: list[Event] = []
-        self._replies: list[Reply] = []
-        self._read_ats: list[float] = []
+        # What this tick has brought: always the same three lists, which `native` fills too.
+        self.events: list[Event] = []
+        self.replies: list[Reply] = []
+        self.read_ats: list[float] = []
         self._held: deque[_Held] = deque()
         journal.on_synced = self._release
         journal.is_awaited = lambda: bool(self._held) and not publisher.is_up
@@ -58,26 +60,31 @@ class Intake:
 
     def submit(self, event: Event, reply: Reply) -> None:
         """Take `event`; `reply` is resolved later in this tick, or when it is safe."""
-        if not self._events:
-            if self._acks_at_once or not self._publisher.is_busy:
-                self._loop.call_soon(self._flush)
-            else:  # the publisher comes for it as soon as it can; one write for all of those
-                self._loop.call_later(LONGEST_REST_S, self._flush)
-        self._events.append(event)
-        self._replies.append(reply)
+        if not self.events:
+            self.begin()
+        self.events.append(event)
+        self.replies.append(reply)
         # Kept here: by the time a held reply is resolved, its connection may have read more.
-        self._read_ats.append(reply.read_at)
+        self.read_ats.append(reply.read_at)
+
+    def begin(self) -> None:
+        """Arrange for the end of a tick whose first event is about to be taken."""
+        if self._acks_at_once or not self._publisher.is_busy:
+            self._loop.call_soon(self._flush)
+        else:  # the publisher comes for it as soon as it can; one write for all of those
+            self._loop.call_later(LONGEST_REST_S, self._flush)
 
     @property
     def pending(self) -> int:
         """Replies that are still owed."""
-        return len(self._replies) + sum(len(held.replies) for held in self._held)
+        return len(self.replies) + sum(len(held.replies) for held in self._held)
 
     def _flush(self) -> None:
-        if not self._events:
+        if not self.events:
             return  # the publisher was first
-        events, replies, read_ats = self._events, self._replies, self._read_ats
-        self._events, self._replies, self._read_ats = [], [], []
+        events, replies, read_ats = self.events[:], self.replies[:], self.read_ats[:]
+        for one in (self.events, self.replies, self.read_ats):
+            one.clear()
         try:
             end = self._journal.append(events)
         except JournalFull:
@@ -123,8 +130,11 @@ class Intake:
         while self._held and self._held[0].expires_at <= now:
             _resolve(self._held.popleft().replies, answers.UNAVAILABLE)
 
-    def _ack(self, replies: Sequence[Reply], read_ats: Sequence[float]) -> None:
-        _resolve(replies, answers.STORED)
+    def _ack(self, replies: list[Reply], read_ats: list[float]) -> None:
+        if native.answer is not None:
+            native.answer(replies, answers.STORED)
+        else:
+            _resolve(replies, answers.STORED)
         now = time.perf_counter()
         self._metrics.ack_seconds.observe_since(read_ats, now)
 

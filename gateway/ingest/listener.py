@@ -65,7 +65,7 @@ class Listener:
             wire=Wire(time.time()),
             request_line=f"POST {ingest.path} HTTP/1.1\r\n".encode(),
             hand_over=self._hand_over,
-            take=keyring.take if keyring else None,
+            keyring=keyring,
         )
         metrics.connections.track(read=lambda: len(self._around.open))
         self.app = build_app(self._around, is_ready)
@@ -106,7 +106,7 @@ class Listener:
         if self._server is not None:
             self._server.close()
         around = self._around
-        around.draining = True
+        around.drain()
         for connection in tuple(around.open):
             connection.drain()
         if around.open:
@@ -132,7 +132,7 @@ class Listener:
     def _sweep(self) -> None:
         interval_s = min(_SWEEP_S, self._options.header_timeout_s / 4)
         self._sweeper = asyncio.get_running_loop().call_later(interval_s, self._sweep)
-        self._around.wire.tick(time.time())
+        self._around.tick()
         self._around.reception.expire()
         now = time.perf_counter()
         for connections in (self._around.open, self._around.lingering):

@@ -24,6 +24,13 @@ _LABELS = {int(status): (str(int(status)),) for status in HTTPStatus}
 class Intake(Protocol):
     """Where accepted events go; `gateway.ingest.intake` has the real one."""
 
+    events: list[Event]
+    replies: list[Reply]
+    read_ats: list[float]
+
+    def begin(self) -> None:
+        """Get ready for the first event of a tick; only then may the lists be added to."""
+
     def submit(self, event: Event, reply: Reply) -> None:
         """Store `event` and resolve `reply`, in the order of submission. Never raises."""
 
@@ -38,6 +45,7 @@ class Reception:
         self, acceptance: Acceptance, options: IngestOptions, intake: Intake, metrics: Metrics
     ) -> None:
         self.options = options
+        self.intake = intake
         self.submit, self.expire = intake.submit, intake.expire
         self._acceptance = acceptance
         self._metrics = metrics

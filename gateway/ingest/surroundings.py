@@ -1,10 +1,12 @@
 """What all connections of one listener share: terms, limits, and the register of who is open."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway import native
 from gateway.event import Event
 from gateway.ingest.answers import STORED, Reply, Wire
 from gateway.ingest.reception import Reception
@@ -14,6 +16,8 @@ from gateway.options import ServerOptions
 # How long, and for how many at once, we read on and throw away after an answer that came before
 # the end of the request. A socket closed with unread bytes is reset, and the answer with it.
 LINGER_S = 1.0
+MAX_HEAD_BYTES = 16 << 10
+STORED_LABEL = (str(STORED.status),)
 MAX_LINGERING = 256
 
 
@@ -47,9 +51,11 @@ class Surroundings:
     wire: Wire
     request_line: bytes  # of a webhook, with its line end
     hand_over: HandOver
-    take: TakePlain | None = None
+    keyring: native.Keyring | None = None
     max_body_bytes: int = field(init=False)
     submit: Callable[[Event, Reply], None] = field(init=False)
+    take: TakePlain | None = field(init=False)
+    receiver: native.Receiver | None = field(init=False)
     counted: dict[tuple[str, ...], float] = field(init=False)  # answers, by status
     open: set[Connection] = field(default_factory=set)
     lingering: set[Connection] = field(default_factory=set)
@@ -60,7 +66,29 @@ class Surroundings:
         self.max_body_bytes = self.reception.options.max_body_bytes
         self.submit = self.reception.submit
         self.counted = self.metrics.webhooks.values
-        self.counted.setdefault((str(STORED.status),), 0)
+        self.counted.setdefault(STORED_LABEL, 0)
+        self.take = self.keyring.take if self.keyring else None
+        self.receiver = self._receiver(self.keyring) if self.keyring else None
+        self.tick()
+
+    def _receiver(self, keyring: native.Keyring) -> native.Receiver:
+        intake = self.reception.intake
+        return native.receiver(
+            keyring, self.request_line, MAX_HEAD_BYTES, self.max_body_bytes,
+            intake.events, intake.replies, intake.read_ats, intake.begin,
+            self.counted, STORED_LABEL,
+        )  # fmt: skip
+
+    def tick(self) -> None:
+        """Follow the clock: answers bear a date."""
+        self.wire.tick(time.time())
+        if self.receiver is not None:
+            self.receiver.stored = None if self.draining else self.wire.stored
+
+    def drain(self) -> None:
+        """From now on every answer says that its connection ends."""
+        self.draining = True
+        self.tick()
 
     @property
     def full(self) -> bool:

@@ -1,9 +1,9 @@
 """The optional C piece: the plain case of what every webhook costs, done in one call.
 
-It takes a whole plain request (head, signature, routing fields) to an `Event`, encodes journal
-records, and packs the publishing command. It is never another opinion: whatever is not the plain
-case it leaves to the Python code beside it, which is complete without it. The same tests run
-over both.
+It takes a whole plain request (head, signature, routing fields) to the intake and answers it,
+encodes journal records, and packs the publishing command. It is never another opinion: whatever
+is not the plain case it leaves to the Python code beside it, which is complete without it. The
+same tests run over both.
 
 It is built where there is a C compiler when the package is installed. GATEWAY_NATIVE=0 in the
 environment leaves it out.
@@ -20,8 +20,9 @@ from gateway.options import App
 
 if TYPE_CHECKING:
     from gateway.native._native import Keyring as Keyring
+    from gateway.native._native import Receiver as Receiver
 else:
-    Keyring = Any
+    Keyring = Receiver = Any
 
 
 def _load() -> Any:
@@ -35,6 +36,10 @@ def _load() -> Any:
 
 _native = _load()
 IS_BUILT = _native is not None
+# (connections, open state): give them a `data_received` that uses their Receiver, if they have one
+receive_by = _native.receive_by if IS_BUILT else None
+# (replies, 200): resolve them all
+answer = _native.answer if IS_BUILT else None
 # (events, number, start) -> the events as journal records, and where each of them stands
 encode = _native.encode if IS_BUILT else None
 # (stored, position of each shard) -> for each shard the events behind its position, or None
@@ -59,3 +64,8 @@ def keyring(apps: Iterable[App]) -> "Keyring | None":
         secrets = tuple(secret.encode() for secret in app.secrets)
         ring.add(name, app.api_key, orjson.dumps(app.api_key), name + b"\0", secrets)
     return ring
+
+
+def receiver(*arguments: Any) -> "Receiver":
+    """Return the part that takes plain requests of one listener; its arguments: `_native.pyi`."""
+    return _native.Receiver(*arguments)  # type: ignore[no-any-return]

@@ -28,16 +28,17 @@ static PyObject *empty_text;
 
 #define SLOT(event, slot) (*(PyObject **)((char *)(event) + slot_offsets[slot]))
 
-static int find_slots(PyObject *type) {
-    for (int i = 0; i < SLOTS; i++) {
-        PyObject *found = PyObject_GetAttrString(type, SLOT_NAMES[i]);
+/* Look up where the named slots of a class lie in its objects. */
+static int find_slots(PyObject *type, const char *const *names, Py_ssize_t *offsets, int count) {
+    for (int i = 0; i < count; i++) {
+        PyObject *found = PyObject_GetAttrString(type, names[i]);
         if (!found) return -1;
         if (!Py_IS_TYPE(found, &PyMemberDescr_Type)) {
             Py_DECREF(found);
             PyErr_Format(PyExc_ImportError, "Event.%s is no slot", SLOT_NAMES[i]);
             return -1;
         }
-        slot_offsets[i] = ((PyMemberDescrObject *)found)->d_member->offset;
+        offsets[i] = ((PyMemberDescrObject *)found)->d_member->offset;
         Py_DECREF(found);
     }
     return 0;
@@ -76,13 +77,13 @@ static void hmac_begin(keyed_app *app, const uint8_t *secret, size_t size) {
     app->secrets++;
 }
 
-/* Whether `claimed`, in hex, is the signature of the body; in constant time. */
-static int is_signed(const keyed_app *app, int secret, slice body, const char *claimed) {
+/* Whether `claimed`, in hex, is the signature of the body that went into `inner`; in constant
+ * time. */
+static int is_signed(const keyed_app *app, int secret, sha256 *inner, const char *claimed) {
     uint8_t digest[32];
     unsigned different = 0;
-    sha256 hash = app->inner[secret];
-    sha256_add(&hash, body.at, body.size), sha256_end(&hash, digest);
-    hash = app->outer[secret];
+    sha256_end(inner, digest);
+    sha256 hash = app->outer[secret];
     sha256_add(&hash, digest, sizeof digest), sha256_end(&hash, digest);
     for (int i = 0; i < 32; i++) {
         different |= (uint8_t)claimed[2 * i] ^ (uint8_t)HEX[digest[i] >> 4];
@@ -91,18 +92,34 @@ static int is_signed(const keyed_app *app, int secret, slice body, const char *c
     return !different;
 }
 
-static const keyed_app *signer(const keyring *self, const request_head *head, slice body) {
-    const slice key = head->values[API_KEY], claimed = head->values[SIGNATURE];
-    if (!key.size || claimed.size != SIGNATURE_BYTES) return NULL;
+static const keyed_app *named(const keyring *self, slice api_key) {
     for (Py_ssize_t i = 0; i < self->count; i++) {
         const keyed_app *app = &self->apps[i];
-        if ((size_t)PyBytes_GET_SIZE(app->api_key) != key.size
-            || memcmp(PyBytes_AS_STRING(app->api_key), key.at, key.size)) continue;
-        for (int secret = 0; secret < app->secrets; secret++)
-            if (is_signed(app, secret, body, claimed.at)) return app;
-        return NULL;
+        if ((size_t)PyBytes_GET_SIZE(app->api_key) == api_key.size
+            && !memcmp(PyBytes_AS_STRING(app->api_key), api_key.at, api_key.size)) return app;
     }
     return NULL;
+}
+
+/* Who signed the body, and into `key` the digest of app and body; NULL: not by the book. */
+static const keyed_app *signer(const keyring *self, const request_head *head, slice body,
+                               uint8_t key[32]) {
+    const slice claimed = head->values[SIGNATURE];
+    if (claimed.size != SIGNATURE_BYTES || !head->values[API_KEY].size) return NULL;
+    const keyed_app *app = named(self, head->values[API_KEY]);
+    if (!app || !app->secrets) return NULL;
+    const uint8_t *bytes = (const uint8_t *)body.at;
+    sha256 identity = app->identity, inner = app->inner[0];
+    sha256_add_to_both(&inner, &identity, bytes, body.size);
+    int found = is_signed(app, 0, &inner, claimed.at);
+    for (int secret = 1; secret < app->secrets && !found; secret++) {
+        inner = app->inner[secret];
+        sha256_add(&inner, bytes, body.size);
+        found = is_signed(app, secret, &inner, claimed.at);
+    }
+    if (!found) return NULL;
+    sha256_end(&identity, key);
+    return app;
 }
 
 static void keyring_dealloc(keyring *self) {
@@ -208,11 +225,8 @@ static uint32_t hash_order(const keyed_app *app, const routing *route, const uin
 }
 
 static PyObject *make_event(const keyed_app *app, const routing *route, const request_head *head,
-                            slice body, long long accepted_ms) {
-    uint8_t digest[32];
+                            slice body, const uint8_t *digest, long long accepted_ms) {
     char key_hex[2 * KEY_BYTES];
-    sha256 hash = app->identity;
-    sha256_add(&hash, body.at, body.size), sha256_end(&hash, digest);
     for (int i = 0; i < KEY_BYTES; i++) {
         key_hex[2 * i] = HEX[digest[i] >> 4];
         key_hex[2 * i + 1] = HEX[digest[i] & 15];
@@ -240,49 +254,56 @@ static PyObject *make_event(const keyed_app *app, const routing *route, const re
     return event;
 }
 
-/* take(data, start, request_line, max_head, max_body, now_ms) -> (length, Event) | None
- * `now_ms` 0: by the clock. */
-static PyObject *keyring_take(keyring *self, PyObject *const *args, Py_ssize_t count) {
-    if (count != 6 || !PyBytes_Check(args[0]) || !PyBytes_Check(args[2])) {
-        PyErr_SetString(PyExc_TypeError, "take(data, start, line, max_head, max_body, now_ms)");
-        return NULL;
-    }
-    const Py_ssize_t start = PyLong_AsSsize_t(args[1]), max_head = PyLong_AsSsize_t(args[3]);
-    const Py_ssize_t max_body = PyLong_AsSsize_t(args[4]);
-    long long now_ms = PyLong_AsLongLong(args[5]);
-    const Py_ssize_t size = PyBytes_GET_SIZE(args[0]), line = PyBytes_GET_SIZE(args[2]);
-    if (PyErr_Occurred()) return NULL;
+/* Take the plain request at the start of `given`: its event and its length, or NULL without an
+ * exception. `now_ms` 0: by the clock. `alone`: only if nothing follows it. */
+static PyObject *take_plain(const keyring *ring, slice given, slice line, size_t max_head,
+                            size_t max_body, long long now_ms, int alone, size_t *length) {
+    if (given.size < line.size || memcmp(given.at, line.at, line.size)) return NULL;
+    const char *end = given.at + given.size;
+    const char *head_end = given.size > max_head ? given.at + max_head : end;
+    request_head head;
+    const char *body = head_parse(given.at + line.size, head_end, &head);
+    if (!body || head.content_length > max_body
+        || head.content_length > (size_t)(end - body)) return NULL;
+    const slice content = {body, head.content_length};
+    *length = (size_t)(body - given.at) + content.size;
+    if (alone && *length != given.size) return NULL;
+    if (content.size < 2 || (uint8_t)body[0] == 0x1f) return NULL;
+    const slice id = head.values[WEBHOOK_ID];
+    if (id.size > MAX_WEBHOOK_ID || !is_plain(id)) return NULL;
+    uint8_t key[32];
+    const keyed_app *app = signer(ring, &head, content, key);
+    if (!app) return NULL;
+    routing route;
+    const uint8_t *bytes = (const uint8_t *)body;
+    if (!routing_find(bytes, bytes + content.size, &route)) return NULL;
     if (!now_ms) {
         struct timespec now;
         clock_gettime(CLOCK_REALTIME, &now);
         now_ms = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
     }
-    if (start < 0 || start > size || size - start < line) Py_RETURN_NONE;
-    const char *from = PyBytes_AS_STRING(args[0]) + start, *end = from + (size - start);
-    if (memcmp(from, PyBytes_AS_STRING(args[2]), (size_t)line)) Py_RETURN_NONE;
+    return make_event(app, &route, &head, content, key, now_ms);
+}
 
-    request_head head;
-    const char *head_end = end - from > max_head ? from + max_head : end;
-    const char *body = head_parse(from + line, head_end, &head);
-    if (!body || head.content_length > (size_t)max_body
-        || head.content_length > (size_t)(end - body)) Py_RETURN_NONE;
-    const slice content = {body, head.content_length};
-    if (content.size < 2 || (uint8_t)body[0] == 0x1f) Py_RETURN_NONE;
-    const slice id = head.values[WEBHOOK_ID];
-    if (id.size > MAX_WEBHOOK_ID || !is_plain(id)) Py_RETURN_NONE;
-    const keyed_app *app = signer(self, &head, content);
-    if (!app) Py_RETURN_NONE;
-    routing route;
-    const uint8_t *bytes = (const uint8_t *)body;
-    if (!routing_find(bytes, bytes + content.size, &route)) Py_RETURN_NONE;
-
-    PyObject *event = make_event(app, &route, &head, content, now_ms);
-    if (!event) return NULL;
-    PyObject *length = PyLong_FromSsize_t(body + content.size - from);
-    PyObject *taken = length ? PyTuple_Pack(2, length, event) : NULL;
-    Py_XDECREF(length);
-    Py_DECREF(event);
-    return taken;
+/* take(data, start, request_line, max_head, max_body, now_ms) -> (length, Event) | None */
+static PyObject *keyring_take(keyring *self, PyObject *const *args, Py_ssize_t count) {
+    if (count != 6 || !PyBytes_Check(args[0]) || !PyBytes_Check(args[2])) {
+        PyErr_SetString(PyExc_TypeError, "take(data, start, line, max_head, max_body, now_ms)");
+        return NULL;
+    }
+    const Py_ssize_t start = PyLong_AsSsize_t(args[1]);
+    const size_t max_head = PyLong_AsSize_t(args[3]), max_body = PyLong_AsSize_t(args[4]);
+    const long long now_ms = PyLong_AsLongLong(args[5]);
+    if (PyErr_Occurred()) return NULL;
+    const Py_ssize_t size = PyBytes_GET_SIZE(args[0]);
+    if (start < 0 || start > size) Py_RETURN_NONE;
+    const slice given = {PyBytes_AS_STRING(args[0]) + start, (size_t)(size - start)};
+    const slice line = {PyBytes_AS_STRING(args[2]), (size_t)PyBytes_GET_SIZE(args[2])};
+    size_t length = 0;
+    PyObject *event = take_plain(self, given, line, max_head, max_body, now_ms, 0, &length);
+    if (event) return Py_BuildValue("(nN)", (Py_ssize_t)length, event);
+    if (PyErr_Occurred()) return NULL;
+    Py_RETURN_NONE;
 }
 
 static PyMethodDef keyring_methods[] = {
@@ -297,6 +318,9 @@ static PyType_Slot keyring_slots[] = {
 static PyType_Spec keyring_spec = {
     "gateway.native._native.Keyring", sizeof(keyring), 0, Py_TPFLAGS_DEFAULT, keyring_slots,
 };
+static PyTypeObject *keyring_type;
+
+#include "receiver.h"
 
 /* ---- the journal's records, as `gateway.journal.records` encodes them */
 
@@ -504,6 +528,8 @@ static PyObject *observe(PyObject *module, PyObject *args) {
 }
 
 static PyMethodDef functions[] = {
+    {"receive_by", receive_by, METH_VARARGS, "Give connections their data_received."},
+    {"answer", answer, METH_VARARGS, "Resolve replies with the plain 200."},
     {"observe", observe, METH_VARARGS, "Count moments in a histogram."},
     {"group", group, METH_VARARGS, "Sort events by shard."},
     {"encode", encode, METH_VARARGS, "Encode events as journal records."},
@@ -521,7 +547,7 @@ static int learn_event(void) {
     stored_type = (PyTypeObject *)PyObject_GetAttrString(module, "Stored");
     Py_DECREF(module);
     if (!event_type || !stored_type) return -1;
-    return find_slots((PyObject *)event_type);
+    return find_slots((PyObject *)event_type, SLOT_NAMES, slot_offsets, SLOTS);
 }
 
 PyMODINIT_FUNC PyInit__native(void) {
@@ -530,8 +556,9 @@ PyMODINIT_FUNC PyInit__native(void) {
     if (!(empty_text = PyUnicode_FromStringAndSize("", 0))) return NULL;
     PyObject *module = PyModule_Create(&definition);
     if (!module) return NULL;
-    PyObject *type = PyType_FromSpec(&keyring_spec);
-    if (!type || PyModule_AddObject(module, "Keyring", type)
+    keyring_type = (PyTypeObject *)PyType_FromSpec(&keyring_spec);
+    if (!keyring_type || PyModule_AddObjectRef(module, "Keyring", (PyObject *)keyring_type)
+        || receiver_prepare(module)
         || PyModule_AddIntConstant(module, "HASHES_FAST", sha256_is_fast())) {
         Py_DECREF(module);
         return NULL;

@@ -1,4 +1,5 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from gateway.event import Event, Stored
 
@@ -25,6 +26,25 @@ class Keyring:
         /,
     ) -> tuple[int, Event] | None: ...
 
+class Receiver:
+    stored: bytes | None
+    def __init__(
+        self,
+        ring: Keyring,
+        request_line: bytes,
+        max_head: int,
+        max_body: int,
+        events: list[Event],
+        replies: list[Any],
+        read_ats: list[float],
+        begin: Callable[[], None],
+        counts: dict[tuple[str, ...], float],
+        label: tuple[str, ...],
+        /,
+    ) -> None: ...
+
+def answer(replies: list[Any], stored: object, /) -> None: ...
+def receive_by(connections: type, open_state: object, /) -> None: ...
 def encode(events: Sequence[Event], number: int, start: int, /) -> tuple[bytes, list[Stored]]: ...
 def group(stored: list[Stored], positions: list[int], /) -> list[list[Event] | None]: ...
 def observe(

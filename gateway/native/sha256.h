@@ -41,50 +41,99 @@ static int sha256_is_fast(void) {
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & (1u << 29));
 }
 
-/* The message schedule moves through four registers; every four rounds the oldest is replaced. */
-__attribute__((target("sha,sse4.1,ssse3")))
-static void sha256_blocks(uint32_t state[8], const uint8_t *data, size_t count) {
-    const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
-    __m128i low = _mm_loadu_si128((const __m128i *)&state[0]);
-    __m128i high = _mm_loadu_si128((const __m128i *)&state[4]);
-    __m128i swapped = _mm_shuffle_epi32(low, 0xb1);
-    high = _mm_shuffle_epi32(high, 0x1b);
-    __m128i abef = _mm_alignr_epi8(swapped, high, 8);
-    __m128i cdgh = _mm_blend_epi16(high, swapped, 0xf0);
+/* One message under way: its state, and the schedule, which moves through four registers; every
+ * four rounds the oldest is replaced. */
+#define SHA256_TARGET __attribute__((target("sha,sse4.1,ssse3")))
+#define SHA256_INLINE SHA256_TARGET static inline __attribute__((always_inline))
 
+typedef struct {
+    __m128i abef, cdgh, words[4];
+} sha256_way;
+
+SHA256_INLINE void sha256_load(sha256_way *way, const uint32_t state[8]) {
+    const __m128i low = _mm_loadu_si128((const __m128i *)&state[0]);
+    const __m128i high =
+        _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)&state[4]), 0x1b);
+    const __m128i swapped = _mm_shuffle_epi32(low, 0xb1);
+    way->abef = _mm_alignr_epi8(swapped, high, 8);
+    way->cdgh = _mm_blend_epi16(high, swapped, 0xf0);
+}
+
+SHA256_INLINE void sha256_store(const sha256_way *way, uint32_t state[8]) {
+    const __m128i low = _mm_shuffle_epi32(way->abef, 0x1b);
+    const __m128i high = _mm_shuffle_epi32(way->cdgh, 0xb1);
+    _mm_storeu_si128((__m128i *)&state[0], _mm_blend_epi16(low, high, 0xf0));
+    _mm_storeu_si128((__m128i *)&state[4], _mm_alignr_epi8(high, low, 8));
+}
+
+SHA256_INLINE void sha256_read(sha256_way *way, const uint8_t *block) {
+    const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
+    for (int i = 0; i < 4; i++)
+        way->words[i] = _mm_shuffle_epi8(
+            _mm_loadu_si128((const __m128i *)(block + 16 * i)), big_endian);
+}
+
+SHA256_INLINE void sha256_four(sha256_way *way, int i) {
+    const __m128i now = way->words[i & 3];
+    const __m128i sum = _mm_add_epi32(
+        now, _mm_loadu_si128((const __m128i *)&SHA256_ROUND[4 * i]));
+    way->cdgh = _mm_sha256rnds2_epu32(way->cdgh, way->abef, sum);
+    way->abef = _mm_sha256rnds2_epu32(way->abef, way->cdgh, _mm_shuffle_epi32(sum, 0x0e));
+    if (i < 12) {
+        const __m128i last = way->words[(i + 3) & 3];
+        __m128i next = _mm_sha256msg1_epu32(now, way->words[(i + 1) & 3]);
+        next = _mm_add_epi32(next, _mm_alignr_epi8(last, way->words[(i + 2) & 3], 4));
+        way->words[i & 3] = _mm_sha256msg2_epu32(next, last);
+    }
+}
+
+SHA256_TARGET
+static void sha256_blocks(uint32_t state[8], const uint8_t *data, size_t count) {
+    sha256_way way;
+    sha256_load(&way, state);
     for (; count; count--, data += 64) {
-        const __m128i abef_before = abef, cdgh_before = cdgh;
-        __m128i words[4];
-        for (int i = 0; i < 4; i++)
-            words[i] = _mm_shuffle_epi8(
-                _mm_loadu_si128((const __m128i *)(data + 16 * i)), big_endian);
+        const __m128i abef = way.abef, cdgh = way.cdgh;
+        sha256_read(&way, data);
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++) sha256_four(&way, i);
+        way.abef = _mm_add_epi32(way.abef, abef);
+        way.cdgh = _mm_add_epi32(way.cdgh, cdgh);
+    }
+    sha256_store(&way, state);
+}
+
+/* Two messages at once: each waits for itself most of the time, so this costs little more. */
+SHA256_TARGET
+static void sha256_pairs(uint32_t one[8], const uint8_t *data, uint32_t other[8],
+                         const uint8_t *others, size_t count) {
+    sha256_way a, b;
+    sha256_load(&a, one);
+    sha256_load(&b, other);
+    for (; count; count--, data += 64, others += 64) {
+        const __m128i a_abef = a.abef, a_cdgh = a.cdgh, b_abef = b.abef, b_cdgh = b.cdgh;
+        sha256_read(&a, data);
+        sha256_read(&b, others);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; i++) {
-            __m128i now = words[i & 3];
-            __m128i sum = _mm_add_epi32(
-                now, _mm_loadu_si128((const __m128i *)&SHA256_ROUND[4 * i]));
-            cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
-            abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0e));
-            if (i < 12) {
-                const __m128i last = words[(i + 3) & 3];
-                __m128i next = _mm_sha256msg1_epu32(now, words[(i + 1) & 3]);
-                next = _mm_add_epi32(next, _mm_alignr_epi8(last, words[(i + 2) & 3], 4));
-                words[i & 3] = _mm_sha256msg2_epu32(next, last);
-            }
+            sha256_four(&a, i);
+            sha256_four(&b, i);
         }
-        abef = _mm_add_epi32(abef, abef_before);
-        cdgh = _mm_add_epi32(cdgh, cdgh_before);
+        a.abef = _mm_add_epi32(a.abef, a_abef);
+        a.cdgh = _mm_add_epi32(a.cdgh, a_cdgh);
+        b.abef = _mm_add_epi32(b.abef, b_abef);
+        b.cdgh = _mm_add_epi32(b.cdgh, b_cdgh);
     }
-
-    swapped = _mm_shuffle_epi32(abef, 0x1b);
-    cdgh = _mm_shuffle_epi32(cdgh, 0xb1);
-    _mm_storeu_si128((__m128i *)&state[0], _mm_blend_epi16(swapped, cdgh, 0xf0));
-    _mm_storeu_si128((__m128i *)&state[4], _mm_alignr_epi8(cdgh, swapped, 8));
+    sha256_store(&a, one);
+    sha256_store(&b, other);
 }
 #else
 static int sha256_is_fast(void) { return 0; }
 static void sha256_blocks(uint32_t state[8], const uint8_t *data, size_t count) {
     (void)state, (void)data, (void)count, (void)SHA256_ROUND;
+}
+static void sha256_pairs(uint32_t one[8], const uint8_t *data, uint32_t other[8],
+                         const uint8_t *others, size_t count) {
+    (void)one, (void)data, (void)other, (void)others, (void)count;
 }
 #endif
 
@@ -109,6 +158,23 @@ static void sha256_add(sha256 *hash, const void *data, size_t size) {
     }
     sha256_blocks(hash->state, bytes, size / 64);
     memcpy(hash->block, bytes + size / 64 * 64, size % 64);
+}
+
+/* Add the same data to two hashes. */
+static void sha256_add_to_both(sha256 *one, sha256 *other, const uint8_t *data, size_t size) {
+    /* First up to where each has whole blocks before it. */
+    size_t from = (64 - one->length % 64) % 64, others_from = (64 - other->length % 64) % 64;
+    if (from > size || others_from > size) {
+        sha256_add(one, data, size), sha256_add(other, data, size);
+        return;
+    }
+    sha256_add(one, data, from), sha256_add(other, data, others_from);
+    const size_t later = from > others_from ? from : others_from, pairs = (size - later) / 64;
+    sha256_pairs(one->state, data + from, other->state, data + others_from, pairs);
+    one->length += 64 * pairs, other->length += 64 * pairs;
+    from += 64 * pairs, others_from += 64 * pairs;
+    sha256_add(one, data + from, size - from);
+    sha256_add(other, data + others_from, size - others_from);
 }
 
 static void sha256_end(sha256 *hash, uint8_t digest[32]) {

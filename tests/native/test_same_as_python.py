@@ -13,8 +13,8 @@ from support.webhooks import sample_bodies
 from gateway import native
 from gateway.event import Event
 from gateway.ingest.acceptance import Acceptance
-from gateway.ingest.fast_path import MAX_HEAD_BYTES
 from gateway.ingest.request_head import parse_head
+from gateway.ingest.surroundings import MAX_HEAD_BYTES
 from gateway.journal import records
 from gateway.metrics import Histogram
 from gateway.options import App, IngestOptions

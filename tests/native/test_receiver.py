@@ -1,0 +1,92 @@
+"""What the C piece does with connections: the plain case alone, and never silence."""
+
+import pytest
+from support.doorway import APPS, FAST, connected, opened, same
+from support.webhooks import distinct_event, signed_request
+
+from gateway import native
+from gateway.ingest.answers import INTERNAL, STORED
+
+pytestmark = pytest.mark.skipif(native.keyring(()) is None, reason="the C piece is not built here")
+
+
+def good(n):
+    body = distinct_event(n)
+    return FAST.request(body, signed_request(body))
+
+
+async def test_plain_requests_never_reach_python(tmp_path, monkeypatch):
+    """What the C piece takes it also answers, and it counts what it answered."""
+
+    def unexpected(self, *_):
+        raise AssertionError("Python was asked")
+
+    async with opened(tmp_path) as doorway:
+        connection = type(await _first_connection(doorway))
+        monkeypatch.setattr(connection, "_receive", unexpected)
+        monkeypatch.setattr(connection, "resolve", unexpected)
+        async with connected(doorway.port) as one, connected(doorway.port) as other:
+            for n in range(1, 9):
+                same(await (one if n % 2 else other).ask(good(n)), STORED)
+        assert doorway.answered(200) == len(doorway.events()) == 9
+
+
+async def _first_connection(doorway):
+    async with connected(doorway.port) as client:
+        same(await client.ask(good(0)), STORED)
+        (connection,) = doorway.connections
+        return connection
+
+
+async def test_an_error_of_ours_is_a_503(tmp_path, caplog):
+    """Nothing is taken by half: the sender hears of it, and the next request is as good as ever."""
+    async with opened(tmp_path) as doorway:
+        keyring = native.keyring(APPS)
+        around = doorway.listener._around
+        whole, intake = around.receiver, around.reception.intake
+
+        def broken():
+            raise RuntimeError("broken on purpose")
+
+        around.receiver = native.receiver(
+            keyring, around.request_line, 4096, around.max_body_bytes, intake.events,
+            intake.replies, intake.read_ats, broken, around.counted, ("200",),
+        )  # fmt: skip
+        async with connected(doorway.port) as client:
+            same(await client.ask(good(1)), INTERNAL, close=True)
+        assert "broken on purpose" in caplog.text
+        around.receiver = whole
+        async with connected(doorway.port) as client:
+            same(await client.ask(good(1)), STORED)
+        assert len(doorway.events()) == 1
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: native.receiver(),
+        lambda: native.receiver(1, b"", 1, 1, [], [], [], print, {}, ()),
+        lambda: native.receiver(native.keyring(()), b"", 1, 1, (), [], [], print, {}, ()),
+        lambda: native.answer(None, STORED),
+        lambda: native.receive_by(1, STORED),
+        lambda: native.receive_by(int, STORED),
+    ],
+)
+def test_nonsense_raises(call):
+    """A wrong call is an exception, never a crash."""
+    with pytest.raises((TypeError, AttributeError)):
+        call()
+
+
+def test_replies_of_any_kind_are_resolved():
+    """Who is not a connection of ours is resolved by its own method, and may fail by it."""
+
+    class Reply:
+        def resolve(self, answer):
+            self.answer = answer
+
+    replies = [Reply(), Reply()]
+    native.answer(replies, STORED)
+    assert [reply.answer for reply in replies] == [STORED, STORED]
+    with pytest.raises(AttributeError):
+        native.answer([object()], STORED)
