@@ -230,7 +230,9 @@ class Journal:
             self._tail_bytes -= gone[-1].end - gone[0].start
         if not tail or tail[0][0].start > position:
             return self.read_files(position, tail[0][0].start if tail else self.end)
-        stored = [one for one in tail[0] if one.start >= position]
+        stored = tail[0][:]
+        if stored[0].start < position:
+            stored = [one for one in stored if one.start >= position]
         for piece in islice(tail, 1, None):
             if len(stored) + len(piece) > CHUNK_MAX_EVENTS:
                 break

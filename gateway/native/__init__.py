@@ -42,12 +42,12 @@ receive_by = _native.receive_by if IS_BUILT else None
 answer = _native.answer if IS_BUILT else None
 # (events, number, start) -> the events as journal records, and where each of them stands
 encode = _native.encode if IS_BUILT else None
-# (stored, position of each shard) -> for each shard the events behind its position, or None
-group = _native.group if IS_BUILT else None
 # (bounds, counts, moments, now) -> the sum of what was counted
 observe = _native.observe if IS_BUILT else None
-# (count, arguments, events) -> the command, or None where an event is unfit
-pack = _native.pack if IS_BUILT else None
+# (stored, shards, journal id, position behind) -> the shards that lack any of it and a command for
+# each, or None where an event is unfit. A shard is given by its position, how many arguments come
+# before the events, and the packed ones at the beginning and at the end of those.
+publish = _native.publish if IS_BUILT else None
 
 
 def keyring(apps: Iterable[App]) -> "Keyring | None":

@@ -400,7 +400,7 @@ failed:
     return NULL;
 }
 
-/* ---- one command with the digest, meta and body of every event behind its arguments */
+/* ---- the protocol of Redis */
 
 /* Write a mark, a number and the end of the line to `to`; returns how long that is. */
 static int decimal(char *to, size_t number, char mark) {
@@ -426,76 +426,145 @@ static char *put_bulk(char *to, PyObject *text) {
     return put(to, "\r\n", 2);
 }
 
-/* pack(count, arguments: bytes, events: list[Event]) -> bytes | None
- * `arguments` are `count` packed ones. None: one of the events is unfit, which Python packs. */
-static PyObject *pack(PyObject *module, PyObject *args) {
-    (void)module;
-    static const int packed[] = {KEY, META, BODY};
-    Py_ssize_t count, given_size;
-    const char *given;
-    PyObject *events;
-    if (!PyArg_ParseTuple(args, "ny#O!", &count, &given, &given_size, &PyList_Type, &events))
-        return NULL;
-    char head[24];
-    const Py_ssize_t many = PyList_GET_SIZE(events);
-    const int head_size = decimal(head, (size_t)(count + 3 * many), '*');
-    size_t total = (size_t)head_size + (size_t)given_size;
-    for (Py_ssize_t i = 0; i < many; i++) {
-        PyObject *event = PyList_GET_ITEM(events, i);
-        if (check_event(event)) return NULL;
-        const int unfit = PyObject_IsTrue(SLOT(event, UNFIT));
-        if (unfit < 0) return NULL;
-        if (unfit) Py_RETURN_NONE;
-        for (int j = 0; j < 3; j++) total += bulk_size(PyBytes_GET_SIZE(SLOT(event, packed[j])));
+/* ---- one command for each shard: `gateway.stream.publisher` says what is in them */
+
+enum { PER_EVENT = 3 }; /* arguments: digest, meta, body */
+static const int PUBLISHED[PER_EVENT] = {KEY, META, BODY};
+
+typedef struct {
+    Py_ssize_t position, many, count; /* what it has; its events, and the arguments before them */
+    PyObject *named, *last;           /* its first arguments, and the last before the events */
+    PyObject *last_ms;                /* of its last event */
+    size_t size;
+} outgoing;
+
+/* Read `shards`, a list of (position, count, named, last). */
+static Py_ssize_t read_shards(PyObject *shards, outgoing *out) {
+    const Py_ssize_t many = PyList_GET_SIZE(shards);
+    if (!many || many > MAX_SHARDS) {
+        PyErr_SetString(PyExc_ValueError, "too many shards, or none");
+        return -1;
     }
-    PyObject *command = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)total);
+    for (Py_ssize_t i = 0; i < many; i++) {
+        PyObject *one = PyList_GET_ITEM(shards, i);
+        if (!PyTuple_Check(one)) {
+            PyErr_SetString(PyExc_TypeError, "a shard is (position, count, named, last)");
+            return -1;
+        }
+        if (!PyArg_ParseTuple(one, "nnSS", &out[i].position, &out[i].count, &out[i].named,
+                              &out[i].last)) return -1;
+    }
+    return many;
+}
+
+/* The shard that lacks the event of `one`, MAX_SHARDS if none does; -1: nonsense, -2: unfit. */
+static int lacking(PyObject *one, const outgoing *out, Py_ssize_t shards) {
+    if (!Py_IS_TYPE(one, stored_type) || PyTuple_GET_SIZE(one) != 4) {
+        PyErr_SetString(PyExc_TypeError, "expected what stands in a journal");
+        return -1;
+    }
+    PyObject *event = PyTuple_GET_ITEM(one, 3);
+    if (check_event(event)) return -1;
+    if (!SLOT(event, ORDER_HASH) || !SLOT(event, ACCEPTED_MS)) {
+        PyErr_SetString(PyExc_TypeError, "expected whole events");
+        return -1;
+    }
+    const int unfit = PyObject_IsTrue(SLOT(event, UNFIT));
+    const size_t hash = PyLong_AsSize_t(SLOT(event, ORDER_HASH));
+    const Py_ssize_t end = PyLong_AsSsize_t(PyTuple_GET_ITEM(one, 1));
+    if (unfit < 0 || PyErr_Occurred()) return -1;
+    if (unfit) return -2;
+    const int shard = (int)(hash % (size_t)shards);
+    return end <= out[shard].position ? MAX_SHARDS : shard;
+}
+
+static void add_event(outgoing *one, PyObject *event) {
+    for (int j = 0; j < PER_EVENT; j++)
+        one->size += bulk_size(PyBytes_GET_SIZE(SLOT(event, PUBLISHED[j])));
+    one->last_ms = SLOT(event, ACCEPTED_MS);
+    one->many++;
+}
+
+/* Write the command up to its events; with `to` NULL only count. Returns its length. */
+static size_t put_head(char *to, const outgoing *one, slice journal, size_t upto) {
+    char number[3][24], lines[3][48], count[24];
+    const size_t numbers[] = {(size_t)one->position, upto, PyLong_AsSize_t(one->last_ms)};
+    const int start = decimal(count, (size_t)(one->count + PER_EVENT * one->many), '*');
+    slice parts[7] = {
+        {count, (size_t)start},
+        {PyBytes_AS_STRING(one->named), (size_t)PyBytes_GET_SIZE(one->named)},
+        journal,
+    };
+    for (int i = 0; i < 3; i++) {
+        const int size = snprintf(number[i], sizeof number[i], "%zu", numbers[i]);
+        const int line = snprintf(lines[i], sizeof lines[i], "$%d\r\n%s\r\n", size, number[i]);
+        parts[3 + i] = (slice){lines[i], (size_t)line};
+    }
+    parts[6] = (slice){PyBytes_AS_STRING(one->last), (size_t)PyBytes_GET_SIZE(one->last)};
+    size_t length = 0;
+    for (int i = 0; i < 7; i++) {
+        if (to) memcpy(to + length, parts[i].at, parts[i].size);
+        length += parts[i].size;
+    }
+    return length;
+}
+
+/* The command for one shard. */
+static PyObject *put_command(PyObject *stored, const uint8_t *shard_of, Py_ssize_t shard,
+                             const outgoing *one, slice journal, size_t upto) {
+    const size_t head = put_head(NULL, one, journal, upto);
+    if (PyErr_Occurred()) return NULL;
+    PyObject *command = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(head + one->size));
     if (!command) return NULL;
-    char *to = put(PyBytes_AS_STRING(command), head, (size_t)head_size);
-    to = put(to, given, (size_t)given_size);
-    for (Py_ssize_t i = 0; i < many; i++)
-        for (int j = 0; j < 3; j++)
-            to = put_bulk(to, SLOT(PyList_GET_ITEM(events, i), packed[j]));
+    char *to = PyBytes_AS_STRING(command);
+    to += put_head(to, one, journal, upto);
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(stored); i++) {
+        if (shard_of[i] != shard) continue;
+        PyObject *event = PyTuple_GET_ITEM(PyList_GET_ITEM(stored, i), 3);
+        for (int j = 0; j < PER_EVENT; j++) to = put_bulk(to, SLOT(event, PUBLISHED[j]));
+    }
     return command;
 }
 
-/* group(stored: list[Stored], positions: list[int]) -> list[list[Event] | None]
- * The events of each shard that stand behind its position. Only those: all shards have the rest. */
-static PyObject *group(PyObject *module, PyObject *args) {
+static int append_new(PyObject *list, PyObject *item) {
+    const int failed = !item || PyList_Append(list, item);
+    Py_XDECREF(item);
+    return failed ? -1 : 0;
+}
+
+/* publish(stored: list[Stored], shards, journal, upto) -> (list[int], list[bytes]) | None
+ * The shards that lack any of `stored`, and a command for each. None: one of the events is unfit,
+ * and Python packs them. */
+static PyObject *publish(PyObject *module, PyObject *args) {
     (void)module;
-    PyObject *stored, *positions;
-    if (!PyArg_ParseTuple(args, "O!O!", &PyList_Type, &stored, &PyList_Type, &positions)) return NULL;
-    const Py_ssize_t shards = PyList_GET_SIZE(positions), count = PyList_GET_SIZE(stored);
-    if (!shards || shards > MAX_SHARDS) {
-        PyErr_SetString(PyExc_ValueError, "too many shards, or none");
-        return NULL;
-    }
-    Py_ssize_t at[MAX_SHARDS];
-    for (Py_ssize_t i = 0; i < shards; i++) at[i] = PyLong_AsSsize_t(PyList_GET_ITEM(positions, i));
-    PyObject *groups = PyErr_Occurred() ? NULL : PyList_New(shards);
-    if (!groups) return NULL;
-    for (Py_ssize_t i = 0; i < shards; i++) PyList_SET_ITEM(groups, i, Py_NewRef(Py_None));
-    for (Py_ssize_t i = 0; i < count; i++) {
+    PyObject *stored, *given;
+    slice journal;
+    Py_ssize_t journal_size, upto;
+    if (!PyArg_ParseTuple(args, "O!O!y#n", &PyList_Type, &stored, &PyList_Type, &given, &journal.at,
+                          &journal_size, &upto)) return NULL;
+    journal.size = (size_t)journal_size;
+    outgoing out[MAX_SHARDS] = {0};
+    const Py_ssize_t shards = read_shards(given, out), count = PyList_GET_SIZE(stored);
+    uint8_t *shard_of = shards < 0 ? NULL : PyMem_Malloc((size_t)count + 1);
+    if (!shard_of) return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    PyObject *which = PyList_New(0), *commands = PyList_New(0);
+    int shard = which && commands ? 0 : -1;
+    for (Py_ssize_t i = 0; i < count && shard >= 0; i++) {
         PyObject *one = PyList_GET_ITEM(stored, i);
-        if (!Py_IS_TYPE(one, stored_type) || PyTuple_GET_SIZE(one) != 4
-            || check_event(PyTuple_GET_ITEM(one, 3))) goto failed;
-        PyObject *event = PyTuple_GET_ITEM(one, 3);
-        if (!SLOT(event, ORDER_HASH)) goto failed;
-        const size_t hash = PyLong_AsSize_t(SLOT(event, ORDER_HASH));
-        const Py_ssize_t end = PyLong_AsSsize_t(PyTuple_GET_ITEM(one, 1));
-        if (PyErr_Occurred()) goto failed;
-        const Py_ssize_t shard = (Py_ssize_t)(hash % (size_t)shards);
-        if (end <= at[shard]) continue;
-        PyObject *events = PyList_GET_ITEM(groups, shard);
-        if (events == Py_None) {
-            if (!(events = PyList_New(0))) goto failed;
-            PyList_SetItem(groups, shard, events);
-        }
-        if (PyList_Append(events, event)) goto failed;
+        shard = lacking(one, out, shards);
+        shard_of[i] = (uint8_t)shard;
+        if (shard >= 0 && shard < MAX_SHARDS) add_event(&out[shard], PyTuple_GET_ITEM(one, 3));
     }
-    return groups;
-failed:
-    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "expected what stands in a journal");
-    Py_DECREF(groups);
+    for (Py_ssize_t i = 0; i < shards && shard >= 0; i++)
+        if (out[i].many
+            && (append_new(which, PyLong_FromSsize_t(i))
+                || append_new(commands, put_command(stored, shard_of, i, &out[i], journal,
+                                                    (size_t)upto)))) shard = -1;
+    PyMem_Free(shard_of);
+    if (shard >= 0) return Py_BuildValue("(NN)", which, commands);
+    Py_XDECREF(which);
+    Py_XDECREF(commands);
+    if (shard == -2) Py_RETURN_NONE;
     return NULL;
 }
 
@@ -531,9 +600,8 @@ static PyMethodDef functions[] = {
     {"receive_by", receive_by, METH_VARARGS, "Give connections their data_received."},
     {"answer", answer, METH_VARARGS, "Resolve replies with the plain 200."},
     {"observe", observe, METH_VARARGS, "Count moments in a histogram."},
-    {"group", group, METH_VARARGS, "Sort events by shard."},
     {"encode", encode, METH_VARARGS, "Encode events as journal records."},
-    {"pack", pack, METH_VARARGS, "Pack a command with events behind its arguments."},
+    {"publish", publish, METH_VARARGS, "Pack a command for each shard that lacks events."},
     {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef definition = {

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from gateway import native
 from gateway.event import Event, Stored
 from gateway.stream import keys
 from gateway.stream.parcels import Parcel, pack
@@ -71,9 +70,6 @@ def unjournaled(events: Sequence[Event]) -> list[Stored]:
 
 def group(stored: Sequence[Stored], upto: int | None, shards: Sequence[ShardState]) -> list[Batch]:
     """Return one batch for each shard that lacks any of `stored`."""
-    if upto is not None and native.group is not None and isinstance(stored, list):
-        found = native.group(stored, [state.position for state in shards])
-        return [Batch(shard, events, upto) for shard, events in enumerate(found) if events]
     groups: dict[int, list[Event]] = {}
     for one in stored:
         shard = keys.shard_at(one.event.order_hash)

@@ -26,6 +26,12 @@ def pack(*args: Arg) -> bytes:
     return packed
 
 
+def arguments(*args: Arg) -> bytes:
+    """Return `args` packed, without the line before them that says how many there are."""
+    packed = pack(*args)
+    return packed[packed.index(b"\n") + 1 :]
+
+
 class _Replies(asyncio.Protocol):
     """Collects replies until as many are there as somebody waits for."""
 

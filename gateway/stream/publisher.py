@@ -13,7 +13,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway import clock, native
@@ -23,14 +23,15 @@ from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.stream import keys
 from gateway.stream.batches import Batch, first_slice, group, unjournaled
-from gateway.stream.connection import Arg, explain
-from gateway.stream.link import Link, pack
+from gateway.stream.connection import explain
+from gateway.stream.link import Link, arguments, pack
 from gateway.stream.scripts import script
 from gateway.stream.shards import ShardState, read_state
 
 _log = logging.getLogger("gateway.publisher")
 CHECKPOINT_S = 1.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
+_FIXED = 12  # arguments of the publishing command beside the names of slices, and the events
 
 
 class Piece(Protocol):
@@ -93,6 +94,7 @@ class Publisher:
         metrics.stream_up.set(to=0)
         self._seldom = Seldom(interval_s=10)
         self._publish, self._checkpoint = script("publish"), script("checkpoint")
+        self._own_id = arguments(source.id)
 
     # ---- what others ask
 
@@ -256,8 +258,7 @@ class Publisher:
             await self._count_damage(piece.stored[0].number)
         self._next_number = piece.stored[0].number if piece.stored else self._next_number
         stored, upto = first_slice(piece.stored, piece.upto, self._window_ms)
-        batches = group(stored, upto, self._shards)
-        await self._send(batches)
+        await self._send(*self._commands(stored, upto))
         if stored:
             self._next_number = stored[-1].number + 1
             self._last_accepted_ms = stored[-1].event.accepted_ms
@@ -277,47 +278,68 @@ class Publisher:
     async def _publish_direct(self) -> None:
         events, done = self._direct[0]
         batches = group(unjournaled(events), None, self._shards)
-        await self._send(batches)
+        await self._send([batch.shard for batch in batches], map(self._packed, batches), None)
         for batch in batches:
             self._shards[batch.shard].elsewhere += len(batch.events)
         self._direct.popleft()
         done(True)
 
-    async def _send(self, batches: list[Batch]) -> None:
-        if not batches:
+    async def _send(
+        self, shards: Sequence[int], commands: Iterable[bytes], upto: int | None
+    ) -> None:
+        """Publish by one command for each of `shards`, which then have everything up to `upto`."""
+        if not shards:
             return
-        replies = await self._exchange([self._packed(batch) for batch in batches])
-        for batch, reply in zip(batches, replies, strict=True):
-            self._taken(batch, reply)
-        metrics = self._metrics
-        metrics.published.add(by=sum(reply[1] for reply in replies))
-        metrics.duplicates.add(by=sum(reply[2] for reply in replies))
-        metrics.unfit.add(by=sum(reply[3] for reply in replies))
+        replies = await self._exchange(list(commands))
+        published = duplicates = unfit = 0
+        for shard, reply in zip(shards, replies, strict=True):
+            if reply[0] != b"OK":
+                # Somebody moved the position: an answer of ours that got lost, or a lost tail.
+                raise StreamUnavailable(f"shard {shard} is at {int(reply[1])}")
+            published += reply[1]
+            duplicates += reply[2]
+            unfit += reply[3]
+            if upto is not None:
+                state = self._shards[shard]
+                state.position, state.must_heal = upto, False
+        self._metrics.published.add(by=published)
+        self._metrics.duplicates.add(by=duplicates)
+        self._metrics.unfit.add(by=unfit)
+
+    def _commands(
+        self, stored: Sequence[Stored], upto: int
+    ) -> tuple[list[int], Iterable[bytes], int]:
+        """Return who lacks any of `stored`, all of one slice of time, and a command for each."""
+        if stored and native.publish is not None and type(stored) is list:
+            first_ms, last_ms = stored[0].event.accepted_ms, stored[-1].event.accepted_ms
+            heads = [self._head(shard, first_ms, last_ms) for shard in range(len(self._shards))]
+            found = native.publish(stored, heads, self._own_id, upto)
+            if found is not None:
+                return *found, upto
+        batches = group(stored, upto, self._shards)
+        return [batch.shard for batch in batches], map(self._packed, batches), upto
+
+    def _head(self, shard: int, first_ms: int, last_ms: int) -> tuple[int, int, bytes, bytes]:
+        """Return what `native.publish` needs of a shard."""
+        state = self._shards[shard]
+        names = state.slices.keys(shard, first_ms, last_ms)
+        named = state.named(names, lambda names: self._named(shard, names))
+        return state.position, _FIXED + len(names), named, state.closing(first_ms)
 
     def _packed(self, batch: Batch) -> bytes:
         state = self._shards[batch.shard]
-        slices = state.slices.keys(batch.shard, batch.first_ms, batch.last_ms)
-        head = state.named(slices, lambda names: self._named(batch.shard, names))
-        journaled = batch.upto is not None
-        return pack_with(
-            batch, head, 5 + len(slices),
-            self._source.id if journaled else "", state.position, batch.upto or 0,
-            batch.last_ms, state.slices.length_ms, state.slices.index(batch.first_ms),
-            ("!" if state.must_heal else "") + state.new_epoch,
-        )  # fmt: skip
+        names = state.slices.keys(batch.shard, batch.first_ms, batch.last_ms)
+        named = state.named(names, lambda names: self._named(batch.shard, names))
+        journal = self._source.id if batch.upto is not None else ""
+        place = arguments(journal, state.position, batch.upto or 0, batch.last_ms)
+        events = list(batch.arguments())
+        count = _FIXED + len(names) + len(events)
+        closing = state.closing(batch.first_ms)
+        return b"".join((b"*%d\r\n" % count, named, place, closing, arguments(*events)))
 
     def _named(self, shard: int, slices: Sequence[str]) -> bytes:
         names = keys.events(shard), keys.shard_state(shard), *slices
-        return _arguments(pack("EVALSHA", self._publish.sha, len(names), *names))
-
-    def _taken(self, batch: Batch, reply: list[Any]) -> None:
-        state = self._shards[batch.shard]
-        if reply[0] != b"OK":
-            # Somebody moved the position: an answer of ours that got lost, or a lost tail.
-            raise StreamUnavailable(f"shard {batch.shard} is at {int(reply[1])}")
-        if batch.upto is not None:
-            state.position = batch.upto
-            state.must_heal = False
+        return arguments("EVALSHA", self._publish.sha, len(names), *names)
 
     # ---- checkpoints
 
@@ -350,21 +372,6 @@ class Publisher:
 
     def _loads(self) -> list[bytes]:
         return [pack("SCRIPT", "LOAD", one.source) for one in (self._publish, self._checkpoint)]
-
-
-def pack_with(batch: Batch, head: bytes, head_count: int, *arguments: Arg) -> bytes:
-    """Return one command: `head_count` packed arguments, more, and the events of the batch."""
-    count, given = head_count + len(arguments), head + _arguments(pack(*arguments))
-    command: bytes | None = native.pack and native.pack(count, given, batch.events)
-    if command is not None:
-        return command
-    more = list(batch.arguments())
-    return b"*%d\r\n" % (count + len(more)) + given + _arguments(pack(*more))
-
-
-def _arguments(command: bytes) -> bytes:
-    """Return a packed command without the line that says how many arguments it has."""
-    return command[command.index(b"\n") + 1 :]
 
 
 def _is_lost(error: Exception) -> bool:

@@ -6,6 +6,7 @@ published late (its journal waited while another's did not) may be in a later on
 was changed leaves slices of another length, which are asked until they are forgotten.
 """
 
+import math
 from dataclasses import dataclass, field
 
 from gateway.stream import keys
@@ -17,7 +18,10 @@ class Slices:
 
     window_ms: int
     latest: dict[int, int] = field(default_factory=dict)
-    _asked: tuple[tuple[int, ...], tuple[str, ...]] = ((), ())  # the last answer, and for what
+    # The last answer, and for which first and last events it is also right.
+    _asked: tuple[str, ...] = ()
+    _first: range = range(0)
+    _last_before_ms: float = 0
 
     @property
     def length_ms(self) -> int:
@@ -28,17 +32,30 @@ class Slices:
 
     def keys(self, shard: int, first_ms: int, last_ms: int) -> tuple[str, ...]:
         """Return the key to write first, then the others to ask, for events accepted in
-        `first_ms`..`last_ms`, all of one slice. The same tuple as before when nothing changed.
+        `first_ms`..`last_ms`, all of one slice. The same tuple as before when nothing changed;
+        always for the same `shard`.
         """
-        own = self.index(first_ms)
-        self.latest[self.length_ms] = max(own, self.latest.get(self.length_ms, own))
-        reach = [shard, own]
-        for length_ms, newest in self.latest.items():
-            reach += (length_ms, (first_ms - self.window_ms) // length_ms)
-            reach.append(min(newest, (last_ms + self.window_ms) // length_ms))
-        if self._asked[0] != (key := tuple(reach)):
-            self._asked = key, tuple(self._keys(shard, own, first_ms, last_ms))
-        return self._asked[1]
+        if first_ms not in self._first or last_ms >= self._last_before_ms:
+            own = self.index(first_ms)
+            self.latest[self.length_ms] = max(own, self.latest.get(self.length_ms, own))
+            self._asked = tuple(self._keys(shard, own, first_ms, last_ms))
+            self._first = range(first_ms, self._first_end(own, first_ms))
+            self._last_before_ms = self._last_end(last_ms)
+        return self._asked
+
+    def _first_end(self, own: int, first_ms: int) -> int:
+        """Return from when on a first event is in another slice, or needs fewer to be asked."""
+        window_ms = self.window_ms
+        ends = (((first_ms - window_ms) // each + 1) * each + window_ms for each in self.latest)
+        return min((own + 1) * self.length_ms, *ends)
+
+    def _last_end(self, last_ms: int) -> float:
+        """Return from when on a last event needs more slices to be asked."""
+        reached = {each: (last_ms + self.window_ms) // each for each in self.latest}
+        return min(
+            math.inf if reached[each] >= newest else (reached[each] + 1) * each - self.window_ms
+            for each, newest in self.latest.items()
+        )
 
     def _keys(self, shard: int, own: int, first_ms: int, last_ms: int) -> list[str]:
         asked = [keys.seen(shard, self.length_ms, own)]

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from gateway.stream.link import arguments
 from gateway.stream.seen import Slices
 
 
@@ -27,12 +28,24 @@ class ShardState:
     must_heal: bool = False
     new_epoch: str = field(default_factory=lambda: os.urandom(6).hex())
     _named: tuple[tuple[str, ...], bytes] = ((), b"")
+    _closing: tuple[int, bool, bytes] = (-1, False, b"")
 
     def named(self, names: tuple[str, ...], pack: Callable[[tuple[str, ...]], bytes]) -> bytes:
         """Return `pack(names)`, which is nearly always what it was the last time."""
         if self._named[0] is not names:
             self._named = names, pack(names)
         return self._named[1]
+
+    def closing(self, first_ms: int) -> bytes:
+        """Return the last of the packed arguments before the events, the first of which was
+        accepted at `first_ms`; nearly always what it was the last time.
+        """
+        index = self.slices.index(first_ms)
+        if self._closing[:2] != (index, self.must_heal):
+            epoch = ("!" if self.must_heal else "") + self.new_epoch
+            packed = arguments(self.slices.length_ms, index, epoch)
+            self._closing = index, self.must_heal, packed
+        return self._closing[2]
 
 
 def read_state(flat: Sequence[bytes], journal_id: str, window_ms: int) -> ShardState:

@@ -1,5 +1,6 @@
 """The C piece is never another opinion: what it takes, Python takes, and makes the same of it."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -16,10 +17,11 @@ from gateway.ingest.acceptance import Acceptance
 from gateway.ingest.request_head import parse_head
 from gateway.ingest.surroundings import MAX_HEAD_BYTES
 from gateway.journal import records
-from gateway.metrics import Histogram
-from gateway.options import App, IngestOptions
-from gateway.stream import batches
-from gateway.stream.link import pack as packed
+from gateway.journal.journal import Journal
+from gateway.metrics import Histogram, Metrics
+from gateway.options import App, IngestOptions, JournalOptions
+from gateway.stream import keys
+from gateway.stream.publisher import Publisher
 from gateway.stream.seen import Slices
 from gateway.stream.shards import ShardState
 
@@ -220,18 +222,47 @@ def some_events(bodies, **more):
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=20), st.integers(1, 1 << 40))
 @settings(max_examples=300, deadline=None)
 def test_records_and_commands(bodies, number):
-    """Journal records, commands and shards are byte for byte the same."""
+    """Journal records are byte for byte the same."""
     events = some_events(bodies)
-    data, stored = native.encode(events, number, 77)
-    assert (data, stored) == records.encode_all(events, number, 77)
-    arguments = ("EVALSHA", "sha", 2, b"k", number)
-    given_bytes = packed(*arguments).split(b"\r\n", 1)[1]
-    batch = batches.Batch(0, events, 1)
-    assert native.pack(5, given_bytes, events) == packed(*arguments, *batch.arguments())
-    shards = [ShardState(90 * n, 0, 0, 0, 0, Slices(1000)) for n in range(8)]
-    assert batches.group(stored, 1, shards) == sorted(batches.group(tuple(stored), 1, shards))
-    unfit = some_events([b"x"], unfit="not_an_event")
-    assert native.pack(5, given_bytes, events + unfit) is None
+    assert native.encode(events, number, 77) == records.encode_all(events, number, 77)
+
+
+@pytest.fixture(scope="module")
+def publisher(tmp_path_factory):
+    """One that was never connected: what it would send is asked of it."""
+
+    async def made():
+        journal = Journal(tmp_path_factory.mktemp("journal"), JournalOptions(), Metrics())
+        one = Publisher("unix:///nowhere", journal, Metrics(), window_s=3600)
+        journal.close()
+        return one
+
+    return asyncio.run(made())
+
+
+@given(
+    st.lists(st.binary(max_size=300), min_size=1, max_size=40),
+    st.lists(st.integers(0, 5000), min_size=keys.SHARDS, max_size=keys.SHARDS),
+    st.booleans(),
+    st.integers(0, 39),
+)
+@settings(max_examples=300, deadline=None)
+def test_publishing_commands(publisher, bodies, positions, must_heal, unfit):
+    """The commands for the shards are byte for byte the same; who has an event gets none."""
+    publisher._shards = [
+        ShardState(position, 0, 0, 0, 0, Slices(3_600_000), must_heal) for position in positions
+    ]
+    _, stored = records.encode_all(some_events(bodies), 7, 77)
+    upto = stored[-1].end
+    by_python = publisher._commands(tuple(stored), upto)
+    shards, commands, _ = publisher._commands(stored, upto)
+    assert dict(zip(shards, commands, strict=True)) == dict(zip(*by_python[:2], strict=True))
+    assert shards == sorted(shards)
+    heads = [publisher._head(shard, 0, 40) for shard in range(keys.SHARDS)]
+    assert native.publish(stored, heads, b"", upto) is not None
+    stored[unfit % len(stored)].event.unfit = "not_an_event"
+    assert native.publish(stored, heads, b"", upto) is None
+    assert len(publisher._commands(stored, upto)[0]) == len(shards)
 
 
 @given(st.lists(st.floats(0, 20)))
@@ -249,8 +280,9 @@ def test_histograms(moments):
     "call",
     [
         lambda: native.encode([1], 1, 0), lambda: native.encode(None, 1, 0),
-        lambda: native.pack(1, b"", [None]), lambda: native.group([1], [0]),
-        lambda: native.group([(1, 2, 3, 4)], [0]), lambda: native.group([], []),
+        lambda: native.publish([1], [(0, 1, b"", b"")], b"", 1), lambda: native.publish([], [], b"", 1),
+        lambda: native.publish([], [None], b"", 1), lambda: native.publish([], [(0,)], b"", 1),
+        lambda: native.publish([(1, 2, 3, 4)], [(0, 1, b"", b"")], b"", 1),
         lambda: ring.take("text", 0, LINE, 1, 1, 1), lambda: ring.take(b"", 0, LINE),
         lambda: native.observe((1.0,), [0], [1.0], 2.0), lambda: native.encode([Event.__new__(Event)], 1, 0),
         lambda: ring.add(b"k", "k", b"k", b"k", (b"1", b"2", b"3")),
