@@ -37,9 +37,9 @@ BATCH, BATCH_BYTES = 128, 1 * MIB  # of one shard in one round; more than that i
 TTL_S = 10.0
 AGAIN_S = 0.5
 _REST_S = 0.1  # at least, between rounds: what comes meanwhile is taken together
-_SHARE = 0.1  # of the time, at most
+_LONGEST_REST_S = 1.0  # a state is never much older than this
+_SHARE = 0.1  # of the time, at most; what others do meanwhile counts as ours, so we give way
 _CALLS_AT_ONCE = 4  # whose states are computed between two turns of the loop
-_FLOOD = SAYS_NOTHING | CROWD_MOVES
 
 
 class _Shard:
@@ -69,20 +69,19 @@ class Keeper:
         self._bell = asyncio.Event()
         self._waiter = Waiter(self._bell)
         self._doorbell = Doorbell(engine)
-        self._spent_s = 0.0  # computing, in this round
         self._seldom = Seldom()
 
     async def run(self) -> None:
         listening = asyncio.create_task(self._doorbell.run(), name="keeper-doorbell")
         try:
             while True:
-                self._spent_s = 0.0
+                began = time.monotonic()
                 try:
                     await self._round()
                 except GatewayError as error:
                     self._complain(error)
                     self._lose_all()
-                await self._rest()
+                await self._rest(time.monotonic() - began)
         finally:
             await end((listening,))
 
@@ -130,7 +129,7 @@ class Keeper:
     def _keep(self, one: _Shard, *, count: int = BATCH) -> ScriptCall[Read]:
         return one.calls.keep(
             one.token, int(self._ttl_s * 1000), one.done, count=count, max_bytes=BATCH_BYTES,
-            passing_over=_FLOOD if one.is_flooded else SAYS_NOTHING,
+            passing_over=SAYS_NOTHING, letting_go=CROWD_MOVES if one.is_flooded else (),
         )  # fmt: skip
 
     async def _take_in(self, one: _Shard, read: Read) -> None:
@@ -141,10 +140,12 @@ class Keeper:
             todo = await self._advance(one.number, todo, told)
         if read.entries:
             self._events.add("taken_in", by=sum(map(len, told.values())))
-        if one.is_flooded and read.passed_over:
-            self._events.add("let_go", by=read.passed_over)
+        if read.let_go:
+            self._events.add("let_go", by=read.let_go)
         one.done = read.place
-        one.is_dry, one.is_flooded = not read.more, read.more
+        one.is_dry = not read.more
+        # Until less comes in one round than we could have taken in.
+        one.is_flooded = read.more or read.let_go + len(read.entries) > BATCH
 
     async def _advance(
         self, shard: int, todo: list[Call], told: Mapping[Call, list[Told]]
@@ -153,10 +154,8 @@ class Keeper:
         read = await self._store.documents_at(shard, [keys.call_key(app, cid) for app, cid in todo])
         outcomes = {}
         for at in range(0, len(todo), _CALLS_AT_ONCE):
-            began = time.perf_counter()
             for each in range(at, min(at + _CALLS_AT_ONCE, len(todo))):
                 outcomes[todo[each]] = self._outcome(todo[each], read[each], told[todo[each]])
-            self._spent_s += time.perf_counter() - began
             await asyncio.sleep(0)
         await self._write([drop_call(*each) for each, what in outcomes.items() if what.forget])
         changed = {each: what.draft for each, what in outcomes.items() if what.draft is not None}
@@ -181,9 +180,9 @@ class Keeper:
 
     # ---- between rounds
 
-    async def _rest(self) -> None:
+    async def _rest(self, busy_s: float) -> None:
         """Return when there may be something to do, and not before we have rested."""
-        await asyncio.sleep(max(_REST_S, self._spent_s / _SHARE))
+        await asyncio.sleep(min(max(_REST_S, busy_s / _SHARE), _LONGEST_REST_S))
         held = [one for one in self._shards if one.token]
         if not all(one.is_dry for one in held):
             return

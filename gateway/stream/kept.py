@@ -25,7 +25,7 @@ class Read(NamedTuple):
 
     more: bool
     place: Place
-    passed_over: int
+    let_go: int
     entries: list[Entry]
 
 
@@ -45,13 +45,19 @@ class KeptShard:
 
     def keep(
         self, token: int, ttl_ms: int, done: Place | None, *,
-        count: int, max_bytes: int, passing_over: Iterable[str],
+        count: int, max_bytes: int, passing_over: Iterable[str], letting_go: Iterable[str] = (),
     ) -> ScriptCall[Read]:  # fmt: skip
-        """Say that all up to `done` is kept, and read on; prolongs the lease."""
+        """Say that all up to `done` is kept, and read on; prolongs the lease.
+
+        Events of the types `passing_over` and `letting_go` are not read; the latter are counted.
+        """
         place = ("", 0) if done is None else done
-        types = "".join(f"{kind}\n" for kind in passing_over)
-        args = (token, ttl_ms, *place, count, max_bytes, types)
+        args = (token, ttl_ms, *place, count, max_bytes, _lines(passing_over), _lines(letting_go))
         return ScriptCall("keep", self._names, args, _read)
+
+
+def _lines(types: Iterable[str]) -> str:
+    return "".join(f"{kind}\n" for kind in types)
 
 
 def _read_lease(reply: Any) -> int | HeldElsewhere:
@@ -60,5 +66,5 @@ def _read_lease(reply: Any) -> int | HeldElsewhere:
 
 
 def _read(reply: Any) -> Read:
-    more, entry_id, number, passed, entries = reply
-    return Read(bool(more), Place(entry_id, int(number)), passed, read_entries(entries))
+    more, entry_id, number, let_go, entries = reply
+    return Read(bool(more), Place(entry_id, int(number)), let_go, read_entries(entries))
