@@ -17,6 +17,10 @@ class StreamUnavailable(GatewayError):
     """Redis cannot take or give anything now: away, loading, full or read-only. Passing."""
 
 
+class StreamUnanswered(StreamUnavailable):
+    """The same, and whether it has run is not known."""
+
+
 class StreamRefused(GatewayError):
     """Redis answered with an error that waiting will not heal: a defect or a foreign engine."""
 

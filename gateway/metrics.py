@@ -174,7 +174,7 @@ class Metrics:
         )
         self.repeats = Counter(
             "gateway_delivery_repeats_total",
-            "Events taken over from an earlier holder, which may repeat an attempt.",
+            "Events that may repeat an attempt: taken over, or their settling was lost by Redis.",
             ("subscriber",),
         )
         self.backlog = Gauge(

@@ -57,7 +57,10 @@ class RedisOptions:
     max_memory_bytes: int = 1 * GIB
     timeout_s: float = 5.0
     allow_volatile: bool = False  # a Redis without an append-only file
-    # For rediss:// alone: whom to trust instead of the system's authorities, and who we are.
+    # What Sentinels ask for; what the data's servers ask for is in the URL.
+    sentinel_username: str | None = None
+    sentinel_password: str | None = field(default=None, repr=False)
+    # Where TLS is spoken: whom to trust instead of the system's authorities, and who we are.
     ca: Path | None = None
     client_cert: Path | None = None
     client_key: Path | None = None

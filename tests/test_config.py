@@ -135,7 +135,11 @@ subscribers:
         (APPS + "admin: {host: 0.0.0.0}", (2, 15), "add `allow_remote: true`"),
         (APPS + "server: {tls: {cert: config.yaml}}", (2, 15), "server.tls.key: this key is"),
         (APPS + "server: {header_timeout: 0s}", (2, 26), "must be more than zero"),
-        (APPS + "redis: {url: http://h}", (2, 14), "redis://, rediss:// or unix://"),
+        (
+            APPS + "redis: {url: http://h}",
+            (2, 14),
+            "redis://, rediss://, unix://, redis+sentinel:// or",
+        ),
         (APPS + "ingest: {path: webhooks}", (2, 16), "expected a path such as /webhooks"),
         (APPS + "ingest: {path: /healthz}", (2, 16), "answers health checks"),
         (APPS + "ingest: {ack: replicated}", (2, 15), "not available: use journal or redis"),
@@ -330,7 +334,8 @@ data_dir: /var/lib/gateway
 apps:
   - {api_key: k1, secrets: [new, old]}
   - {api_key: k2, secrets: [x]}
-redis: {url: "rediss://u:p@h:1/2", max_memory: 2GiB, timeout: 1.5s, allow_volatile: true, ca: tls/ca.pem,
+redis: {url: "rediss+sentinel://u:p@h:1,h2/calls/2", max_memory: 2GiB, timeout: 1.5s,
+  allow_volatile: true, sentinel_username: s, sentinel_password: hidden, ca: tls/ca.pem,
   client_cert: tls/cert.pem, client_key: tls/key.pem}
 ingest: {path: /in, ack: redis, dedupe_window: 2h, max_body: 64KiB}
 journal: {max_size: 1GiB, segment_size: 1MiB, keep: 1h, sync_interval: 250ms}
@@ -387,6 +392,32 @@ def test_certificates_need_a_redis_that_speaks_tls(tmp_path, certificates):
     """Files for TLS beside a URL without it would be a false sense of safety: an error."""
     with pytest.raises(ConfigError, match=r":2:9: redis.ca: only rediss:// speaks TLS"):
         load(tmp_path, APPS + "redis: {ca: tls/ca.pem}")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://h:1,h:2", "several hosts: begin with redis+sentinel:// or redis+cluster://"),
+        ("redis+sentinel://h:1,h:2", "the URL names no master"),
+        ("redis+sentinel://h:1/calls/x", "the URL names no master"),
+        ("redis+sentinel://h:1/calls?x=1", "leave out what follows the ?"),
+        ("redis+cluster://h:1,h:2/1", "a Cluster has no other databases than 0"),
+        ("redis+cluster://h:1,:2", "the URL names no host"),
+        ("redis+cluster://h:port", "a port in the URL is none"),
+        ("unix://", "the URL names no socket"),
+    ],
+)
+def test_where_redis_is_must_be_whole(tmp_path, url, said):
+    """Each form of redis.url says what it lacks, at its place."""
+    line, column, found = only_mistake(tmp_path, APPS + f"redis: {{url: '{url}'}}")
+    assert (line, column) == (2, 14)
+    assert said in found
+
+
+def test_credentials_for_sentinels_need_sentinels(tmp_path):
+    """A password that nobody would be told is an error, not left aside."""
+    with pytest.raises(ConfigError, match=r":2:29: redis.sentinel_password: url names no Sent"):
+        load(tmp_path, APPS + "redis: {url: 'redis://h:1', sentinel_password: x}")
 
 
 def test_the_upstream_is_named_without_its_paths(tmp_path):
@@ -521,14 +552,15 @@ def test_shipped_file_loads():
 def test_shipped_file_shows_every_key_with_its_default(tmp_path, certificates):
     """What is commented out in the shipped file can be put back, and changes nothing."""
     text = re.sub(r"^( *)#((?:  )*\S)", r"\1\2", SHIPPED.read_text(), flags=re.MULTILINE)
-    loaded = load(tmp_path, text.replace("url: embedded", "url: rediss://h"))  # its keys need TLS
+    loaded = load(tmp_path, text.replace("url: embedded", "url: rediss+sentinel://h/x"))
     console, recordings, _ = loaded.subscribers
     queue, topic = (one.sqs or one.sns for one in loaded.sources)
     assert unset(queue) == [".receivers", ".wait_s", ".visibility_timeout_s"]
     assert unset(topic) == []
     assert dataclasses.replace(loaded.server, tls=None) == options.ServerOptions()
     assert dataclasses.replace(loaded.upstream, url=None, ca=None) == options.UpstreamOptions()
-    without = {"url": "embedded", "ca": None, "client_cert": None, "client_key": None}
+    without = {"url": "embedded", "ca": None, "client_cert": None, "client_key": None,
+               "sentinel_username": None, "sentinel_password": None}  # fmt: skip
     assert dataclasses.replace(loaded.redis, **without) == options.RedisOptions()
     for part in ("admin", "ingest", "journal", "retention", "log"):
         assert getattr(loaded, part) == getattr(options.Config(), part)
@@ -590,7 +622,7 @@ def test_description_and_repr_show_no_secret(tmp_path, certificates):
     text = text.replace("[new, old]", "[hush-hush-1, hush-hush-2]")
     loaded = load(tmp_path, text.replace("https://h/x", "https://h/hush-hush-1?t=hush-hush-2"))
     told = config.describe(loaded)
-    for expected in ("https://[::1]:0/in", "rediss://h:1", "k1: 2 secrets", "k2: 1 secret",
+    for expected in ("https://[::1]:0/in", "rediss+sentinel://h:1,h2", "k1: 2 secrets", "k2: 1 secret",
                      "ack: redis", "everything: http", "types call.*", "order call", "disabled"):  # fmt: skip
         assert expected in told
     assert "hush-hush" not in told

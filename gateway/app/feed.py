@@ -17,7 +17,6 @@ from gateway.calls.tokens import Tokens
 from gateway.errors import StreamUnavailable
 from gateway.feed.service import FeedService
 from gateway.stream.call_store import CallStore
-from gateway.stream.connection import tls_arguments
 
 
 class FeedPart:
@@ -40,7 +39,6 @@ class FeedPart:
             tokens=tokens,
             access=access,
             calls=calls,
-            tls=tls_arguments(config.redis),
         )
         self._keeper = Keeper(shared.engine, calls, shared.metrics, holder=holder)
         self._sweeper = CallSweeper(calls, config.feed)

@@ -16,7 +16,6 @@ from gateway.ingest.signature import Verifier
 from gateway.ingest.waiting import Waiting
 from gateway.journal.journal import Journal
 from gateway.sources.run import Sources
-from gateway.stream.connection import tls_arguments
 from gateway.stream.publisher import Publisher
 
 _PUBLISH_REST_S = 5.0
@@ -39,7 +38,7 @@ class IngestPart:
             timeout_s=min(config.redis.timeout_s, _LONGEST_PUBLISH_S),
             # Bigger batches are cheaper, unless every ack waits for its batch.
             linger_s=0.001 if config.ingest.ack == "journal" else 0,
-            tls=tls_arguments(config.redis),
+            access=shared.engine.access,
         )
         self.intake = Intake(journal, self.publisher, config.ingest.ack, shared.metrics)
         # Set by whoever knows that every subscriber has its groups: one that starts from now is

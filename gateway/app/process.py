@@ -30,7 +30,8 @@ from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.options import Config
 from gateway.readiness import Readiness
-from gateway.stream.connection import Engine, tls_arguments
+from gateway.stream.access import access_of
+from gateway.stream.connection import Engine
 from gateway.tasks import end
 
 _log = logging.getLogger("gateway")
@@ -104,8 +105,8 @@ class Process:
         stack.callback(journal.close)
         embedded = await _embedded(config, stack)
         url = config.redis.url if embedded is None else embedded.url
-        tls = tls_arguments(config.redis)
-        engine = Engine(url, timeout_s=config.redis.timeout_s, tls=tls)
+        access = access_of(config.redis)
+        engine = Engine(url, timeout_s=config.redis.timeout_s, access=access)
         stack.push_async_callback(engine.close)
         process = cls(Shared(config, engine, metrics), journal)
         process.embedded = embedded

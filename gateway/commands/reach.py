@@ -15,7 +15,8 @@ from gateway import config as configuration
 from gateway import embedded
 from gateway.errors import GatewayError
 from gateway.options import Config
-from gateway.stream.connection import Engine, tls_arguments
+from gateway.stream.access import access_of
+from gateway.stream.connection import Engine
 from gateway.stream.format import holds_our_format
 
 CONFIG = click.option(
@@ -43,8 +44,8 @@ async def redis_of(config: Config) -> AsyncIterator[Engine]:
     `EmbeddedEngineError`.
     """
     async with _url(config) as url:
-        tls = tls_arguments(config.redis)
-        engine = Engine(url, timeout_s=config.redis.timeout_s, tls=tls)
+        access = access_of(config.redis)
+        engine = Engine(url, timeout_s=config.redis.timeout_s, access=access)
         try:
             await holds_our_format(engine)
             yield engine

@@ -124,10 +124,19 @@ class _Checks:
         url = self._value("redis", "url", default="embedded")
         for key in ("ca", "client_cert", "client_key"):
             given = self._value("redis", key) is not None
-            if given and isinstance(url, str) and not url.startswith("rediss:"):
+            if given and isinstance(url, str) and not url.startswith("rediss"):
                 self._source.report(
                     ("redis", key),
-                    "only rediss:// speaks TLS: change url or remove it",
+                    "only rediss:// speaks TLS (also rediss+sentinel:// and rediss+cluster://):"
+                    " change url or remove it",
+                    at_key=True,
+                )
+        for key in ("sentinel_username", "sentinel_password"):
+            given = self._value("redis", key) is not None
+            if given and isinstance(url, str) and "+sentinel:" not in url:
+                self._source.report(
+                    ("redis", key),
+                    "url names no Sentinels: begin it with redis+sentinel://, or remove this",
                     at_key=True,
                 )
         self._client_certificate(("redis",))

@@ -94,6 +94,8 @@ class Redis(Section):
     max_memory_bytes: values.Size = _called("max_memory")
     timeout_s: values.Duration = _called("timeout")
     allow_volatile: bool = OPTIONAL
+    sentinel_username: values.Text = OPTIONAL
+    sentinel_password: values.Secret = OPTIONAL
     ca: values.Authority = OPTIONAL
     client_cert: values.ReadableFile = OPTIONAL
     client_key: values.ReadableFile = OPTIONAL

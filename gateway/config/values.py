@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from gateway.delivery.matching import compile_where
+from gateway.stream import places
 from gateway.stream.keys import GATEWAY
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)")
@@ -172,14 +173,14 @@ def raw_credentials(value: str) -> str:
 
 
 def redis_url(value: str) -> str:
-    if value == "embedded":
-        return value
-    expected = "`embedded`, or a URL that begins with redis://, rediss:// or unix://"
-    url = _split(value, expected, ("redis", "rediss", "unix"))
-    if url.scheme == "unix" and not url.path:
-        raise ValueError("the URL names no socket: expected unix:///path/to/socket")
-    if url.scheme != "unix" and not url.hostname:
-        raise ValueError("the URL names no host: expected redis://host:6379/0")
+    if value != "embedded":
+        places.parse(value)
+    return value
+
+
+def text(value: str) -> str:
+    if not value:
+        raise ValueError("expected text, and this has none")
     return value
 
 
@@ -314,6 +315,7 @@ Region = Annotated[str, AfterValidator(region)]
 PollWait = Annotated[int, BeforeValidator(poll_wait), WithJsonSchema(_AS_TEXT)]
 VisibilityTimeout = Annotated[int, BeforeValidator(visibility_timeout), WithJsonSchema(_AS_TEXT)]
 TopicArn = Annotated[str, AfterValidator(topic_arn)]
+Text = Annotated[str, AfterValidator(text)]
 RedisUrl = Annotated[str, AfterValidator(redis_url)]
 Glob = Annotated[str, AfterValidator(glob)]
 Expression = Annotated[str, AfterValidator(expression)]

@@ -115,6 +115,11 @@ class Claim:
         self.renew_at = 0.0
         self.serving_since_ms = now_ms
 
+    def read_again(self) -> None:
+        """Go through what is pending once more: Redis may have lost what was settled last."""
+        if self.lease is not None:
+            self.cursor, self.look = b"0-0", True
+
     def lose(self) -> Lease | None:
         """Drop everything; return the lease that is lost, if there was one."""
         lease, self.lease = self.lease, None

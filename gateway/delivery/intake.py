@@ -4,7 +4,7 @@ A round renews leases, settles what has been decided, fetches what is due again 
 is new. While it is under way outcomes gather for the next one, so the busier a worker is, the
 more each round trip carries. If a round fails nothing is forgotten: the same batches are
 settled again, and what a lost answer may have handed us is read from the pending list before
-anything newer.
+anything newer. So is, after any failure of a server, what its successor may not know to be settled.
 """
 
 import logging
@@ -17,7 +17,7 @@ from gateway.clock import now_ms
 from gateway.delivery.claim import WINDOW_BYTES, WINDOW_ENTRIES, Claim, Lease
 from gateway.delivery.leases import Leases, Step
 from gateway.delivery.reception import Reception
-from gateway.errors import Fenced, GatewayError, StreamUnavailable
+from gateway.errors import Fenced, GatewayError, StreamUnanswered, StreamUnavailable
 from gateway.logs import log
 from gateway.stream.calls import call_together, group_is_gone
 from gateway.stream.connection import Engine
@@ -52,6 +52,7 @@ class Intake:
         self._doorbell = doorbell
         self._waiter = waiter
         self._hide_s = hide_s
+        self._interruptions = engine.interruptions
         self._late_budget = 0
         self._turn = 0  # whose parked deliveries come first
 
@@ -63,6 +64,10 @@ class Intake:
         now = time.monotonic()
         self._late_budget = self._reception.free_late_slots
         claims = self._leases.claims
+        if self._interruptions != self._engine.interruptions:
+            self._interruptions = self._engine.interruptions
+            for claim in claims:
+                claim.read_again()
         self._turn = (self._turn + 1) % len(claims)
         in_turn = claims[self._turn :] + claims[: self._turn]
         steps = [step for claim in in_turn for step in self._steps(claim, now)]
@@ -165,6 +170,8 @@ class Intake:
         elif group_is_gone(result):
             self._leases.group_vanished(step.claim, step.lease)
         elif isinstance(result, GatewayError):
+            if isinstance(result, StreamUnanswered) and step.lease is not None:
+                step.lease.unanswered = True  # one server of several is away
             _unanswered(step)
             return result
         elif step.claim.lease is step.lease:
@@ -184,8 +191,10 @@ class Intake:
             log(_logger, logging.ERROR, "unsettled entries are gone from the stream",
                 subscriber=self._name, shard=claim.shard, entries=reclaimed.vanished)  # fmt: skip
         fresh = [entry for entry in reclaimed.entries if claim.hold(entry)]
-        if claim.took_over:
-            self._reception.repeating(len(fresh))
+        # Of our own, what was taken before had been settled, and that was lost.
+        again = [each for each in fresh if claim.took_over or parse(each.id) <= claim.taken]
+        if again:
+            self._reception.repeating(len(again))
         claim.cursor = reclaimed.cursor
         if reclaimed.cursor == b"0-0":
             claim.cursor, claim.took_over = None, False

@@ -4,8 +4,6 @@ Runs by itself: it reads Redis, and nothing of the other two paths.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
 from aiohttp import web
 
@@ -31,7 +29,7 @@ from gateway.options import Config
 from gateway.stream.call_store import CallStore
 from gateway.stream.connection import Engine
 from gateway.stream.mailbox import Mailbox
-from gateway.stream.shard_reader import ShardReader
+from gateway.stream.shard_reader import readers_of
 from gateway.stream.tail import Tail
 from gateway.stream.tickets import TicketStore
 
@@ -50,13 +48,10 @@ class FeedService:
         tokens: Tokens,
         access: Access,
         calls: CallStore,
-        tls: Mapping[str, Any] | None = None,
     ) -> None:
-        """`tls`: what `connection.tls_arguments` returned."""
         options = config.feed
         self._config, self._engine, self._tokens = config, engine, tokens
-        reader = ShardReader(engine.url, timeout_s=engine.timeout_s, tls=tls)
-        self._tail = Tail(reader, metrics)
+        self._tail = Tail(readers_of(engine), metrics)
         self._connections = Connections(options)
         self._hub = Hub(self._connections, metrics)
         self._doorway = Doorway(options, self._connections)

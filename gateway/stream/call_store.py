@@ -25,7 +25,8 @@ from gateway.stream.call_documents import (
     read_user,
 )
 from gateway.stream.calls import ScriptCall, call
-from gateway.stream.connection import Arg, Engine
+from gateway.stream.connection import Engine
+from gateway.stream.replies import Arg
 
 MAX_USERS_READ = 1000  # of one call in one answer
 _AT_ONCE = 16

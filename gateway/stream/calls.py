@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from gateway.errors import Fenced, StreamRefused, StreamUnavailable
-from gateway.stream.connection import Arg, Engine, Failure
+from gateway.stream.connection import Engine
+from gateway.stream.replies import Arg, Failure
 
 T = TypeVar("T")
 

@@ -3,94 +3,66 @@
 Every failure becomes one of two exceptions: `StreamUnavailable` (wait and come again) or
 `StreamRefused` (waiting will not help). The client's own retries are off: redis-py would repeat
 a command whose outcome is unknown up to ten times; here the caller decides, because only the
-caller knows what repeating means.
+caller knows what repeating means. A server that sends us elsewhere has done nothing, so there we
+follow; who is to be asked is the topology's business.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import redis.asyncio as aioredis
 from redis import exceptions
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from gateway.errors import Fenced, StreamRefused, StreamUnavailable
-from gateway.options import RedisOptions
-from gateway.stream.scripts import Script, script
+from gateway.stream import keys
+from gateway.stream.access import Access
+from gateway.stream.replies import Arg, Failure, explain, is_deposed, redirection
+from gateway.stream.scripts import script
+from gateway.stream.servers import topology_of
 
-Arg = bytes | str | int | float
-Failure = StreamUnavailable | StreamRefused | Fenced
-
-# Error replies that pass by themselves: loading, full, demoted, failing over.
-_PASSING = (
-    "LOADING", "OOM", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MISCONF", "BUSY",
-    "NOREPLICAS", "UNBLOCKED",
-)  # fmt: skip
-_GONE = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, TimeoutError)
-
-
-def explain(error: Exception) -> Failure:
-    """Say whose turn it is after `error`: wait (`StreamUnavailable`) or give up.
-
-    A script that finds its lease taken by somebody else answers `Fenced`.
-    """
-    text = str(error) or type(error).__name__
-    if text.startswith("FENCED"):
-        return Fenced(text)
-    passing = (exceptions.ReadOnlyError, exceptions.OutOfMemoryError, exceptions.ClusterDownError)
-    if isinstance(error, (*_GONE, *passing)) or text.startswith(_PASSING):
-        return StreamUnavailable(text)
-    return StreamRefused(text)
-
-
-def tls_arguments(options: RedisOptions) -> dict[str, Any]:
-    """Return what redis-py needs beside the URL to speak TLS; nothing unless it is rediss://."""
-    files = {
-        "ssl_ca_certs": options.ca,
-        "ssl_certfile": options.client_cert,
-        "ssl_keyfile": options.client_key,
-    }
-    if not options.url.startswith("rediss:"):
-        return {}
-    return {name: str(file) for name, file in files.items() if file is not None}
+Call = tuple[str, Sequence[str], Sequence[Arg]]  # a script's name, its keys and arguments
+_ERRORS = (exceptions.RedisError, OSError, TimeoutError)
+_MOST_HOPS = 5
 
 
 class Engine:
     """Redis, seen from the gateway. Safe to share between tasks of one loop."""
 
-    def __init__(
-        self, url: str, *, timeout_s: float = 5.0, tls: Mapping[str, Any] | None = None
-    ) -> None:
-        """`tls`: what `tls_arguments` returned."""
-        self.url = url
-        self._tls = tls or {}
-        self.timeout_s = timeout_s
-        self._client = self._new_client(timeout_s)
-        # A blocking read outlives any reply time-out; its deadline is the caller's.
-        self._blocking = self._new_client(None)
+    def __init__(self, url: str, *, timeout_s: float = 5.0, access: Access | None = None) -> None:
+        self.url, self.timeout_s, self.access = url, timeout_s, access or Access()
+        self._topology = topology_of(url, self.access, timeout_s)
+        # Grows whenever a server fails: what answers next may have lost the newest of its data.
+        self.interruptions = 0
+        # By server. A blocking read outlives any reply time-out; its deadline is the caller's.
+        self._clients: dict[str, aioredis.Redis] = {}
+        self._blocking: dict[str, aioredis.Redis] = {}
 
-    def _new_client(self, timeout_s: float | None) -> aioredis.Redis:
-        return aioredis.Redis.from_url(
-            self.url,
-            protocol=2,  # raw lists, the same shape from every engine
-            socket_timeout=timeout_s,
-            socket_connect_timeout=self.timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            max_connections=64,
-            **self._tls,
-        )
+    @property
+    def together(self) -> Sequence[Sequence[int]]:
+        """Return all shards, in groups that one command can be about."""
+        every = range(keys.SHARDS)
+        return [(shard,) for shard in every] if self._topology.is_split else [every]
 
     async def command(self, *args: Arg) -> Any:
-        """Run one command. Raises `StreamUnavailable` or `StreamRefused`."""
-        return await self._execute(self._client, args)
+        """Run one command, whose first argument is its key.
 
-    async def blocking(self, *args: Arg, timeout_s: float) -> Any:
+        Raises `StreamUnavailable` or `StreamRefused`.
+        """
+        return await self._execute(_key_of(args), args)
+
+    async def everywhere(self, *args: Arg) -> list[Any]:
+        """Run one command on every server that takes writes. Raises like `command`."""
+        await self._topology.make_sure()
+        return [await self._ask(server, args) for server in sorted(self._topology.servers())]
+
+    async def blocking(self, *args: Arg, key: str, timeout_s: float) -> Any:
         """Run one blocking command on a connection of its own, given up after `timeout_s`."""
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._execute(self._blocking, args)
+                return await self._execute(key, args, blocking=True)
         except TimeoutError as error:
+            self._interrupted()
             raise StreamUnavailable(f"no answer within {timeout_s} s") from error
 
     async def listen(self, channel: str) -> AsyncIterator[bytes | None]:
@@ -98,67 +70,151 @@ class Engine:
 
         Raises `StreamUnavailable` or `StreamRefused`; what is published meanwhile is not heard.
         """
+        client = self._client(await self._locate(channel), blocking=True)
         try:
-            async with self._blocking.pubsub() as pubsub:
+            async with client.pubsub() as pubsub:
                 await pubsub.subscribe(channel)
                 async for said in pubsub.listen():
                     yield said["data"] if said["type"] == "message" else None
-        except (exceptions.RedisError, OSError, TimeoutError) as error:
-            raise explain(error) from error
+        except _ERRORS as error:
+            raise self._explained(error) from error
 
-    async def run(self, name: str, keys: Sequence[str], args: Sequence[Arg]) -> Any:
-        """Run a script by digest; load it first where the engine does not know it.
+    async def run(self, name: str, names: Sequence[str], args: Sequence[Arg]) -> Any:
+        """Run a script on the keys `names` by digest; load it first where it is not known.
 
         Raises `StreamUnavailable` (the outcome is then unknown) or `StreamRefused`.
         """
         lua = script(name)
         try:
-            return await self._execute(self._client, ("EVALSHA", lua.sha, len(keys), *keys, *args))
+            return await self._execute(names[0], ("EVALSHA", lua.sha, len(names), *names, *args))
         except StreamRefused as error:
             if not str(error).startswith(("NOSCRIPT", "No matching script")):
                 raise
-            return await self._load_and_run(lua, keys, args)
+            return await self._execute(names[0], ("EVAL", lua.source, len(names), *names, *args))
 
-    async def run_many(
-        self, calls: Sequence[tuple[str, Sequence[str], Sequence[Arg]]]
-    ) -> list[Any | Failure]:
+    async def run_many(self, calls: Sequence[Call]) -> list[Any | Failure]:
         """Run scripts (name, keys, args) in one round trip; each has a result or an error of
         its own, in the same order.
 
-        Raises `StreamUnavailable` when the connection fails: all outcomes are then unknown.
+        Raises `StreamUnavailable` when the connection fails: all outcomes are then unknown. Where
+        there are several servers, that is an error of the calls of that server.
         """
-        pipeline = self._client.pipeline(transaction=False)
+        if not self._topology.is_split:
+            return await self._run_on(await self._locate(""), calls)
+        places: dict[str, list[int]] = {}
+        for at, (_, names, _) in enumerate(calls):
+            places.setdefault(await self._locate(names[0]), []).append(at)
+        answered = await asyncio.gather(
+            *(self._run_some(server, [calls[at] for at in some]) for server, some in places.items())
+        )
+        results: list[Any] = [None] * len(calls)
+        for some, answers in zip(places.values(), answered, strict=True):
+            for at, answer in zip(some, answers, strict=True):
+                results[at] = answer
+        return results
+
+    async def _run_some(self, server: str, calls: Sequence[Call]) -> list[Any | Failure]:
+        try:
+            return await self._run_on(server, calls)
+        except StreamUnavailable as failure:
+            return [failure] * len(calls)
+
+    async def _run_on(self, server: str, calls: Sequence[Call]) -> list[Any | Failure]:
+        pipeline = self._client(server).pipeline(transaction=False)
         for name, names, args in calls:
             pipeline.execute_command("EVALSHA", script(name).sha, len(names), *names, *args)
         try:
             results = await pipeline.execute(raise_on_error=False)
-        except (exceptions.RedisError, OSError, TimeoutError) as error:
-            raise explain(error) from error
+        except _ERRORS as error:
+            raise self._explained(error) from error
         return [
             await self._outcome(call, result) if isinstance(result, Exception) else result
             for call, result in zip(calls, results, strict=True)
         ]
 
-    async def _outcome(
-        self, call: tuple[str, Sequence[str], Sequence[Arg]], error: Exception
-    ) -> Any | Failure:
-        if not isinstance(error, exceptions.NoScriptError):
-            return explain(error)
+    async def _outcome(self, call: Call, error: Exception) -> Any | Failure:
+        lost = isinstance(error, exceptions.NoScriptError)
+        if not lost and not (self._topology.is_split and redirection(error)):
+            return self._explained(error)
         try:
-            return await self._load_and_run(script(call[0]), call[1], call[2])
+            return await self.run(*call)
         except (StreamUnavailable, StreamRefused, Fenced) as failure:
             return failure
 
-    async def _load_and_run(self, lua: Script, keys: Sequence[str], args: Sequence[Arg]) -> Any:
-        return await self._execute(self._client, ("EVAL", lua.source, len(keys), *keys, *args))
+    async def _execute(self, key: str, args: Sequence[Arg], *, blocking: bool = False) -> Any:
+        server, asking = await self._locate(key), False
+        for _ in range(_MOST_HOPS):
+            try:
+                client = self._client(server, blocking=blocking)
+                if asking:
+                    return await _asking(client, args)
+                # Empty options: redis-py must not reshape any reply.
+                return await client.execute_command(*args, NEVER_DECODE=False)  # type: ignore[no-untyped-call]
+            except _ERRORS as error:
+                found = redirection(error)
+                named = found and self._topology.elsewhere(found, server)
+                if found is None or named is None:
+                    raise self._explained(error) from error
+                server, asking = named, found.once
+                if not found.once:
+                    self._topology.moved(key, named)
+        raise StreamUnavailable("the servers of the Cluster send us in circles")
 
-    async def _execute(self, client: aioredis.Redis, args: Sequence[Arg]) -> Any:
+    async def _ask(self, server: str, args: Sequence[Arg]) -> Any:
         try:
-            # Empty options: redis-py must not reshape any reply.
-            return await client.execute_command(*args, NEVER_DECODE=False)  # type: ignore[no-untyped-call]
-        except (exceptions.RedisError, OSError, TimeoutError) as error:
-            raise explain(error) from error
+            return await self._client(server).execute_command(*args, NEVER_DECODE=False)  # type: ignore[no-untyped-call]
+        except _ERRORS as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: Exception) -> Failure:
+        if is_deposed(error):
+            self._interrupted()
+        return explain(error)
+
+    def _interrupted(self) -> None:
+        self.interruptions += 1
+        self._topology.doubt()
+
+    async def _locate(self, key: str) -> str:
+        server = self._topology.known(key)
+        if server is None:
+            server = await self._topology.locate(key)
+            await self._leave()
+        return server
+
+    async def _leave(self) -> None:
+        """Drop servers that are named no more: nothing would ever come from one."""
+        named = self._topology.servers()
+        for clients in (self._clients, self._blocking):
+            for server in clients.keys() - named:
+                await clients.pop(server).aclose()
+
+    def _client(self, server: str, *, blocking: bool = False) -> aioredis.Redis:
+        clients = self._blocking if blocking else self._clients
+        client = clients.get(server)
+        if client is None:
+            client = clients[server] = self.access.client(
+                server,
+                socket_timeout=None if blocking else self.timeout_s,
+                socket_connect_timeout=self.timeout_s,
+                max_connections=64,
+            )
+        return client
 
     async def close(self) -> None:
-        await self._client.aclose()
-        await self._blocking.aclose()
+        for client in (*self._clients.values(), *self._blocking.values()):
+            await client.aclose()
+        await self._topology.close()
+
+
+async def _asking(client: aioredis.Redis, args: Sequence[Arg]) -> Any:
+    """Run a command where its key is about to be; only this once."""
+    pipeline = client.pipeline(transaction=False)
+    pipeline.execute_command("ASKING")
+    pipeline.execute_command(*args)
+    return (await pipeline.execute())[1]
+
+
+def _key_of(args: Sequence[Arg]) -> str:
+    key = args[1] if len(args) > 1 else ""
+    return key.decode(errors="surrogateescape") if isinstance(key, bytes) else str(key)

@@ -1,4 +1,5 @@
-"""The doorbell: one blocking read per process that tells which shards have something new.
+"""The doorbell: one blocking read per process that tells which shards have something new (in a
+Cluster one for each shard).
 
 Workers take events in scripts that never block; one that found nothing waits here. So a process
 without traffic has one sleeping connection and uses no CPU, and an event wakes its worker at
@@ -8,6 +9,7 @@ under load it pauses between rings, so that takes become larger instead of more 
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.errors import StreamRefused, StreamUnavailable
@@ -67,21 +69,28 @@ class Doorbell:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        while True:
-            await self._listen_once()
+        async with asyncio.TaskGroup() as listening:
+            for shards in self._engine.together:
+                listening.create_task(self._listen(shards))
 
-    async def _listen_once(self) -> None:
-        if not any(self._waiters):
+    async def _listen(self, shards: Sequence[int]) -> None:
+        while True:
+            await self._listen_once(shards)
+
+    async def _listen_once(self, shards: Sequence[int]) -> None:
+        while not any(self._waiters[shard] for shard in shards):
             self._awaited.clear()
             await self._awaited.wait()
         try:
             found = [
                 (shard, entry_id if self._waiters[shard] else await self._end_of(shard))
-                for shard, entry_id in await self._read()
+                for shard, entry_id in await self._read(shards)
             ]
         except (StreamUnavailable, StreamRefused) as error:
             self._seldom.log("bell", _logger, "cannot listen for events", reason=str(error))
-            self._ring_all()  # whoever takes next finds out what is wrong, or that all is well
+            self._ring_all(
+                shards
+            )  # whoever takes next finds out what is wrong, or that all is well
             await asyncio.sleep(AWAY_S)
             return
         for shard, entry_id in found:
@@ -89,13 +98,12 @@ class Doorbell:
         if found:
             await asyncio.sleep(PAUSE_S)
 
-    async def _read(self) -> list[tuple[int, Id]]:
-        shards = range(keys.SHARDS)
+    async def _read(self, shards: Sequence[int]) -> list[tuple[int, Id]]:
         names = {keys.events(shard).encode(): shard for shard in shards}
-        after = [f"{ms}-{seq}" for ms, seq in self._noticed]
+        after = [f"{ms}-{seq}" for ms, seq in (self._noticed[shard] for shard in shards)]
         reply: Any = await self._engine.blocking(
             "XREAD", "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", *names, *after,
-            timeout_s=BLOCK_MS / 1000 + self._engine.timeout_s,
+            key=keys.events(shards[0]), timeout_s=BLOCK_MS / 1000 + self._engine.timeout_s,
         )  # fmt: skip
         found = reply.items() if isinstance(reply, dict) else reply or ()
         return [(names[name], parse(entries[-1][0])) for name, entries in found]
@@ -115,9 +123,9 @@ class Doorbell:
                 waiter.rung.add(shard)
                 waiter.bell.set()
 
-    def _ring_all(self) -> None:
-        self._noticed = [NOTHING] * keys.SHARDS  # ids may have gone back: a flush, a failover
-        for shard in range(keys.SHARDS):
+    def _ring_all(self, shards: Sequence[int]) -> None:
+        for shard in shards:
+            self._noticed[shard] = NOTHING  # ids may have gone back: a flush, a failover
             self._ring_shard(shard)
 
     def _ring_shard(self, shard: int) -> None:

@@ -7,17 +7,15 @@ waited for must never answer the next command.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import hiredis
-import redis.asyncio as aioredis
 from redis import exceptions
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from gateway.errors import StreamUnavailable
-from gateway.stream.connection import Arg, explain
+from gateway.stream.access import Access
+from gateway.stream.replies import Arg, explain
 
 
 def pack(*args: Arg) -> bytes:
@@ -70,16 +68,9 @@ class _Replies(asyncio.Protocol):
 class Link:
     """A connection that reconnects at the first exchange after a failure."""
 
-    def __init__(self, url: str, *, timeout_s: float, tls: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, url: str, *, timeout_s: float, access: Access) -> None:
         self._timeout_s = timeout_s
-        self._pool = aioredis.ConnectionPool.from_url(
-            url,
-            protocol=2,
-            socket_timeout=None,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            **(tls or {}),
-        )
+        self._pool = access.pool(url, socket_timeout=None, socket_connect_timeout=timeout_s)
         self._connection: Any = None
         self._transport: Any = None
         self._replies = _Replies()

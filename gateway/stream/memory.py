@@ -1,10 +1,18 @@
 """How much of its memory bound the engine has used."""
 
+from typing import Any
+
 from gateway.stream.connection import Engine
 
 
 async def used_share(engine: Engine) -> float:
-    """Return used memory over `maxmemory`, 0 without a bound. Raises `StreamUnavailable`."""
-    fields = await engine.command("INFO", "memory")  # redis-py makes a dict of this reply
+    """Return used memory over `maxmemory`, 0 without a bound; of a Cluster the fullest master's.
+
+    Raises `StreamUnavailable`.
+    """
+    return max(map(_share, await engine.everywhere("INFO", "memory")))
+
+
+def _share(fields: dict[str, Any]) -> float:  # redis-py makes a dict of this reply
     bound = int(fields.get("maxmemory", 0))
     return int(fields["used_memory"]) / bound if bound else 0.0

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from gateway import clock, native
@@ -22,9 +22,11 @@ from gateway.event import Event, Stored
 from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.stream import keys
+from gateway.stream.access import Access
 from gateway.stream.batches import Batch, first_slice, group, unjournaled
-from gateway.stream.connection import explain
-from gateway.stream.link import Link, arguments, pack
+from gateway.stream.lines import Lines
+from gateway.stream.link import arguments, pack
+from gateway.stream.replies import explain
 from gateway.stream.scripts import script
 from gateway.stream.shards import ShardState, read_state
 
@@ -32,6 +34,7 @@ _log = logging.getLogger("gateway.publisher")
 CHECKPOINT_S = 1.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 _FIXED = 12  # arguments of the publishing command beside the names of slices, and the events
+_ALL = range(keys.SHARDS)
 
 
 class Piece(Protocol):
@@ -74,7 +77,7 @@ class Publisher:
         window_s: float,
         timeout_s: float = 2.0,
         linger_s: float = 0.001,
-        tls: Mapping[str, Any] | None = None,
+        access: Access | None = None,
     ) -> None:
         """`linger_s`: pause after a batch, so that the next one is not a handful."""
         self.on_progress: Callable[[], None] = lambda: None
@@ -84,7 +87,7 @@ class Publisher:
         self._linger_s = linger_s
         self.cursor = 0  # everything before it is published
         self._source, self._metrics, self._window_ms = source, metrics, int(window_s * 1000)
-        self._link = Link(url, timeout_s=timeout_s, tls=tls)
+        self._lines = Lines(url, timeout_s=timeout_s, access=access)
         self._shards: list[ShardState] = []
         self._is_reconciled = False  # with what Redis knew of the journal at the start
         self._next_number: int | None = None
@@ -156,7 +159,7 @@ class Publisher:
                     pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         finally:
             self._went_away(None)
-            await self._link.close()
+            await self._lines.close()
 
     def _went_away(self, error: Exception | None) -> None:
         self.is_up = self.is_busy = False
@@ -173,8 +176,9 @@ class Publisher:
         self.on_progress()
 
     async def _ask_positions(self) -> None:
-        commands = [pack("HGETALL", keys.shard_state(shard)) for shard in range(keys.SHARDS)]
-        replies = (await self._exchange([*self._loads(), *commands]))[2:]
+        await self._lines.everywhere(self._loads())
+        commands = [pack("HGETALL", keys.shard_state(shard)) for shard in _ALL]
+        replies = await self._exchange(commands, _ALL)
         known = bool(self._shards)
         fresh = [read_state(reply, self._source.id, self._window_ms) for reply in replies]
         for shard, (old, new) in enumerate(zip(self._shards, fresh, strict=False)):
@@ -210,7 +214,7 @@ class Publisher:
         # All that it ever lost so, not only now: set, so that asking twice counts once.
         outlived = max(0, taken - kept)
         field = f"outlived:{source.id}"
-        await self._exchange([pack("HSET", keys.shard_state(0), field, outlived)])
+        await self._exchange([pack("HSET", keys.shard_state(0), field, outlived)], (0,))
         self._shards[0].outlived = outlived
         source.go_on_at(highest)
         log(_log, logging.WARNING, "the journal's disk had lost what Redis has", ever=outlived)
@@ -271,7 +275,7 @@ class Publisher:
         lost = number - self._next_number if self._next_number is not None else 0
         if lost > 0:
             field = f"damaged:{self._source.id}"
-            await self._exchange([pack("HINCRBY", keys.shard_state(0), field, lost)])
+            await self._exchange([pack("HINCRBY", keys.shard_state(0), field, lost)], (0,))
             self._shards[0].damaged += lost
             log(_log, logging.ERROR, "events were lost to journal damage", events=lost)
 
@@ -290,7 +294,7 @@ class Publisher:
         """Publish by one command for each of `shards`, which then have everything up to `upto`."""
         if not shards:
             return
-        replies = await self._exchange(list(commands))
+        replies = await self._exchange(list(commands), shards)
         published = duplicates = unfit = 0
         for shard, reply in zip(shards, replies, strict=True):
             if reply[0] != b"OK":
@@ -355,18 +359,23 @@ class Publisher:
             )
             for shard, state in enumerate(self._shards)
         ]  # fmt: skip
-        for state, reply in zip(self._shards, await self._exchange(commands), strict=True):
+        replies = await self._exchange(commands, _ALL)
+        for state, reply in zip(self._shards, replies, strict=True):
             if reply[0] != b"OK":
                 raise StreamUnavailable("a shard's position has moved")
             state.position = max(self.cursor, state.position)
         self._source.release(self.cursor)
 
-    async def _exchange(self, commands: list[bytes]) -> list[Any]:
-        """Send and receive. Raises `StreamUnavailable` or `StreamRefused` for any error."""
-        replies = await self._link.exchange(commands)
+    async def _exchange(self, commands: list[bytes], shards: Sequence[int]) -> list[Any]:
+        """Send and receive, a shard for each command.
+
+        Raises `StreamUnavailable` or `StreamRefused` for any error.
+        """
+        replies = await self._lines.exchange(commands, shards)
         if any(isinstance(reply, Exception) for reply in replies):
             error = next(reply for reply in replies if isinstance(reply, Exception))
-            # Scripts that got lost are loaded on the way back, behind the question of positions.
+            self._lines.doubt(error)
+            # Scripts that got lost are loaded on the way back, before positions are asked for.
             raise StreamUnavailable(str(error)) if _is_lost(error) else explain(error)
         return replies
 

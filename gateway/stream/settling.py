@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from gateway.stream import keys
 from gateway.stream.calls import ScriptCall
-from gateway.stream.connection import Arg
 from gateway.stream.parcels import Parcel, pack
+from gateway.stream.replies import Arg
 
 
 @dataclass(slots=True)

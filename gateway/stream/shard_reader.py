@@ -1,17 +1,20 @@
-"""Reading all shards behind given ids, without a group, on a connection of its own.
+"""Reading shards behind given ids, without a group, on a connection of its own.
 
 One exchange asks for entries, waiting for the first, and then for every shard's epoch: an epoch
-that is still the old one after the entries were read vouches for all of them.
+that is still the old one after the entries were read vouches for all of them. Where one command
+can be about one shard only, each shard has a reader.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gateway.stream import keys
-from gateway.stream.connection import Arg, explain
+from gateway.stream.connection import Engine
 from gateway.stream.doorbell import BLOCK_MS, Id, parse
-from gateway.stream.link import Link, pack
+from gateway.stream.lines import Lines
+from gateway.stream.link import pack
+from gateway.stream.replies import Arg, explain
 from gateway.stream.scripts import script
 
 _EPOCH_BYTES = 6
@@ -41,53 +44,68 @@ class Page(NamedTuple):
 
 
 class ShardReader:
-    """Everything raises `StreamUnavailable` or `StreamRefused`."""
+    """Of `shards`, all in one slot or on one server. Everything raises `StreamUnavailable` or
+    `StreamRefused`.
+    """
 
-    def __init__(self, url: str, *, timeout_s: float, tls: Mapping[str, Any] | None = None) -> None:
-        self._link = Link(url, timeout_s=timeout_s + BLOCK_MS / 1000, tls=tls)
+    def __init__(self, engine: Engine, shards: Sequence[int]) -> None:
+        self.shards = shards
+        timeout_s = engine.timeout_s + BLOCK_MS / 1000
+        self._lines = Lines(engine.url, timeout_s=timeout_s, access=engine.access)
 
-    async def standing(self) -> list[Standing]:
+    async def standing(self) -> dict[int, Standing]:
         """Return where each shard ends."""
         source = script("standing").source
         replies = await self._exchange(
             [
                 pack("EVAL", source, 2, keys.events(shard), keys.shard_state(shard), _new_epoch())
-                for shard in range(keys.SHARDS)
-            ]
+                for shard in self.shards
+            ],
+            self.shards,
         )
-        return [Standing(epoch.decode(), number, parse(last)) for epoch, number, last in replies]
+        return {
+            shard: Standing(epoch.decode(), number, parse(last))
+            for shard, (epoch, number, last) in zip(self.shards, replies, strict=True)
+        }
 
     async def read(self, after: Sequence[Id], count: int) -> list[Page]:
         """Return up to `count` entries of each shard behind `after`, one id for each shard.
 
         Waits up to `BLOCK_MS` for the first.
         """
-        names: list[Arg] = [keys.events(shard) for shard in range(keys.SHARDS)]
+        names: list[Arg] = [keys.events(shard) for shard in self.shards]
         ids: list[Arg] = [f"{ms}-{seq}" for ms, seq in after]
         found, *epochs = await self._exchange(
             [
                 pack("XREAD", "COUNT", count, "BLOCK", BLOCK_MS, "STREAMS", *names, *ids),
-                *(pack("HGET", keys.shard_state(shard), "epoch") for shard in range(keys.SHARDS)),
-            ]
+                *(pack("HGET", keys.shard_state(shard), "epoch") for shard in self.shards),
+            ],
+            (self.shards[0], *self.shards),
         )
         entries = {
             name: [Raw(parse(one), values) for one, values in some] for name, some in found or ()
         }
         return [
             Page(shard, (epoch or b"").decode(), entries.get(keys.events(shard).encode(), []))
-            for shard, epoch in enumerate(epochs)
+            for shard, epoch in zip(self.shards, epochs, strict=True)
         ]
 
-    async def _exchange(self, commands: Sequence[bytes]) -> list[Any]:
-        replies = await self._link.exchange(commands)
+    async def _exchange(self, commands: Sequence[bytes], shards: Sequence[int]) -> list[Any]:
+        replies = await self._lines.exchange(commands, shards)
         for reply in replies:
             if isinstance(reply, Exception):
+                self._lines.doubt(reply)
                 raise explain(reply)
         return replies
 
     async def close(self) -> None:
-        await self._link.close()
+        await self._lines.close()
 
 
 def _new_epoch() -> str:
     return os.urandom(_EPOCH_BYTES).hex()
+
+
+def readers_of(engine: Engine) -> list[ShardReader]:
+    """Return readers that have all shards between them."""
+    return [ShardReader(engine, shards) for shards in engine.together]

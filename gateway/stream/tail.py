@@ -66,9 +66,9 @@ class Sink(Protocol):
 class Tail:
     """`positions`: where it stands, by shard; all None while it does not run."""
 
-    def __init__(self, reader: ShardReader, metrics: Metrics) -> None:
+    def __init__(self, readers: Sequence[ShardReader], metrics: Metrics) -> None:
         self.positions: list[Position | None] = [None] * keys.SHARDS
-        self._reader, self._metrics = reader, metrics
+        self._readers, self._metrics = readers, metrics
         self._users = 0
         self._wanted = asyncio.Event()
         self._stands = asyncio.Event()
@@ -100,49 +100,57 @@ class Tail:
     async def run(self, sink: Sink) -> None:
         """Follow until cancelled; whatever Redis does, come back and go on."""
         try:
-            while True:
-                await self._wanted.wait()
-                try:
-                    await self._follow(sink)
-                except (StreamUnavailable, StreamRefused) as error:
-                    self._seldom.log("away", _logger, "cannot follow events", reason=str(error))
-                    await asyncio.sleep(AWAY_S)
+            async with asyncio.TaskGroup() as following:
+                for reader in self._readers:
+                    following.create_task(self._run(reader, sink))
         finally:
-            await self._reader.close()
+            for reader in self._readers:
+                await reader.close()
 
-    async def _follow(self, sink: Sink) -> None:
-        if not self._stands.is_set():
-            standing = await self._reader.standing()
-            self.positions[:] = [Position(*one) for one in standing]
-            self._stands.set()
+    async def _run(self, reader: ShardReader, sink: Sink) -> None:
+        while True:
+            await self._wanted.wait()
+            try:
+                await self._follow(reader, sink)
+            except (StreamUnavailable, StreamRefused) as error:
+                self._seldom.log("away", _logger, "cannot follow events", reason=str(error))
+                await asyncio.sleep(AWAY_S)
+
+    async def _follow(self, reader: ShardReader, sink: Sink) -> None:
+        if self.positions[reader.shards[0]] is None:
+            for shard, one in (await reader.standing()).items():
+                self.positions[shard] = Position(*one)
+            if all(self.positions):
+                self._stands.set()
         while self._users:
-            after = [position.id for position in self._standing()]
-            pages = await self._reader.read(after, self._count)
+            pages = await reader.read(self._after(reader), self._count)
             began = perf_counter()
-            await self._take(pages, sink)
+            await self._take(reader, pages, sink)
             if entries := sum(len(page.entries) for page in pages):
                 self._count = _next_count(pages)
                 await asyncio.sleep(0)  # what was written above goes out
                 busy_s = perf_counter() - began
                 longest_s = _LONGEST_REST_S if entries > 1 else _LEAST_REST_S
                 await asyncio.sleep(max(_LEAST_REST_S, min(busy_s, longest_s)))
-        self._stop()
+        self._stop(reader)
 
-    def _standing(self) -> list[Position]:
-        return [position for position in self.positions if position is not None]
+    def _after(self, reader: ShardReader) -> list[Id]:
+        positions = (self.positions[shard] for shard in reader.shards)
+        return [position.id for position in positions if position is not None]
 
-    def _stop(self) -> None:
+    def _stop(self, reader: ShardReader) -> None:
         if not self._users:  # nobody has come meanwhile
             self._wanted.clear()
             self._stands.clear()
-            self.positions[:] = [None] * keys.SHARDS
+            for shard in reader.shards:
+                self.positions[shard] = None
 
     # ---- one read
 
-    async def _take(self, pages: Sequence[Page], sink: Sink) -> None:
+    async def _take(self, reader: ShardReader, pages: Sequence[Page], sink: Sink) -> None:
         lost = [page.shard for page in pages if self._is_broken(page)]
         if any(not page.entries for page in pages if page.shard in lost):
-            await self._stand_anew(pages, lost)
+            await self._stand_anew(reader, pages, lost)
         if lost:
             self._metrics.feed_gaps.add(by=len(lost))
             self._seldom.log("gap", _logger, "events were missed", shards=lost)
@@ -163,9 +171,11 @@ class Tail:
             self.positions[page.shard] = Position(page.epoch, first - 1, before)
         return True
 
-    async def _stand_anew(self, pages: Sequence[Page], lost: Sequence[int]) -> None:
+    async def _stand_anew(
+        self, reader: ShardReader, pages: Sequence[Page], lost: Sequence[int]
+    ) -> None:
         """Where an epoch has changed and nothing came, ids may have gone back: ask for the end."""
-        standing = await self._reader.standing()
+        standing = await reader.standing()
         for page in pages:
             if page.shard in lost and not page.entries:
                 self.positions[page.shard] = Position(*standing[page.shard])

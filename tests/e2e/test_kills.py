@@ -7,27 +7,16 @@ import signal
 
 import pytest
 from support.eventually import eventually
-from support.load import Load, assert_in_order
+from support.load import Load
 from support.receiver import running_receiver
 from support.running_gateway import running_gateway
+from support.verdict import assert_nothing_lost
 
 LONG = bool(os.environ.get("GATEWAY_LONG"))
 
 
 def subscriber(receiver, **more):
     return {"name": "app", "kind": "http", "url": receiver.url, "order": "call", **more}
-
-
-async def assert_nothing_lost(gateway, load, receiver):
-    """Every acked event was delivered; repeats are counted; calls kept their order."""
-    ledger = await gateway.settled()
-    delivered = receiver.bodies
-    lost = set(load.acked) - set(delivered)
-    assert not lost, f"{len(lost)} of {len(load.acked)} acked events lost"
-    account = ledger["subscribers"]["app"]
-    assert account["delivered"] == ledger["overall"]["published"] == len(set(delivered))
-    assert_in_order(delivered)
-    return len(delivered) - len(set(delivered))
 
 
 @pytest.mark.parametrize("ack", ["journal", "redis"])

@@ -142,6 +142,10 @@ class RunningGateway:
                 lines = (await response.text()).splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
+    async def is_up(self) -> bool:
+        """Whether it publishes."""
+        return await self.metric("gateway_stream_up") == 1
+
     async def ledger(self) -> dict[str, Any] | None:
         return await self.ask("/ledger")
 

@@ -1,0 +1,92 @@
+"""The map of a Cluster: which master has which slots, as any of its nodes tells."""
+
+from bisect import bisect_right
+from functools import lru_cache
+from typing import Any
+
+from redis import exceptions
+from redis.crc import key_slot
+
+from gateway.errors import StreamUnavailable
+from gateway.stream.access import Access
+from gateway.stream.places import HostPort, Place
+from gateway.stream.replies import GONE, Redirection
+from gateway.stream.topology import Asked
+
+_PATIENCE_S = 1.0  # with one node, while others may know
+
+
+@lru_cache(maxsize=4096)
+def slot_of(key: str) -> int:
+    """Return the slot of a key; keys with the same part in braces share it."""
+    return key_slot(key.encode(errors="surrogateescape"))
+
+
+class Cluster(Asked):
+    """Whoever answered last is asked last: a node that lags is not asked twice in a row."""
+
+    is_split = True
+
+    def __init__(self, place: Place, access: Access, timeout_s: float) -> None:
+        super().__init__(place, access, min(timeout_s, _PATIENCE_S))
+        self._nodes: list[HostPort] = list(place.seeds)
+        self._starts: list[int] = []  # of ranges of slots, ascending
+        self._ranges: list[tuple[int, str]] = []  # their last slot, and who has them
+        self._moved: dict[int, str] = {}  # slots of which we were told since
+
+    def known(self, key: str) -> str | None:
+        if not self._is_sure:
+            return None
+        slot = slot_of(key)
+        if slot in self._moved:
+            return self._moved[slot]
+        at = bisect_right(self._starts, slot) - 1
+        if at < 0 or slot > self._ranges[at][0]:
+            return None
+        return self._ranges[at][1]
+
+    def servers(self) -> frozenset[str]:
+        return frozenset((*(server for _, server in self._ranges), *self._moved.values()))
+
+    def moved(self, key: str, server: str) -> None:
+        self._moved[slot_of(key)] = server
+
+    def elsewhere(self, found: Redirection, asked: str) -> str:
+        # One without a host is on the same.
+        return self._place.server(found.host or _host_of(asked), found.port)
+
+    async def ask(self) -> None:
+        problems = []
+        for node in tuple(self._nodes):
+            self._nodes.remove(node)
+            self._nodes.append(node)
+            try:
+                async with self.asked(self._place.server(*node)) as client:
+                    reply = await client.execute_command("CLUSTER", "SLOTS", NEVER_DECODE=False)  # type: ignore[no-untyped-call]
+            except (exceptions.RedisError, *GONE) as error:
+                problems.append(f"{node[0]}:{node[1]}: {str(error) or type(error).__name__}")
+                continue
+            if reply:
+                self._take(reply, asked=node)
+                return
+            problems.append(f"{node[0]}:{node[1]}: has no slots")
+        raise StreamUnavailable(f"no node of the Cluster tells who has what: {'; '.join(problems)}")
+
+    def _take(self, reply: Any, asked: HostPort) -> None:
+        self._moved = {}
+        ranges = sorted((row[0], row[1], _node(row[2], asked)) for row in reply)
+        self._starts = [first for first, _, _ in ranges]
+        self._ranges = [(last, self._place.server(*node)) for _, last, node in ranges]
+        told = {_node(node, asked) for row in reply for node in row[2:]}
+        known = [node for node in self._nodes if node in told]
+        seeds = [node for node in self._place.seeds if node not in told]
+        self._nodes = [*(told.difference(known)), *known, *seeds]
+
+
+def _node(told: Any, asked: HostPort) -> HostPort:
+    # No host (or an empty one): the one that we asked at.
+    return (told[0].decode() if told[0] else asked[0]), told[1]
+
+
+def _host_of(url: str) -> str:
+    return url.rpartition("@")[2].rpartition("//")[2].rpartition(":")[0].strip("[]")

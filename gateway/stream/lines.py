@@ -1,0 +1,81 @@
+"""Connections of one's own to all servers of an installation, one exchange at a time.
+
+Nearly always that is one server, and nothing is decided: the exchange goes to its link. In a
+Cluster each command goes to the master of its shard, all masters at once. Who is asked is decided
+when a connection fails or a reply sends us elsewhere, never while all is well. Nothing is sent a
+second time here: what a failed exchange has done, its caller finds out.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.errors import StreamUnavailable
+from gateway.stream import keys
+from gateway.stream.access import Access
+from gateway.stream.link import Link
+from gateway.stream.replies import is_deposed, redirection
+from gateway.stream.servers import topology_of
+
+
+class Lines:
+    """To what `url` names. Everything raises `StreamUnavailable`."""
+
+    def __init__(self, url: str, *, timeout_s: float, access: Access | None = None) -> None:
+        self._access, self._timeout_s = access or Access(), timeout_s
+        self._topology = topology_of(url, self._access, timeout_s)
+        self._links: dict[str, Link] = {}
+
+    async def exchange(self, commands: Sequence[bytes], shards: Sequence[int]) -> list[Any]:
+        """Send packed `commands`, each about its shard in `shards`; return their replies."""
+        if self._topology.is_split:
+            return await self._spread(commands, shards)
+        server = self._topology.known("") or await self._topology.locate("")
+        return await self._on(server, commands)
+
+    async def everywhere(self, commands: Sequence[bytes]) -> None:
+        """Send `commands` to every server that has a shard."""
+        servers = {await self._topology.locate(keys.events(one)) for one in range(keys.SHARDS)}
+        for server in servers:
+            await self._on(server, commands)
+        for left in self._links.keys() - servers:
+            await self._links.pop(left).close()
+
+    def doubt(self, error: Exception) -> None:
+        """Ask anew who has what, if that is what a reply that is an error tells."""
+        if is_deposed(error) or redirection(error) is not None:
+            self._topology.doubt()
+
+    async def _on(self, server: str, commands: Sequence[bytes]) -> list[Any]:
+        link = self._links.get(server)
+        if link is None:
+            link = Link(server, timeout_s=self._timeout_s, access=self._access)
+            self._links[server] = link
+        try:
+            return await link.exchange(commands)
+        except StreamUnavailable:
+            self._topology.doubt()
+            raise
+
+    async def _spread(self, commands: Sequence[bytes], shards: Sequence[int]) -> list[Any]:
+        places: dict[str, list[int]] = {}
+        for at, shard in enumerate(shards):
+            server = await self._topology.locate(keys.events(shard))
+            places.setdefault(server, []).append(at)
+        # All of them come to an end before an error is told: a link is for one at a time.
+        answered = await asyncio.gather(
+            *(self._on(server, [commands[at] for at in some]) for server, some in places.items()),
+            return_exceptions=True,
+        )
+        replies: list[Any] = [None] * len(commands)
+        for some, answers in zip(places.values(), answered, strict=True):
+            if isinstance(answers, BaseException):
+                raise answers
+            for at, answer in zip(some, answers, strict=True):
+                replies[at] = answer
+        return replies
+
+    async def close(self) -> None:
+        for link in self._links.values():
+            await link.close()
+        await self._topology.close()

@@ -1,0 +1,80 @@
+"""What an error means: whose turn it is, and where to turn to."""
+
+from typing import NamedTuple
+
+from redis import exceptions
+
+from gateway.errors import Fenced, StreamRefused, StreamUnanswered, StreamUnavailable
+
+Arg = bytes | str | int | float
+Failure = StreamUnavailable | StreamRefused | Fenced
+
+# Error replies that pass by themselves: loading, full, demoted, failing over, slots on the move.
+_PASSING = (
+    "LOADING", "OOM", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MISCONF", "BUSY",
+    "NOREPLICAS", "UNBLOCKED",
+)  # fmt: skip
+# Of these, those after which another server may be the one to ask.
+_DEPOSED = ("READONLY", "CLUSTERDOWN", "MASTERDOWN", "UNBLOCKED")
+GONE = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, TimeoutError)
+
+
+class Redirection(NamedTuple):
+    """Another server has the key; `once`: only for this command, which says ASKING before it."""
+
+    once: bool
+    host: str
+    port: int
+
+
+def explain(error: Exception) -> Failure:
+    """Say whose turn it is after `error`: wait (`StreamUnavailable`) or give up.
+
+    A script that finds its lease taken by somebody else answers `Fenced`.
+    """
+    text = str(error) or type(error).__name__
+    if text.startswith("FENCED"):
+        return Fenced(text)
+    if redirection(error) is not None:
+        return StreamRefused(
+            "this is one node of a Cluster: write redis+cluster:// in redis.url, or"
+            " rediss+cluster://"
+        )
+    if _code(error) in _PASSING:
+        return StreamUnavailable(text)
+    return StreamUnanswered(text) if isinstance(error, GONE) else StreamRefused(text)
+
+
+def is_deposed(error: Exception) -> bool:
+    """Whether another server may have taken over from the one that met `error`."""
+    return _code(error) in _DEPOSED or isinstance(error, GONE)
+
+
+def redirection(error: Exception) -> Redirection | None:
+    """Return where `error` sends us, None when it does not."""
+    words = str(error).split()
+    if isinstance(error, exceptions.AskError):
+        moved = isinstance(error, exceptions.MovedError)
+        return Redirection(not moved, error.host, error.port)
+    if len(words) != 3 or words[0] not in {"MOVED", "ASK"}:
+        return None
+    host, _, port = words[2].rpartition(":")
+    return Redirection(words[0] == "ASK", host, int(port))
+
+
+def _code(error: Exception) -> str:
+    """Return the first word of an error reply, which redis-py takes off where it knows it."""
+    for kind, code in _KINDS.items():
+        if isinstance(error, kind):
+            return code
+    return str(error).partition(" ")[0]
+
+
+_KINDS: dict[type[Exception], str] = {
+    exceptions.MasterDownError: "MASTERDOWN",
+    exceptions.ClusterDownError: "CLUSTERDOWN",
+    exceptions.TryAgainError: "TRYAGAIN",
+    exceptions.ReadOnlyError: "READONLY",
+    exceptions.OutOfMemoryError: "OOM",
+    exceptions.BusyLoadingError: "LOADING",
+}

@@ -1,0 +1,64 @@
+"""The master of a Sentinel set: the Sentinels are asked in turn, the first that knows is believed.
+
+A Sentinel that was cut off may name a master that is none any more. That one takes no writes, or
+loses them: the first is told by its answers, the second is healed by position.
+"""
+
+from typing import Any
+
+from redis import exceptions
+
+from gateway.errors import StreamUnavailable
+from gateway.stream.access import Access
+from gateway.stream.places import HostPort, Place
+from gateway.stream.replies import GONE
+from gateway.stream.topology import Asked
+
+_PATIENCE_S = 1.0  # with one Sentinel, while others may know
+
+
+class SentinelSet(Asked):
+    """`place.name`: what the Sentinels call the master."""
+
+    def __init__(self, place: Place, access: Access, timeout_s: float) -> None:
+        super().__init__(place, access, min(timeout_s, _PATIENCE_S))
+        self._sentinels = list(place.seeds)
+        self._master: str | None = None
+
+    def known(self, key: str) -> str | None:  # noqa: ARG002
+        return self._master if self._is_sure else None
+
+    def servers(self) -> frozenset[str]:
+        return frozenset(() if self._master is None else (self._master,))
+
+    async def ask(self) -> None:
+        problems: list[str] = []
+        for sentinel in tuple(self._sentinels):
+            found = await self._ask_one(sentinel, problems)
+            if found is not None:
+                self._sentinels.remove(sentinel)
+                self._sentinels.insert(0, sentinel)  # whom to ask first next time
+                self._master = self._place.server(*found)
+                return
+        why = "; ".join(problems)
+        raise StreamUnavailable(f"no Sentinel knows a master called {self._place.name}: {why}")
+
+    async def _ask_one(self, sentinel: HostPort, problems: list[str]) -> HostPort | None:
+        try:
+            url = self._place.sentinel(*sentinel)
+            async with self.asked(url, **self._access.sentinel) as client:
+                reply = await client.execute_command("SENTINEL", "MASTERS", NEVER_DECODE=False)  # type: ignore[no-untyped-call]
+        except (exceptions.RedisError, *GONE) as error:
+            problems.append(f"{sentinel[0]}:{sentinel[1]}: {str(error) or type(error).__name__}")
+            return None
+        return _master_in(reply, self._place.name)
+
+
+def _master_in(reply: Any, name: str) -> HostPort | None:
+    for flat in reply:
+        state = dict(zip(flat[::2], flat[1::2], strict=True))
+        if state[b"name"] == name.encode():
+            flags = state[b"flags"].split(b",")
+            if b"master" in flags and not {b"s_down", b"o_down", b"disconnected"} & set(flags):
+                return state[b"ip"].decode(), int(state[b"port"])
+    return None

@@ -1,0 +1,263 @@
+"""Valkey servers over TCP as real installations have them: replicas, Sentinels, a Cluster.
+
+Every process is the binary of the embedded engine. They die with the test that started them.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import redis.asyncio as aioredis
+from redis.exceptions import RedisError
+from support.eventually import eventually
+
+from gateway.embedded import find_server
+
+MASTER = "calls"  # what the Sentinels call it
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now, all at once, so that no two are the same."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+class Server:
+    """One process; `lines` go into its configuration."""
+
+    def __init__(self, folder: Path, port: int, lines: list[str], *, sentinel: bool = False):
+        self.port, self.folder = port, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = folder / "server.conf"
+        common = [f"port {port}", "bind 127.0.0.1", f'dir "{folder}"', "loglevel notice"]
+        self._file.write_text("\n".join([*common, *lines, ""]))
+        self._sentinel = sentinel
+        self._process: subprocess.Popen | None = None
+        self.client = aioredis.Redis(port=port, socket_timeout=5)
+
+    async def start(self) -> None:
+        command = [str(find_server(os.environ)), str(self._file)]
+        with (self.folder / "log").open("ab") as out:
+            self._process = subprocess.Popen(
+                [*command, *(["--sentinel"] if self._sentinel else [])],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            )  # fmt: skip
+        await eventually(self._answers, within_s=20)
+
+    async def _answers(self) -> bool:
+        try:
+            return await self.client.ping()
+        except (RedisError, OSError):
+            return False
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
+
+    async def close(self) -> None:
+        await self.kill()
+        await self.client.aclose()
+
+    async def info(self, section: str) -> dict:
+        return await self.client.info(section)
+
+    async def role(self) -> str:
+        return (await self.info("replication"))["role"]
+
+    async def has_replicas(self, count: int) -> bool:
+        """Whether so many replicas follow, and have all of it."""
+        info = await self.info("replication")
+        links = [info[f"slave{at}"] for at in range(info["connected_slaves"])]
+        return sum(link["state"] == "online" for link in links) >= count
+
+
+def data_lines(*more: str) -> list[str]:
+    return ["appendonly yes", 'save ""', "maxmemory-policy noeviction",
+            "repl-diskless-sync-delay 0", *more]  # fmt: skip
+
+
+@asynccontextmanager
+async def replicated(folder: Path, replicas: int):
+    """A master and its replicas, in step; a list, the master first."""
+    ports = free_ports(replicas + 1)
+    async with AsyncExitStack() as stack:
+        servers = []
+        for at, port in enumerate(ports):
+            more = [f"replicaof 127.0.0.1 {ports[0]}"] if at else []
+            servers.append(await _started(stack, Server(folder / f"{at}", port, data_lines(*more))))
+        await eventually(lambda: servers[0].has_replicas(replicas), within_s=30)
+        yield servers
+
+
+async def _started(stack: AsyncExitStack, server: Server) -> Server:
+    stack.push_async_callback(server.close)
+    await server.start()
+    return server
+
+
+class SentinelSet:
+    """`servers`: the master first; `url`: what a gateway is told."""
+
+    def __init__(self, servers: list[Server], sentinels: list[Server]):
+        self.servers, self.sentinels = servers, sentinels
+        hosts = ",".join(f"127.0.0.1:{one.port}" for one in sentinels)
+        self.url = f"redis+sentinel://{hosts}/{MASTER}"
+
+    async def agreed(self) -> bool:
+        """Whether every Sentinel knows the others and both replicas."""
+        for one in self.sentinels:
+            state = await one.client.execute_command("SENTINEL", "MASTER", MASTER)
+            fields = (
+                state
+                if isinstance(state, dict)
+                else dict(zip(state[::2], state[1::2], strict=True))
+            )
+            found = {str(_text(key)): int(_text(value)) for key, value in fields.items()
+                     if _text(key) in {"num-slaves", "num-other-sentinels"}}  # fmt: skip
+            wanted = {"num-slaves": len(self.servers) - 1,
+                      "num-other-sentinels": len(self.sentinels) - 1}  # fmt: skip
+            if found != wanted:
+                return False
+        return True
+
+    async def new_master(self) -> Server | None:
+        """Who was a replica at the beginning and is the master now."""
+        for one in self.servers[1:]:
+            if await one.role() == "master":
+                return one
+        return None
+
+
+def _text(value):
+    return value.decode() if isinstance(value, bytes) else value
+
+
+@asynccontextmanager
+async def sentinel_set(folder: Path, replicas: int = 2):
+    """A master, its replicas, and three Sentinels that fail over after a second."""
+    async with replicated(folder / "data", replicas) as servers, AsyncExitStack() as stack:
+        lines = [
+            f"sentinel monitor {MASTER} 127.0.0.1 {servers[0].port} 2",
+            f"sentinel down-after-milliseconds {MASTER} 1000",
+            f"sentinel failover-timeout {MASTER} 3000",
+        ]
+        sentinels = [
+            await _started(stack, Server(folder / f"s{at}", port, lines, sentinel=True))
+            for at, port in enumerate(free_ports(3))
+        ]
+        found = SentinelSet(servers, sentinels)
+        await eventually(found.agreed, within_s=30)
+        yield found
+
+
+class Cluster:
+    """Three masters, each with one replica of its own; `url`: what a gateway is told."""
+
+    def __init__(self, masters: list[Server], replicas: list[Server]):
+        self.masters, self.replicas = masters, replicas
+        hosts = ",".join(f"127.0.0.1:{one.port}" for one in masters)
+        self.url = f"redis+cluster://{hosts}"
+
+    @property
+    def servers(self) -> list[Server]:
+        return [*self.masters, *self.replicas]
+
+    async def holder(self, slot: int) -> Server:
+        """The master of a slot."""
+        for row in await self.masters[-1].client.execute_command("CLUSTER SLOTS"):
+            if row[0] <= slot <= row[1]:
+                port = row[2][1]
+                return next(one for one in self.servers if one.port == port)
+        raise AssertionError(f"nobody has slot {slot}")
+
+    async def id_of(self, server: Server) -> str:
+        return _text(await server.client.execute_command("CLUSTER MYID"))
+
+    async def move_slot(self, slot: int, source: Server, target: Server, while_asking=None) -> None:
+        """Move a slot as operators do; `while_asking` runs when its keys are gone already."""
+        here, there = await self.id_of(source), await self.id_of(target)
+        await target.client.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", here)
+        await source.client.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", there)
+        while names := await source.client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 100):
+            await source.client.execute_command(
+                "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *names
+            )
+        if while_asking is not None:
+            await while_asking()
+        for one in (target, source, *self.masters):
+            await one.client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", there)
+
+
+@asynccontextmanager
+async def cluster(folder: Path):
+    """A Cluster of three masters and three replicas that fails over after a second."""
+    ports = free_ports(12)
+    async with AsyncExitStack() as stack:
+        servers = []
+        for at, (port, bus) in enumerate(zip(ports[:6], ports[6:], strict=True)):
+            lines = data_lines(
+                "cluster-enabled yes", "cluster-config-file nodes.conf", f"cluster-port {bus}",
+                "cluster-node-timeout 1000", "cluster-replica-validity-factor 0",
+            )  # fmt: skip
+            servers.append(await _started(stack, Server(folder / f"{at}", port, lines)))
+        found = Cluster(servers[:3], servers[3:])
+        await _joined(found, ports[6:])
+        yield found
+
+
+async def _joined(found: Cluster, buses: list[int]) -> None:
+    thirds = ((0, 5460), (5461, 10922), (10923, 16383))
+    for master, (first, last) in zip(found.masters, thirds, strict=True):
+        await master.client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+    for one, bus in zip(found.servers[1:], buses[1:], strict=True):
+        await found.servers[0].client.execute_command("CLUSTER", "MEET", "127.0.0.1", one.port, bus)
+    ids = [await found.id_of(master) for master in found.masters]
+
+    async def known() -> bool:
+        for one in found.servers:
+            nodes = await one.client.execute_command("CLUSTER INFO")
+            if int(nodes["cluster_known_nodes"]) != len(found.servers):
+                return False
+        return True
+
+    await eventually(known, within_s=30)
+    for replica, master in zip(found.replicas, ids, strict=True):
+
+        async def follows(replica=replica, master=master) -> bool:
+            try:
+                await replica.client.execute_command("CLUSTER", "REPLICATE", master)
+            except RedisError:  # it has not heard of that master yet
+                return False
+            return True
+
+        await eventually(follows, within_s=20)
+
+    async def well() -> bool:
+        states = [await one.client.execute_command("CLUSTER INFO") for one in found.servers]
+        return all(state["cluster_state"] == "ok" for state in states) and all(
+            [await master.has_replicas(1) for master in found.masters]
+        )
+
+    await eventually(well, within_s=30)
+
+
+def cut_off(master: Server, replicas: list[Server]):
+    """Freeze replicas and drop their links: what the master takes from now on, it alone has."""
+    for one in replicas:
+        one.signal(signal.SIGSTOP)
+    return master.client.execute_command("CLIENT", "KILL", "TYPE", "replica")
