@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-AckMode = Literal["journal", "redis"]
+AckMode = Literal["journal", "redis", "replicated"]
 Order = Literal["none", "call"]
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
@@ -70,6 +70,7 @@ class RedisOptions:
 class IngestOptions:
     path: str = "/webhooks/stream"
     ack: AckMode = "journal"
+    replicas: int = 0  # that have an event before its 200; not 0 exactly when ack is "replicated"
     dedupe_window_s: float = HOUR_S
     max_body_bytes: int = 1 * MIB
 

@@ -27,6 +27,7 @@ class Filling(Protocol):
 
 class Publishing(Protocol):
     is_up: bool
+    lacks_replicas: bool
 
     @property
     def waiting(self) -> int | None: ...
@@ -62,6 +63,8 @@ class Readiness:
             found.append("draining: the process is about to end")
         if not self._publisher.is_up:
             found.append("Redis is away: webhooks are taken into the journal")
+        elif self._publisher.lacks_replicas:
+            found.append("too few replicas have all events: webhooks wait for them, then get 503")
         if self._journal_share >= NEAR:
             found.append(f"the journal is {self._journal_share:.0%} full")
         if self._memory_share >= NEAR:

@@ -142,8 +142,10 @@ subscribers:
         ),
         (APPS + "ingest: {path: webhooks}", (2, 16), "expected a path such as /webhooks"),
         (APPS + "ingest: {path: /healthz}", (2, 16), "answers health checks"),
-        (APPS + "ingest: {ack: replicated}", (2, 15), "not available: use journal or redis"),
-        (APPS + "ingest: {ack: disk}", (2, 15), "expected `journal` or `redis`"),
+        (APPS + "ingest: {ack: replicated}", (2, 15), "with how many replicas"),
+        (APPS + "ingest: {ack: disk}", (2, 15), "expected `journal`, `redis` or {replicated: 1}"),
+        (APPS + "ingest: {ack: {replicated: 0}}", (2, 15), "how many replicas, 1 or more"),
+        (APPS + "ingest: {ack: {replicated: 1}}", (2, 15), "embedded engine has no replicas"),
         (APPS + "ingest: {max_body: 1MB}", (2, 20), "such as 512B, 64KiB, 1MiB or 2GiB"),
         (APPS + "ingest: {max_body: 65MiB}", (2, 20), "must fit into journal.segment_size"),
         (APPS + "journal: {max_size: 100MiB}", (2, 21), "at least two segments"),
@@ -337,7 +339,7 @@ apps:
 redis: {url: "rediss+sentinel://u:p@h:1,h2/calls/2", max_memory: 2GiB, timeout: 1.5s,
   allow_volatile: true, sentinel_username: s, sentinel_password: hidden, ca: tls/ca.pem,
   client_cert: tls/cert.pem, client_key: tls/key.pem}
-ingest: {path: /in, ack: redis, dedupe_window: 2h, max_body: 64KiB}
+ingest: {path: /in, ack: {replicated: 2}, dedupe_window: 2h, max_body: 64KiB}
 journal: {max_size: 1GiB, segment_size: 1MiB, keep: 1h, sync_interval: 250ms}
 retention: {history: 1d, max_size: 1TiB, dead_letters: 1d, dead_letters_max_size: 512B}
 subscribers:
@@ -452,6 +454,9 @@ def test_every_option_can_be_set(tmp_path, certificates):
         client_cert=tls / "cert.pem", client_key=tls / "key.pem", on_410="pause",
         max_response_bytes=1024, allow_networks=("10.0.0.0/8",),
     )  # fmt: skip
+    assert loaded.ingest == options.IngestOptions(
+        path="/in", ack="replicated", replicas=2, dedupe_window_s=7200, max_body_bytes=64 << 10
+    )
     assert loaded.apps[0] == options.App(api_key="k1", secrets=("new", "old"))
     assert loaded.feed == options.FeedOptions(
         enabled=False, access="any", guests=False, demo=True, origins=("https://app.example.com:8443", "*"),
@@ -623,7 +628,7 @@ def test_description_and_repr_show_no_secret(tmp_path, certificates):
     loaded = load(tmp_path, text.replace("https://h/x", "https://h/hush-hush-1?t=hush-hush-2"))
     told = config.describe(loaded)
     for expected in ("https://[::1]:0/in", "rediss+sentinel://h:1,h2", "k1: 2 secrets", "k2: 1 secret",
-                     "ack: redis", "everything: http", "types call.*", "order call", "disabled"):  # fmt: skip
+                     "ack: replicated: 2", "everything: http", "types call.*", "order call", "disabled"):  # fmt: skip
         assert expected in told
     assert "hush-hush" not in told
     assert "hush-hush" not in repr(loaded.apps) + repr(loaded.redis)

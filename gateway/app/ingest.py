@@ -39,6 +39,7 @@ class IngestPart:
             # Bigger batches are cheaper, unless every ack waits for its batch.
             linger_s=0.001 if config.ingest.ack == "journal" else 0,
             access=shared.engine.access,
+            replicas=config.ingest.replicas,
         )
         self.intake = Intake(journal, self.publisher, config.ingest.ack, shared.metrics)
         # Set by whoever knows that every subscriber has its groups: one that starts from now is

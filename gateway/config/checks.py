@@ -140,6 +140,11 @@ class _Checks:
                     at_key=True,
                 )
         self._client_certificate(("redis",))
+        if url == "embedded" and isinstance(self._value("ingest", "ack"), dict):
+            self._source.report(
+                ("ingest", "ack"),
+                "the embedded engine has no replicas: use journal or redis, or set redis.url",
+            )
 
     def _upstream(self) -> None:
         url = self._value("upstream", "url")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gateway.aws import queues
-from gateway.options import Config, SourceOptions, SubscriberOptions
+from gateway.options import Config, IngestOptions, SourceOptions, SubscriberOptions
 
 
 def describe(config: Config) -> str:
@@ -17,7 +17,7 @@ def _lines(config: Config) -> Iterator[str]:
     scheme = "https" if server.tls else "http"
     yield f"listens on    {scheme}://{_at(server.host, server.port)}{config.ingest.path}"
     yield f"admin on      http://{_at(admin.host, admin.port)}"
-    yield f"acknowledges  {_ACKNOWLEDGES[config.ingest.ack]} (ack: {config.ingest.ack})"
+    yield f"acknowledges  {_acknowledges(config.ingest)}"
     yield f"redis         {_origin(config.redis.url)}"
     yield f"data in       {config.data_dir}"
     yield f"apps          {len(config.apps)}"
@@ -36,6 +36,13 @@ _ACKNOWLEDGES = {
     "journal": "when the event is in the journal",
     "redis": "when Redis has the event too",
 }
+
+
+def _acknowledges(ingest: IngestOptions) -> str:
+    if ingest.ack == "replicated":
+        replicas = _count(ingest.replicas, "replica")
+        return f"when {replicas} of Redis have the event (ack: replicated: {ingest.replicas})"
+    return f"{_ACKNOWLEDGES[ingest.ack]} (ack: {ingest.ack})"
 
 
 def _at(host: str, port: int) -> str:

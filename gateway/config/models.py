@@ -104,12 +104,15 @@ class Redis(Section):
 class Ingest(Section):
     becomes = options.IngestOptions
     path: values.WebhookPath = OPTIONAL
-    ack: Annotated[
-        options.AckMode,
-        BeforeValidator(partial(values.not_yet, word="replicated", use="journal or redis")),
-    ] = OPTIONAL
+    ack: values.Ack = OPTIONAL
     dedupe_window_s: values.Duration = _called("dedupe_window")
     max_body_bytes: values.Size = _called("max_body")
+
+    def given(self) -> dict[str, Any]:
+        found = super().given()
+        if "ack" in found:
+            found["ack"], found["replicas"] = found["ack"]
+        return found
 
 
 class Journal(Section):

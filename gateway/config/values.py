@@ -285,6 +285,18 @@ def check_pair(cert: Path, key: Path) -> None:
         ) from None
 
 
+def ack(value: object) -> tuple[str, int]:
+    """Return the mode, and how many replicas it waits for."""
+    if isinstance(value, str) and value in {"journal", "redis"}:
+        return value, 0
+    if isinstance(value, dict) and set(value) == {"replicated"}:
+        replicas = value["replicated"]
+        if type(replicas) is not int or replicas < 1:
+            raise ValueError("expected how many replicas, 1 or more: {replicated: 1}")
+        return "replicated", replicas
+    raise ValueError("expected `journal`, `redis` or {replicated: 1}, with how many replicas")
+
+
 def listed(value: object) -> Any:
     """Take a list whose entries are all commented out for an empty one."""
     return [] if value is None else value
@@ -300,6 +312,23 @@ _AS_TEXT = {"type": "string"}
 Wait = Annotated[float, BeforeValidator(duration), WithJsonSchema(_AS_TEXT)]
 Duration = Annotated[Wait, AfterValidator(positive)]
 Size = Annotated[int, BeforeValidator(size), AfterValidator(positive), WithJsonSchema(_AS_TEXT)]
+Ack = Annotated[
+    tuple[str, int],
+    BeforeValidator(ack),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": ["journal", "redis"]},
+                {
+                    "type": "object",
+                    "properties": {"replicated": {"type": "integer", "minimum": 1}},
+                    "required": ["replicated"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 PublicPort = Annotated[Port, AfterValidator(public_port)]

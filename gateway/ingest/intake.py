@@ -1,8 +1,9 @@
 """The intake: all webhooks of one event-loop tick become one journal write, then their answers.
 
 The ack mode says only *when* the 200 is given: `journal` when the kernel has the record, `redis`
-when the streams have it too, or, while Redis is away, when the disk has it. Whatever fails, every
-reply is resolved, within the deadline, and never with a 4xx: the fault is ours.
+when the streams have it too, or, while Redis is away, when the disk has it; `replicated` when so
+many replicas have it, and never otherwise. Whatever fails, every reply is resolved, within the
+deadline, and never with a 4xx: the fault is ours.
 """
 
 import asyncio
@@ -25,6 +26,8 @@ from gateway.stream.publisher import Publisher
 _log = logging.getLogger("gateway.ingest")
 # Stream gives an attempt 6 s: what cannot be acked by then is better refused while it listens.
 ACK_DEADLINE_S = 4.5
+# Replicas that do not have it by now are away: say so while Stream may still try twice.
+REPLICAS_DEADLINE_S = 2.0
 # Where the ack waits for Redis anyway, an event is journaled together with those that come while
 # the publisher is busy, but never later than this.
 LONGEST_REST_S = 0.005
@@ -46,7 +49,7 @@ class Intake:
         self, journal: Journal, publisher: Publisher, ack: AckMode, metrics: Metrics
     ) -> None:
         self._journal, self._publisher, self._metrics = journal, publisher, metrics
-        self._acks_at_once = ack == "journal"
+        self._acks_at_once, self._wants_replicas = ack == "journal", ack == "replicated"
         self._loop = asyncio.get_running_loop()
         # What this tick has brought: always the same three lists, which `native` fills too.
         self.events: list[Event] = []
@@ -99,7 +102,8 @@ class Intake:
             if self._acks_at_once:
                 self._ack(replies, read_ats)
             else:
-                expires_at = time.perf_counter() + ACK_DEADLINE_S
+                patience_s = REPLICAS_DEADLINE_S if self._wants_replicas else ACK_DEADLINE_S
+                expires_at = time.perf_counter() + patience_s
                 self._held.append(_Held(end, replies, read_ats, expires_at))
             self._publisher.wake()
 
@@ -116,9 +120,11 @@ class Intake:
         self._publisher.publish_unjournaled(events, done)
 
     def _release(self) -> None:
-        """Ack whatever has become safe: published, or on disk while Redis is away."""
+        """Ack whatever has become safe: published, or on disk while Redis is away; replicated."""
         safe = self._publisher.cursor
-        if not self._publisher.is_up:
+        if self._wants_replicas:
+            safe = self._publisher.replicated
+        elif not self._publisher.is_up:
             safe = max(safe, self._journal.synced)
         while self._held and self._held[0].end <= safe:
             held = self._held.popleft()

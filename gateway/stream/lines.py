@@ -13,21 +13,40 @@ from typing import Any
 from gateway.errors import StreamUnavailable
 from gateway.stream import keys
 from gateway.stream.access import Access
-from gateway.stream.link import Link
+from gateway.stream.link import Link, pack
 from gateway.stream.replies import is_deposed, redirection
 from gateway.stream.servers import topology_of
 
+# A replica that is well answers within a round trip. Longer than this nobody is held up, because
+# what follows says as well how far they are.
+_WAIT_MS = 50
+
 
 class Lines:
-    """To what `url` names. Everything raises `StreamUnavailable`."""
+    """To what `url` names. Everything raises `StreamUnavailable`.
 
-    def __init__(self, url: str, *, timeout_s: float, access: Access | None = None) -> None:
+    With `replicas`, each exchange waits until so many have what was written, but not long;
+    `has_replicas` tells whether they had it on every server of the last exchange.
+    """
+
+    def __init__(
+        self, url: str, *, timeout_s: float, access: Access | None = None, replicas: int = 0
+    ) -> None:
+        self.has_replicas = True
         self._access, self._timeout_s = access or Access(), timeout_s
+        self._replicas = replicas
+        self._wait = pack("WAIT", replicas, _WAIT_MS)
         self._topology = topology_of(url, self._access, timeout_s)
         self._links: dict[str, Link] = {}
 
+    @property
+    def is_split(self) -> bool:
+        """Whether an exchange may reach some of the servers only."""
+        return self._topology.is_split
+
     async def exchange(self, commands: Sequence[bytes], shards: Sequence[int]) -> list[Any]:
         """Send packed `commands`, each about its shard in `shards`; return their replies."""
+        self.has_replicas = True
         if self._topology.is_split:
             return await self._spread(commands, shards)
         server = self._topology.known("") or await self._topology.locate("")
@@ -51,11 +70,16 @@ class Lines:
         if link is None:
             link = Link(server, timeout_s=self._timeout_s, access=self._access)
             self._links[server] = link
+        sent = [*commands, self._wait] if self._replicas else commands
         try:
-            return await link.exchange(commands)
+            replies = await link.exchange(sent)
         except StreamUnavailable:
             self._topology.doubt()
             raise
+        if self._replicas:
+            had = replies.pop()
+            self.has_replicas &= isinstance(had, int) and had >= self._replicas
+        return replies
 
     async def _spread(self, commands: Sequence[bytes], shards: Sequence[int]) -> list[Any]:
         places: dict[str, list[int]] = {}

@@ -78,16 +78,23 @@ class Publisher:
         timeout_s: float = 2.0,
         linger_s: float = 0.001,
         access: Access | None = None,
+        replicas: int = 0,
     ) -> None:
-        """`linger_s`: pause after a batch, so that the next one is not a handful."""
+        """`linger_s`: pause after a batch, so that the next one is not a handful.
+
+        `replicas`: how many have to have what counts as replicated.
+        """
         self.on_progress: Callable[[], None] = lambda: None
         self.on_take: Callable[[], None] = lambda: None  # the journal is about to be read
         self.is_up = False
         self.is_busy = False  # with a batch, or resting after one: it will take the next by itself
         self._linger_s = linger_s
         self.cursor = 0  # everything before it is published
+        self.replicated = 0  # and everything before this is on so many replicas, if any are asked
+        self.lacks_replicas = replicas > 0  # not all that is published is on so many
         self._source, self._metrics, self._window_ms = source, metrics, int(window_s * 1000)
-        self._lines = Lines(url, timeout_s=timeout_s, access=access)
+        self._lines = Lines(url, timeout_s=timeout_s, access=access, replicas=replicas)
+        self._replicas = replicas
         self._shards: list[ShardState] = []
         self._is_reconciled = False  # with what Redis knew of the journal at the start
         self._next_number: int | None = None
@@ -163,6 +170,7 @@ class Publisher:
 
     def _went_away(self, error: Exception | None) -> None:
         self.is_up = self.is_busy = False
+        self.lacks_replicas = self._replicas > 0
         self._metrics.stream_up.set(to=0)
         while self._direct:
             self._direct.popleft()[1](False)
@@ -240,6 +248,8 @@ class Publisher:
                 await asyncio.sleep(self._linger_s)
             elif self._direct:
                 await self._publish_direct()
+            elif self.lacks_replicas:
+                await self._take_checkpoint()
             else:
                 self.is_busy = False
                 await self._sleep(checkpoint_at - time.monotonic())
@@ -262,13 +272,28 @@ class Publisher:
             await self._count_damage(piece.stored[0].number)
         self._next_number = piece.stored[0].number if piece.stored else self._next_number
         stored, upto = first_slice(piece.stored, piece.upto, self._window_ms)
-        await self._send(*self._commands(stored, upto))
+        shards, commands, upto = self._commands(stored, upto)
+        await self._send(shards, commands, upto)
         if stored:
             self._next_number = stored[-1].number + 1
             self._last_accepted_ms = stored[-1].event.accepted_ms
         self.cursor = upto
+        self._count_replicas(everywhere=bool(shards) and not self._lines.is_split)
         self._source.release(upto)
         self.on_progress()
+
+    def _count_replicas(self, *, everywhere: bool) -> None:
+        """After an exchange that wrote: do so many replicas have all that is published?
+
+        `everywhere`: it wrote on every server. Only that can make up for one that did not have
+        them: a connection that has written nothing yet waits for nothing.
+        """
+        if not self._replicas:
+            return
+        enough = self._lines.has_replicas and (everywhere or not self.lacks_replicas)
+        self.lacks_replicas = not enough
+        if enough:
+            self.replicated = self.cursor
 
     async def _count_damage(self, number: int) -> None:
         """Numbers are contiguous: a gap is what damage has cost, and the ledger says so."""
@@ -286,7 +311,7 @@ class Publisher:
         for batch in batches:
             self._shards[batch.shard].elsewhere += len(batch.events)
         self._direct.popleft()
-        done(True)
+        done(self._lines.has_replicas)
 
     async def _send(
         self, shards: Sequence[int], commands: Iterable[bytes], upto: int | None
@@ -365,6 +390,9 @@ class Publisher:
                 raise StreamUnavailable("a shard's position has moved")
             state.position = max(self.cursor, state.position)
         self._source.release(self.cursor)
+        if self.lacks_replicas:
+            self._count_replicas(everywhere=True)
+            self.on_progress()
 
     async def _exchange(self, commands: list[bytes], shards: Sequence[int]) -> list[Any]:
         """Send and receive, a shard for each command.

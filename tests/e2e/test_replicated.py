@@ -1,0 +1,86 @@
+"""`ack: replicated` against a real master and real replicas."""
+
+import asyncio
+import shutil
+import signal
+import time
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from support.eventually import eventually
+from support.load import Load
+from support.running_gateway import running_gateway
+from support.servers import replicated
+from support.webhooks import distinct_event, signed_request
+
+from gateway.stream import keys
+
+pytestmark = pytest.mark.xdist_group("servers")
+
+
+@asynccontextmanager
+async def gateway_with(folder, servers, replicas):
+    url = f"redis://127.0.0.1:{servers[0].port}"
+    settings = {"redis": {"url": url}, "ingest": {"ack": {"replicated": replicas}}}
+    async with running_gateway(folder, **settings) as gateway:
+        yield gateway
+
+
+async def bodies_on(server):
+    """The bodies that one server has, of all shards."""
+    entries = [await server.client.xrange(keys.events(shard)) for shard in range(keys.SHARDS)]
+    return {fields[b"b"] for shard in entries for _, fields in shard}
+
+
+async def test_a_200_says_that_the_replicas_have_it(tmp_path):
+    """Gateway, its disk and the master are lost at once under load: every replica has every
+    event that was acknowledged.
+    """
+    async with replicated(tmp_path / "r", 2) as servers:
+        async with gateway_with(tmp_path / "g", servers, 2) as gateway:
+            load = Load(gateway.port)
+            sending = asyncio.create_task(load.run(1_000_000))
+            await eventually(lambda: len(load.acked) > 1000, within_s=60)
+            await gateway.kill()
+            await servers[0].kill()
+            load.stop = True
+            await sending
+            shutil.rmtree(gateway.data)
+            assert set(load.statuses) <= {200, 0}
+            for replica in servers[1:]:
+                assert set(load.acked) <= await bodies_on(replica)
+
+
+async def test_too_few_replicas_are_503_in_time(tmp_path):
+    """With one of two replicas frozen a webhook, and its duplicate, is 503 with Retry-After after
+    two seconds; once it is back they are 200, and the event is there once.
+    """
+    async with replicated(tmp_path / "r", 2) as servers:
+        async with gateway_with(tmp_path / "g", servers, 2) as gateway:
+            assert await post(gateway, 1) == (200, None)
+            servers[2].signal(signal.SIGSTOP)
+            began = time.monotonic()
+            assert await asyncio.gather(post(gateway, 2), post(gateway, 2)) == [(503, "1")] * 2
+            assert 1.9 < time.monotonic() - began < 4
+            began = time.monotonic()
+            assert await post(gateway, 1) == (503, "1")
+            assert 1.9 < time.monotonic() - began < 4
+            assert await gateway.ask("/readyz") is None
+            servers[2].signal(signal.SIGCONT)
+            await eventually(lambda: is_well(gateway), within_s=20)
+            assert await post(gateway, 2) == (200, None)
+            ledger = await gateway.settled()
+            assert ledger["overall"]["published"] == 2
+            assert ledger["overall"]["duplicates"] == 3
+
+
+async def is_well(gateway):
+    return await gateway.ask("/readyz") is not None
+
+
+async def post(gateway, n):
+    body = distinct_event(n)
+    async with aiohttp.ClientSession() as session:
+        async with session.post(gateway.url, data=body, headers=signed_request(body)) as answer:
+            return answer.status, answer.headers.get("Retry-After")
