@@ -46,8 +46,13 @@ class Doorway:
         self.admission = Admission()
         self._options, self._connections = options, connections
 
-    async def enter(self) -> None:
-        """Return when one more connection may be opened. Raises `StreamError` 9, status 503."""
+    async def enter(self, request: web.Request) -> None:
+        """Return when one more connection may be opened. Raises `StreamError` 9, status 503.
+
+        Either way the listener counts it no longer: a crowd that waits, or is turned away, must
+        not keep webhooks out. An answer that refuses closes the connection.
+        """
+        handler_of(request).set_aside()
         if self._connections.is_full:
             raise too_many()
         await self.admission.turn()
@@ -63,7 +68,7 @@ class Doorway:
             answer = upgrade.accept(request.method, request.headers, protocol)
         except NoUpgrade as error:
             raise bad_input(str(error)) from error
-        await self.enter()
+        await self.enter(request)
         transport, early, response = handler_of(request).give_away()
         connection = SocketConnection(
             transport,

@@ -19,7 +19,6 @@ from gateway.calls.tokens import Identity, Tokens
 from gateway.clock import now_ms
 from gateway.feed import plain_messages, refusals
 from gateway.feed.credentials import PROTOCOL, read_headers
-from gateway.feed.doorway import handler_of
 from gateway.feed.frames import INTERNAL, POLICY, TRY_LATER
 from gateway.feed.origins import is_allowed
 from gateway.feed.plain_requests import Message, read_message, read_query
@@ -69,7 +68,9 @@ class PlainFeed:
                 return await self._socket(request, identity, asked)
             return await self._events(request, identity, asked)
         except Exception as error:  # a defect of ours is the middleware's to answer
-            return self._refused(request, error)
+            refused = self._refused(request, error)
+            refused.force_close()  # the listener may count it no longer
+            return refused
 
     async def _ticket(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -176,9 +177,8 @@ class PlainFeed:
             raise refusals.unauthorized("a token is missing: in Authorization, or as a ticket")
         if not asked.calls:
             raise BadRequest("call is missing: ?call=type:id, once for each call")
-        await self._parts.doorway.enter()
+        await self._parts.doorway.enter(request)
         with self._counted():
-            handler_of(request).set_aside()
             return await self._stream(request, identity, asked)
 
     async def _stream(

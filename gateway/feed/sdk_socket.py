@@ -34,9 +34,12 @@ class SdkSockets:
         headers = {}
         if error.retry_after_s is not None:
             headers["Retry-After"] = str(error.retry_after_s)
-        return web.Response(
+        response = web.Response(
             status=error.status,
             body=orjson.dumps(error_body(error.code, error.status, error.message)),
             content_type="application/json",
             headers=headers,
         )
+        if error.status == 503:  # the listener counts it no longer
+            response.force_close()
+        return response

@@ -66,13 +66,13 @@ class AnsweringConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        if self._around.full:
-            self._around.metrics.connections_refused.add("too_many")
-            self._state, self._unread = State.LAST, True
-            self._transport.write(self._around.wire.render(TOO_MANY_CONNECTIONS, close=True))
-            self._finish()
-        else:
+        if self._around.has_room():
             self._around.joined(self)
+            return
+        self._around.metrics.connections_refused.add("too_many")
+        self._state, self._unread = State.LAST, True
+        self._transport.write(self._around.wire.render(TOO_MANY_CONNECTIONS, close=True))
+        self._finish()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._state = State.GONE
@@ -199,6 +199,10 @@ class AnsweringConnection(asyncio.Protocol):
         self._transport.close()
 
     # What the listener asks
+
+    @property
+    def silent_since(self) -> float | None:
+        return self._since if self._fresh else None
 
     def sweep(self, now: float) -> None:
         server, waited_s = self._around.server, now - self._since

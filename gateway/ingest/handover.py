@@ -171,6 +171,10 @@ class GuardedHandler(RequestHandler):
         """Take the connection out of the listener's count: its answer has no end."""
         self._around.left(self)
 
+    @property
+    def silent_since(self) -> None:
+        """None: it was taken over with the first bytes of a request."""
+
     def sweep(self, now: float) -> None:
         late = self._around.server.header_timeout_s
         if self._head_since is not None and now - self._head_since > late and self._is_idle:

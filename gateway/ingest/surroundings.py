@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Protocol
 
 from gateway import native
@@ -19,10 +20,15 @@ LINGER_S = 1.0
 MAX_HEAD_BYTES = 16 << 10
 STORED_LABEL = (str(STORED.status),)
 MAX_LINGERING = 256
+_ROOM_SHARE = 8  # of all connections, how many make room at once: looking costs a little
 
 
 class Connection(Protocol):
     """What the listener asks of an open connection, whoever speaks on it."""
+
+    @property
+    def silent_since(self) -> float | None:
+        """When it was opened, if it has not said a word yet; by time.perf_counter()."""
 
     def sweep(self, now: float) -> None:
         """Enforce the deadlines; `now` is time.perf_counter()."""
@@ -90,9 +96,21 @@ class Surroundings:
         self.draining = True
         self.tick()
 
-    @property
-    def full(self) -> bool:
-        return len(self.open) >= self.server.max_connections
+    def has_room(self) -> bool:
+        """Tell whether one more may be open. Who has been silent for longest makes room.
+
+        So a crowd that connects at once, before it has sent a byte, keeps nobody out who speaks.
+        """
+        most = self.server.max_connections
+        if len(self.open) < most:
+            return True
+        silent = [(since, one) for one in self.open if (since := one.silent_since) is not None]
+        silent.sort(key=itemgetter(0))
+        for _, one in silent[: max(1, most // _ROOM_SHARE)]:
+            self.metrics.connections_refused.add("silent")
+            one.abort()
+            self.left(one)
+        return bool(silent)
 
     def left(self, connection: Connection) -> None:
         """Forget a connection that is gone."""

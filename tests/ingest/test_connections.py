@@ -1,6 +1,7 @@
 """What a connection may do, how long it may take, and what it costs the others when it does not."""
 
 import asyncio
+import contextlib
 import random
 import ssl
 import time
@@ -140,6 +141,21 @@ async def test_the_budget_of_connections(tmp_path):
         await eventually(lambda: not doorway.connections)
         same(await ask(doorway.port, good(5)), answers.STORED)
         assert doorway.metrics.connections_refused.values == {("too_many",): 1}
+
+
+async def test_who_is_silent_makes_room(tmp_path):
+    """Where all places are taken by some who have not said a word, who speaks is let in."""
+    async with opened(tmp_path, max_connections=3) as doorway:
+        async with contextlib.AsyncExitStack() as stack:
+            speaks = await stack.enter_async_context(connected(doorway.port))
+            same(await speaks.ask(good(1)), answers.STORED)
+            silent = [await stack.enter_async_context(connected(doorway.port)) for _ in range(2)]
+            await eventually(lambda: len(doorway.connections) == 3)
+            same(await ask(doorway.port, good(2)), answers.STORED)
+            assert await silent[0].rest() == b""  # the oldest of them
+            same(await silent[1].ask(good(3)), answers.STORED)
+            same(await speaks.ask(good(4)), answers.STORED)
+        assert doorway.metrics.connections_refused.values == {("silent",): 1}
 
 
 @pytest.fixture(scope="module")

@@ -88,6 +88,10 @@ class RunningGateway:
         self._process.send_signal(signal.SIGKILL)
         await asyncio.to_thread(self._process.wait)
 
+    def send_signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     async def ended(self, within_s: float = 30) -> int:
         """Wait until it ends by itself; return the exit code."""
         assert self._process is not None
