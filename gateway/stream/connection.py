@@ -13,6 +13,7 @@ from typing import Any
 
 import redis.asyncio as aioredis
 from redis import exceptions
+from redis.asyncio.client import PubSub
 
 from gateway.errors import Fenced, StreamRefused, StreamUnavailable
 from gateway.stream import keys
@@ -24,6 +25,7 @@ from gateway.stream.servers import topology_of
 Call = tuple[str, Sequence[str], Sequence[Arg]]  # a script's name, its keys and arguments
 _ERRORS = (exceptions.RedisError, OSError, TimeoutError)
 _MOST_HOPS = 5
+_QUIET_S = 2.0  # without a message, after which a listener asks whether the other side is there
 
 
 class Engine:
@@ -68,16 +70,32 @@ class Engine:
     async def listen(self, channel: str) -> AsyncIterator[bytes | None]:
         """Yield what is published to `channel`; None first, once all of it is heard.
 
-        Raises `StreamUnavailable` or `StreamRefused`; what is published meanwhile is not heard.
+        Raises `StreamUnavailable` or `StreamRefused`, within seconds also when the connection has
+        died without a word; what is published meanwhile is not heard.
         """
         client = self._client(await self._locate(channel), blocking=True)
         try:
             async with client.pubsub() as pubsub:
                 await pubsub.subscribe(channel)
-                async for said in pubsub.listen():
-                    yield said["data"] if said["type"] == "message" else None
+                while True:
+                    said = await self._hear(pubsub)
+                    if said["type"] in ("subscribe", "message"):
+                        yield said["data"] if said["type"] == "message" else None
         except _ERRORS as error:
+            if isinstance(error, TimeoutError | exceptions.TimeoutError):
+                self._interrupted()
             raise self._explained(error) from error
+
+    async def _hear(self, pubsub: PubSub) -> dict[str, Any]:
+        """Return what comes next; where nothing does, ask whether the other side is there."""
+        async with asyncio.timeout(_QUIET_S + 2 * self.timeout_s):
+            if (said := await pubsub.get_message(timeout=_QUIET_S)) is None:
+                await pubsub.ping()
+                said = await pubsub.get_message(timeout=self.timeout_s)
+        if said is None:
+            raise TimeoutError(f"no answer within {self.timeout_s} s")
+        found: dict[str, Any] = said
+        return found
 
     async def run(self, name: str, names: Sequence[str], args: Sequence[Arg]) -> Any:
         """Run a script on the keys `names` by digest; load it first where it is not known.

@@ -1,6 +1,7 @@
 """Messages between the processes that share a Redis: to one of them, by its name, at most once.
 
-For questions whose asker gives up by itself; nothing that must not be lost goes this way.
+For questions whose asker gives up by itself; nothing that must not be lost goes this way. A
+connection that has died without a word is noticed within seconds, and opened again.
 """
 
 import asyncio

@@ -9,7 +9,7 @@ class Link:
 
     def __init__(self, server):
         self.server = server
-        self.holding = False
+        self.holding = self.is_dead = False
         self.held = b""
 
     def forward(self, data):
@@ -31,6 +31,11 @@ class Proxy:
         for link in self._links:
             link.holding = True
 
+    def die(self):
+        """Nothing comes through the connections there are now any more, and none is closed."""
+        for link in self._links:
+            link.holding = link.is_dead = True
+
     @property
     def held(self):
         return b"".join(link.held for link in self._links)
@@ -45,7 +50,7 @@ class Proxy:
         from_server, server = await asyncio.open_unix_connection(self._target)
         link = Link(server)
         self._links.add(link)
-        answers = asyncio.create_task(self._answers(from_server, writer))
+        answers = asyncio.create_task(self._answers(link, from_server, writer))
         try:
             while data := await reader.read(1 << 16):
                 link.forward(data)
@@ -57,9 +62,10 @@ class Proxy:
             server.close()
             writer.close()
 
-    async def _answers(self, from_server, writer):
+    async def _answers(self, link, from_server, writer):
         while data := await from_server.read(1 << 16):
-            writer.write(data)
+            if not link.is_dead:
+                writer.write(data)
 
 
 @asynccontextmanager
