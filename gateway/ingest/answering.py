@@ -36,6 +36,7 @@ class AnsweringConnection(asyncio.Protocol):
     __slots__ = (
         "_around",
         "_buffer",
+        "_descriptor",
         "_due",
         "_fresh",
         "_held",
@@ -66,6 +67,10 @@ class AnsweringConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        # Of the socket, where plain answers may go past the transport: not over TLS.
+        self._descriptor = -1
+        if self._receiver is not None and transport.get_extra_info("sslcontext") is None:
+            self._descriptor = transport.get_extra_info("socket").fileno()
         if self._around.has_room():
             self._around.joined(self)
             return

@@ -1,7 +1,12 @@
 """What the C piece does with connections: the plain case alone, and never silence."""
 
+import asyncio
+import os
+import socket
+
 import pytest
 from support.doorway import APPS, FAST, connected, opened, same
+from support.eventually import eventually
 from support.webhooks import distinct_event, signed_request
 
 from gateway import native
@@ -36,6 +41,36 @@ async def _first_connection(doorway):
         same(await client.ask(good(0)), STORED)
         (connection,) = doorway.connections
         return connection
+
+
+async def test_who_does_not_read_loses_no_answer(tmp_path):
+    """What the socket does not take waits in the transport, and what comes later behind it."""
+    count = 400  # more would not be one piece of the journal
+    async with opened(tmp_path) as doorway:
+        with socket.socket() as peer:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            peer.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(peer, ("127.0.0.1", doorway.port))
+            await eventually(lambda: len(doorway.connections) == 1)
+            (connection,) = doorway.connections
+            with socket.socket(fileno=os.dup(connection._descriptor)) as ours:
+                ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            waited = 0
+            for n in range(count):
+                await loop.sock_sendall(peer, good(n))
+                while doorway.answered(200) <= n:
+                    await asyncio.sleep(0)
+                waited = max(waited, connection._transport.get_write_buffer_size())
+            assert waited > 4096
+            answers = b""
+            while answers.count(b"HTTP/1.1 200 OK\r\n") < count or not answers.endswith(b"{}"):
+                answers += await loop.sock_recv(peer, 65536)
+        # One may be younger than another by a second, and so are their dates.
+        assert {answer.partition(b"Date")[0] for answer in answers.split(b"HTTP/1.1 ")[1:]} == {
+            b"200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+        }
+        assert answers.count(b"\r\n\r\n{}") == count == len(doorway.events())
 
 
 async def test_an_error_of_ours_is_a_503(tmp_path, caplog):
