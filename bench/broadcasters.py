@@ -60,7 +60,7 @@ class GatewayBroadcaster:
 
     @contextmanager
     def start(self, folder: Path, engine: Valkey, *, core: int) -> Iterator[Broadcasting]:
-        gateway = Gateway("journal", more={"feed": {"access": "any"}})
+        gateway = Gateway("journal", feed=True, more={"feed": {"access": "any"}})
         with gateway.start(folder, engine, core=core) as one:
             yield Broadcasting(one.pid, one.port, one.admin_port)
 

@@ -60,7 +60,7 @@ def gateway_for(urls: Sequence[str], **more: Any) -> Gateway:
         {"name": f"s{number}", "kind": "http", "url": url, "start": "earliest",
          "concurrency": CONCURRENCY} for number, url in enumerate(urls)
     ]  # fmt: skip
-    return Gateway("journal", more={"feed": {"enabled": False}, "subscribers": subscribers, **more})
+    return Gateway("journal", more={"subscribers": subscribers, **more})
 
 
 def publish(job: Job, gateway: RunningGateway) -> None:

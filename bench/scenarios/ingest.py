@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine
-from bench.contenders import CONTENDERS, WITH_TLS, Buckets, Contender, Running
+from bench.contenders import CONTENDERS, VARIANTS, Buckets, Contender, Running
 from bench.frame import Results
 from bench.load import webhooks
 from bench.processes import Load, Valkey, load, post, valkey
@@ -65,10 +65,10 @@ class Plan:
     only: tuple[str, ...] = ()
 
     def contenders(self) -> list[Contender]:
-        return [one for one in (*CONTENDERS, *WITH_TLS) if not self.only or one.name in self.only]
+        return [one for one in (*CONTENDERS, *VARIANTS) if not self.only or one.name in self.only]
 
     def cases(self, contender: Contender) -> Iterable[Case]:
-        return [BASE] if contender in WITH_TLS else self.events
+        return [BASE] if contender in VARIANTS else self.events
 
 
 @dataclass(frozen=True, slots=True)

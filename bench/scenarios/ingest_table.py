@@ -6,7 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from bench.chart import Bar, Panel
-from bench.contenders import CONTENDERS, WITH_TLS, Buckets
+from bench.contenders import CONTENDERS, VARIANTS, Buckets
 from bench.report import from_buckets, markdown, spread
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Group = Sequence["Sample"]
 OURS = ("gateway-journal", "gateway-redis")
-SHOWN = {one.name: one.shown for one in (*CONTENDERS, *WITH_TLS)}
+SHOWN = {one.name: one.shown for one in (*CONTENDERS, *VARIANTS)}
 HEADER = (
     "load", "contender", "CPU us/event", "times ours (journal / redis)", "Valkey us/event",
     "events/s", "ack us p50 / p99", "latency ms p50 / p99", "RSS MB",
