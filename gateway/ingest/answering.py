@@ -67,7 +67,8 @@ class AnsweringConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        # Of the socket, where plain answers may go past the transport: not over TLS.
+        # Of the socket, where plain answers may go past the transport: not over TLS, nor once the
+        # transport has had anything to write, which may still be waiting.
         self._descriptor = -1
         if self._receiver is not None and transport.get_extra_info("sslcontext") is None:
             self._descriptor = transport.get_extra_info("socket").fileno()
@@ -115,6 +116,7 @@ class AnsweringConnection(asyncio.Protocol):
             waits = self._due or self._paused or around.draining or self._state is not _OPEN
             if answer is STORED and not waits:  # nearly always
                 around.counted[STORED_LABEL] += 1
+                self._descriptor = -1
                 self._transport.write(around.wire.stored)
                 return
             self._write(answer)
@@ -145,6 +147,7 @@ class AnsweringConnection(asyncio.Protocol):
         around = self._around
         around.reception.count(answer)
         close = (self._state is State.LAST or around.draining) and not self._due
+        self._descriptor = -1
         self._transport.write(around.wire.render(answer, close=close))
         if close and self._state is State.OPEN:
             self._state = State.LAST

@@ -2,8 +2,8 @@
  *
  * `data_received` takes a request that is plain, whole and alone, on a connection that owes
  * nothing, straight to the intake's lists; `answer` gives the 200 of all of a tick. Anything else
- * goes to the methods of the connection, `_receive` and `resolve`, which need no Receiver. An answer goes to the socket itself where the transport has nothing to write; what the socket
- * does not take is the transport's.
+ * goes to the methods of the connection, `_receive` and `resolve`, which need no Receiver. An
+ * answer goes to the socket itself until the transport has had something to write.
  */
 #ifndef GATEWAY_RECEIVER_H
 #define GATEWAY_RECEIVER_H
@@ -39,9 +39,8 @@ static const char *const CONNECTION_SLOT_NAMES[CONNECTION_SLOTS] = {
 };
 static PyTypeObject *connection_type;
 static Py_ssize_t connection_offsets[CONNECTION_SLOTS];
-static PyObject *open_state, *perf_counter;
-static PyObject *name_receive, *name_resolve, *name_failed, *name_write,
-    *name_get_write_buffer_size;
+static PyObject *open_state, *perf_counter, *none_descriptor;
+static PyObject *name_receive, *name_resolve, *name_failed, *name_write;
 
 #define CONNECTION(one, slot) (*(PyObject **)((char *)(one) + connection_offsets[slot]))
 
@@ -147,35 +146,35 @@ static int count_answers(receiver *from, long many) {
     return failed ? -1 : 0;
 }
 
-/* How much of `data` the socket itself takes, now; 0 where only the transport may write: over
- * TLS, or while it has something to write. The transport closes its socket only after it has told
- * the connection, which then is not plain any more. */
+/* How much of `data` the socket itself takes, now; 0 where the transport writes. It closes its
+ * socket only after it has told the connection, which then is not plain any more. */
 static Py_ssize_t send_directly(PyObject *one, PyObject *data) {
     PyObject *descriptor = CONNECTION(one, DESCRIPTOR);
     const int fd = descriptor && PyLong_CheckExact(descriptor) ? (int)PyLong_AsLong(descriptor) : -1;
     if (fd < 0) return 0;
-    PyObject *unsent =
-        PyObject_CallMethodNoArgs(CONNECTION(one, TRANSPORT), name_get_write_buffer_size);
-    const int waits = unsent ? PyObject_IsTrue(unsent) : -1;
-    Py_XDECREF(unsent);
-    if (waits) return waits < 0 ? -1 : 0;
     const ssize_t sent = send(fd, PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data),
                               MSG_NOSIGNAL | MSG_DONTWAIT);
     return sent < 0 ? 0 : sent; /* the transport then meets the same error */
 }
 
+/* Have the transport write `data` from `from` on, and everything after it. */
+static PyObject *write_rest(PyObject *one, PyObject *data, Py_ssize_t from) {
+    put_slot(one, DESCRIPTOR, none_descriptor);
+    PyObject *rest =
+        PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + from, PyBytes_GET_SIZE(data) - from);
+    if (!rest) return NULL;
+    PyObject *done = PyObject_CallMethodOneArg(CONNECTION(one, TRANSPORT), name_write, rest);
+    Py_DECREF(rest);
+    return done;
+}
+
 /* Write the 200 that is owed. Whatever goes wrong is told to the connection. */
 static int answer_plainly(receiver *from, PyObject *one) {
-    PyObject *answer = Py_NewRef(from->stored), *done = NULL;
+    PyObject *answer = Py_NewRef(from->stored);
     PyList_SetSlice(CONNECTION(one, DUE), 0, 1, NULL);
-    const Py_ssize_t size = PyBytes_GET_SIZE(answer), sent = send_directly(one, answer);
-    if (sent == size) {
-        done = Py_NewRef(Py_None);
-    } else if (sent >= 0) {
-        PyObject *rest = PyBytes_FromStringAndSize(PyBytes_AS_STRING(answer) + sent, size - sent);
-        done = rest ? PyObject_CallMethodOneArg(CONNECTION(one, TRANSPORT), name_write, rest) : NULL;
-        Py_XDECREF(rest);
-    }
+    const Py_ssize_t sent = send_directly(one, answer);
+    PyObject *done =
+        sent == PyBytes_GET_SIZE(answer) ? Py_NewRef(Py_None) : write_rest(one, answer, sent);
     Py_DECREF(answer);
     if (!done) done = tell_failed(one);
     Py_XDECREF(done);
@@ -309,9 +308,9 @@ static int receiver_prepare(PyObject *module) {
     name_resolve = PyUnicode_InternFromString("resolve");
     name_failed = PyUnicode_InternFromString("_failed");
     name_write = PyUnicode_InternFromString("write");
-    name_get_write_buffer_size = PyUnicode_InternFromString("get_write_buffer_size");
+    none_descriptor = PyLong_FromLong(-1);
     if (!perf_counter || !name_receive || !name_resolve || !name_failed || !name_write
-        || !name_get_write_buffer_size) return -1;
+        || !none_descriptor) return -1;
     receiver_type = (PyTypeObject *)PyType_FromSpec(&receiver_spec);
     return receiver_type
         ? PyModule_AddObjectRef(module, "Receiver", (PyObject *)receiver_type) : -1;
