@@ -23,6 +23,18 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return fields
 
 
+class _OfWorker(logging.Filter):
+    """Says in every line which worker wrote it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.fields = {"worker": self._number, **_fields(record)}
+        return True
+
+
 class TextFormatter(logging.Formatter):
     """`12:00:01 WARNING ingest: signature refused app=demo-key`."""
 
@@ -50,9 +62,14 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line, default=str).decode()
 
 
-def set_up(*, level: str, style: Literal["text", "json"]) -> None:
-    """Send all logging to standard error in one style. `level` as in Python's logging."""
+def set_up(*, level: str, style: Literal["text", "json"], worker: int | None = None) -> None:
+    """Send all logging to standard error in one style. `level` as in Python's logging.
+
+    `worker`: its number, where several processes write to one place.
+    """
     handler = logging.StreamHandler(sys.stderr)
+    if worker is not None:
+        handler.addFilter(_OfWorker(worker))
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 

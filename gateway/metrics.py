@@ -3,12 +3,15 @@
 Bumping a slot costs 0.1 us where the usual client library costs 0.7 to 3; on the fast path
 that is the difference between counting everything and counting some of it. The catalogue is
 `Metrics`: one attribute per metric, with its help text and labels.
+
+What is rendered is snapshots: this process's, or those of several, which are then one.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 
-from gateway import native
+from gateway import native, tally
+from gateway.tally import Snapshot
 
 # Seconds; from the 20 us of an ack to the 15 s after which Stream gives up.
 LATENCY_BUCKETS_S = (
@@ -42,19 +45,32 @@ class Counter:
     def total(self) -> float:
         return sum(self.values.values())
 
-    def render(self) -> Iterator[str]:
-        for values, number in list(self.values.items()):
+    def rows(self) -> tally.Rows:
+        """Return the number of every labelling there was."""
+        return list(self.values.items())
+
+    def render(self, snapshots: Sequence[Snapshot]) -> Iterator[str]:
+        yield from self._lines(tally.rows(snapshots, "counters", self.name))
+
+    def _lines(self, rows: tally.Rows) -> Iterator[str]:
+        for values, number in rows:
             yield f"{_labelled(self.name, self.labels, values)} {number}"
 
 
 class Gauge(Counter):
-    """A family of gauges: `set`, or `track` a function that is called at every scrape."""
+    """A family of gauges: `set`, or `track` a function that is called at every scrape.
+
+    Over several processes it is their sum, or `least`: the least of them.
+    """
 
     kind = "gauge"
 
-    def __init__(self, name: str, help_text: str, labels: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, name: str, help_text: str, labels: tuple[str, ...] = (), *, least: bool = False
+    ) -> None:
         super().__init__(name, help_text, labels)
         self.values = {}
+        self._least = least
         self._tracked: dict[tuple[str, ...], Callable[[], float]] = {}
 
     def set(self, *values: str, to: float) -> None:
@@ -63,10 +79,13 @@ class Gauge(Counter):
     def track(self, *values: str, read: Callable[[], float]) -> None:
         self._tracked[values] = read
 
-    def render(self) -> Iterator[str]:
+    def rows(self) -> tally.Rows:
         for values, read in self._tracked.items():
             self.values[values] = read()
-        yield from super().render()
+        return super().rows()
+
+    def render(self, snapshots: Sequence[Snapshot]) -> Iterator[str]:
+        yield from self._lines(tally.rows(snapshots, "gauges", self.name, least=self._least))
 
 
 class Histogram:
@@ -95,12 +114,16 @@ class Histogram:
             counts[bisect_left(bounds, now - moment)] += 1
         self.sum += now * len(moments) - sum(moments)
 
-    def render(self) -> Iterator[str]:
+    def buckets(self) -> tally.Buckets:
+        return {"counts": list(self.counts), "sum": self.sum}
+
+    def render(self, snapshots: Sequence[Snapshot]) -> Iterator[str]:
+        found = tally.buckets(snapshots, self.name)
         running = 0
-        for bound, count in zip((*self.bounds, "+Inf"), self.counts, strict=True):
+        for bound, count in zip((*self.bounds, "+Inf"), found["counts"], strict=True):
             running += count
             yield f'{self.name}_bucket{{le="{bound}"}} {running}'
-        yield f"{self.name}_sum {self.sum}"
+        yield f"{self.name}_sum {found['sum']}"
         yield f"{self.name}_count {running}"
 
 
@@ -155,7 +178,14 @@ class Metrics:
             "gateway_publisher_rewinds_total",
             "Shards that had lost a tail and were healed from the journal.",
         )
-        self.stream_up = Gauge("gateway_stream_up", "1 while Redis takes what is published.")
+        self.stream_up = Gauge(
+            "gateway_stream_up", "1 while Redis takes what is published.", least=True
+        )
+        # workers
+        self.workers = Gauge("gateway_workers", "Workers that serve, of those configured.")
+        self.worker_ends = Counter(
+            "gateway_worker_ends_total", "Workers that ended unasked and were replaced."
+        )
         # delivery
         self.attempts = Counter(
             "gateway_delivery_attempts_total",
@@ -226,13 +256,29 @@ class Metrics:
             "gateway_upstream_seconds", "From asking Stream's API to the end of its answer."
         )
 
-    def render(self) -> str:
-        """Return the whole catalogue in Prometheus' text format 0.0.4."""
+    def snapshot(self) -> Snapshot:
+        """Return what is counted now, as plain data."""
+        taken = tally.empty()
+        for family in vars(self).values():
+            if isinstance(family, Histogram):
+                taken["histograms"][family.name] = family.buckets()
+            else:
+                taken["gauges" if family.kind == "gauge" else "counters"][family.name] = (
+                    family.rows()
+                )
+        return taken
+
+    def render(self, snapshots: Sequence[Snapshot] | None = None) -> str:
+        """Return the whole catalogue in Prometheus' text format 0.0.4.
+
+        `snapshots`: of all processes whose sum it is; this one's alone without.
+        """
+        taken = [self.snapshot()] if snapshots is None else snapshots
         lines: list[str] = []
         for family in vars(self).values():
             lines += (
                 f"# HELP {family.name} {family.help_text}",
                 f"# TYPE {family.name} {family.kind}",
-                *family.render(),
+                *family.render(taken),
             )
         return "\n".join(lines) + "\n"

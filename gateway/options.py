@@ -32,6 +32,7 @@ class ServerOptions:
     # is ever sent into a socket that we are closing.
     keepalive_timeout_s: float = 650.0
     drain_s: float = 10.0
+    workers: int = 1  # processes that share the port and the work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

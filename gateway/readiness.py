@@ -37,31 +37,41 @@ class Readiness:
     """Looks at the engine's memory now and then; everything else is asked when asked."""
 
     def __init__(
-        self, engine: Engine, journal: Filling, publisher: Publishing, journal_max_bytes: int
+        self,
+        engine: Engine,
+        journal: Filling | None,
+        publisher: Publishing | None,
+        journal_max_bytes: int,
     ) -> None:
+        """Without `journal` and `publisher` nothing is taken here."""
         self.is_draining = False
         self._engine, self._journal, self._publisher = engine, journal, publisher
         self._journal_max_bytes = journal_max_bytes
         self._memory_share = 0.0
+        self._is_away = False  # at the last look
 
     async def run(self) -> None:
         while True:
             try:
-                self._memory_share = await used_share(self._engine)
+                self._memory_share, self._is_away = await used_share(self._engine), False
             except (StreamUnavailable, StreamRefused):
-                self._memory_share = 0.0  # not known; that Redis is away is told by itself
+                self._memory_share, self._is_away = 0.0, True
             await asyncio.sleep(_POLL_S)
 
     def takes_webhooks(self) -> bool:
         """Whether a webhook sent now would be stored."""
-        return not self.is_draining and not self._journal.is_full
+        is_full = self._journal is not None and self._journal.is_full
+        return not self.is_draining and not is_full
 
     def reasons(self) -> list[str]:
         """Return what is not well, in words; empty when all is."""
         found = []
         if self.is_draining:
             found.append("draining: the process is about to end")
-        if not self._publisher.is_up:
+        if self._publisher is None:
+            if self._is_away:
+                found.append("Redis is away: deliveries wait")
+        elif not self._publisher.is_up:
             found.append("Redis is away: webhooks are taken into the journal")
         elif self._publisher.lacks_replicas:
             found.append("too few replicas have all events: webhooks wait for them, then get 503")
@@ -74,6 +84,6 @@ class Readiness:
     @property
     def _journal_share(self) -> float:
         """How full the journal is with what still waits; published segments make room."""
-        if not self._publisher.waiting:
+        if self._journal is None or self._publisher is None or not self._publisher.waiting:
             return 0.0
         return self._journal.size_bytes / self._journal_max_bytes

@@ -124,6 +124,13 @@ subscribers:
         ),
         (APPS + "server: {port: 3030}", (2, 16), "turns :3030 into :8800"),
         (APPS + "server: {port: 70000}", (2, 16), "must be at most 65535"),
+        (APPS + "server: {workers: many}", (2, 19), "processes from 1 to 64, or auto"),
+        (APPS + "server: {workers: 0}", (2, 19), "processes from 1 to 64, or auto"),
+        (
+            APPS + "server: {workers: 4}\njournal: {max_size: 256MiB}",
+            (2, 19),
+            "4 workers share journal.max_size",
+        ),
         (APPS + 'server: {port: "80"}', (2, 16), "expected a whole number, without quotes"),
         (APPS + "server: {host: 'h:80'}", (2, 16), "without scheme and port"),
         (
@@ -330,7 +337,7 @@ def test_certificate_and_key_must_belong_together(tmp_path, certificates):
 FULL = """\
 server:
   {host: "::1", port: 0, tls: {cert: tls/cert.pem, key: tls/key.pem}, max_connections: 7,
-   header_timeout: 1s, body_timeout: 2s, keepalive_timeout: 3m, drain: 4s}
+   header_timeout: 1s, body_timeout: 2s, keepalive_timeout: 3m, drain: 4s, workers: 3}
 admin: {host: 0.0.0.0, port: 9, allow_remote: true}
 data_dir: /var/lib/gateway
 apps:
@@ -438,7 +445,7 @@ def test_every_option_can_be_set(tmp_path, certificates):
     (everything,) = loaded.subscribers
     tls = tmp_path / "tls"
     assert loaded.server == options.ServerOptions(
-        host="::1", port=0, max_connections=7, header_timeout_s=1, body_timeout_s=2,
+        host="::1", port=0, workers=3, max_connections=7, header_timeout_s=1, body_timeout_s=2,
         keepalive_timeout_s=180, drain_s=4,
         tls=options.TlsOptions(cert=tls / "cert.pem", key=tls / "key.pem"),
     )  # fmt: skip

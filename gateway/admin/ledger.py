@@ -1,58 +1,98 @@
-"""The whole ledger: the journal's side and the streams' side, compared.
+"""The whole ledger: the journals' side and the streams' side, compared.
 
-    accepted = in the journal + published + refused as duplicate + not events
+    accepted = in the journals + published + refused as duplicate + not events
 
-The journal counts the left one and what it still holds, the scripts in Redis count the others.
+The journals count the left one and what they still hold, the scripts in Redis count the others.
 Nothing stops the traffic for a look, so the two sides are read a moment apart: a difference
 counts only when both stood still, or when no moment between the two looks explains it.
+
+A journal that nobody has open (its worker died a moment ago) or that has not yet heard from
+Redis tells only what it accepted: what it holds is then that less what the streams took of it.
+Of journals elsewhere (another replica's, one that is gone) there is the streams' word alone.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from gateway.stream.connection import Engine
-from gateway.stream.ledger import read_ledger
+from gateway.stream.ledger import JournalAccount, read_ledger
 
 # A difference may be an answer of Redis that is on its way back: look again, later each time.
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.01, 0.16
-Side = Mapping[str, Any]
 
 
-async def compose(engine: Engine, intake_side: Callable[[], Side]) -> dict[str, Any]:
-    """Return the ledger, ready for JSON; `intake_side` gives at least accepted and in_journal.
+@dataclass(frozen=True, slots=True)
+class JournalSide:
+    """One journal: `written` records ever, `waiting` of them not published, None: not known."""
+
+    id: str
+    written: int
+    waiting: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """All journals here together; `damaged` and `outlived` are not part of what they wrote."""
+
+    accepted: int = 0
+    in_journal: int = 0
+    damaged: int = 0
+    outlived: int = 0
+
+
+Look = Callable[[], Awaitable[Sequence[JournalSide]]]
+
+
+async def compose(engine: Engine, look: Look) -> dict[str, Any]:
+    """Return the ledger, ready for JSON; `look` tells of every journal of this gateway.
 
     Raises `StreamUnavailable` when Redis is away.
     """
-    ledger = await _look(engine, intake_side)
+    ledger = await _composed(engine, look)
     pause_s = _FIRST_PAUSE_S
     while not ledger["balanced"] and pause_s <= _LAST_PAUSE_S:
         await asyncio.sleep(pause_s)
         pause_s *= 2
-        ledger = await _look(engine, intake_side)
+        ledger = await _composed(engine, look)
     return ledger
 
 
-async def _look(engine: Engine, intake_side: Callable[[], Side]) -> dict[str, Any]:
-    before = dict(intake_side())
+async def _composed(engine: Engine, look: Look) -> dict[str, Any]:
+    first = await look()
     streams = await read_ledger(engine)
-    return _composed(before, streams, dict(intake_side()))
-
-
-def _composed(before: Side, streams: Mapping[str, Any], after: Side) -> dict[str, Any]:
-    # The earlier look at the journal: whatever it had left by then is in the accounts.
+    accounts: dict[str, JournalAccount] = streams["journals"]
+    before, after = _side(first, accounts), _side(await look(), accounts)
+    ours = {one.id for one in first}
+    elsewhere = sum(account.count for name, account in accounts.items() if name not in ours)
+    left = sum(totals(streams).values()) - elsewhere
     overall = {
-        **before,
+        # The earlier look at the journals: whatever they had left by then is in the accounts.
+        **asdict(before),
+        "accepted": before.accepted + elsewhere,
         **totals(streams),
-        "balance": _balance(before, sum(totals(streams).values()), after),
+        "balance": _balance(before, left, after),
     }
     subscribers = streams["subscribers"]
     balanced = not overall["balance"] and all_balance(subscribers)
     return {"overall": overall, "subscribers": subscribers, "balanced": balanced}
 
 
+def _side(journals: Sequence[JournalSide], accounts: Mapping[str, JournalAccount]) -> Side:
+    accepted = in_journal = damaged = outlived = 0
+    for one in journals:
+        account = accounts.get(one.id, JournalAccount())
+        took = one.written - account.damaged + account.outlived
+        accepted += took
+        in_journal += took - account.count if one.waiting is None else one.waiting
+        damaged += account.damaged
+        outlived += account.outlived
+    return Side(accepted, in_journal, damaged, outlived)
+
+
 def totals(streams: Mapping[str, Any]) -> dict[str, int]:
-    """Return what became of all that left the journal, from what `read_ledger` returned."""
+    """Return what became of all that left the journals, from what `read_ledger` returned."""
     return {
         "published": streams["published"],
         "duplicates": streams["duplicates"],
@@ -68,10 +108,10 @@ def all_balance(subscribers: Mapping[str, Any]) -> bool:
 def _balance(before: Side, left: int, after: Side) -> int:
     """Return what is missing (positive) or counted twice (negative); `left` was read between.
 
-    Standing still, what the journal no longer holds must have arrived. In motion, whatever had
-    left it before must have arrived, and nothing can have that was not accepted since.
+    Standing still, what the journals no longer hold must have arrived. In motion, whatever had
+    left them before must have arrived, and nothing can have that was not accepted since.
     """
     if before == after:
-        return int(after["accepted"] - after["in_journal"] - left)
-    missing = before["accepted"] - before["in_journal"] - left
-    return int(max(missing, 0) or min(after["accepted"] - left, 0))
+        return after.accepted - after.in_journal - left
+    missing = before.accepted - before.in_journal - left
+    return max(missing, 0) or min(after.accepted - left, 0)

@@ -6,14 +6,13 @@ load and no limit of the public one keeps an operator out.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
 
 from gateway.admin.guard import refusal
 from gateway.errors import GatewayError, StreamUnavailable
-from gateway.metrics import Metrics
 from gateway.options import AdminOptions
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -22,25 +21,25 @@ _GRACE_S = 1.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+class Shown(Protocol):
+    """What is shown: of one process, or of all workers together."""
+
+    async def metrics(self) -> str:
+        """Return all metrics in Prometheus' text format."""
+
+    async def reasons(self) -> list[str]:
+        """Return why the gateway is not ready, nothing when it is."""
+
+    async def ledger(self) -> dict[str, Any]:
+        """Return the ledger. Raises `GatewayError`."""
+
+
 class AdminServer:
-    """Serves from `start()` to `stop()`.
+    """Serves from `start()` to `stop()`."""
 
-    `readiness` returns the reasons why the gateway is not ready, none when it is; `ledger`
-    returns what /ledger shows, or raises a `GatewayError`.
-    """
-
-    def __init__(
-        self,
-        options: AdminOptions,
-        metrics: Metrics,
-        *,
-        readiness: Callable[[], list[str]],
-        ledger: Callable[[], Awaitable[dict[str, Any]]],
-    ) -> None:
+    def __init__(self, options: AdminOptions, shown: Shown) -> None:
         self._options = options
-        self._metrics = metrics
-        self._readiness = readiness
-        self._ledger = ledger
+        self._shown = shown
         self._runner = web.AppRunner(
             self._application(), access_log=None, shutdown_timeout=_GRACE_S
         )
@@ -92,19 +91,20 @@ class AdminServer:
 
     async def _show_metrics(self, _: web.Request) -> web.Response:
         return web.Response(
-            body=self._metrics.render().encode(), headers={**_ALWAYS, "Content-Type": _PROMETHEUS}
+            body=(await self._shown.metrics()).encode(),
+            headers={**_ALWAYS, "Content-Type": _PROMETHEUS},
         )
 
     async def _show_health(self, _: web.Request) -> web.Response:
         return _json({"healthy": True})
 
     async def _show_readiness(self, _: web.Request) -> web.Response:
-        reasons = self._readiness()
+        reasons = await self._shown.reasons()
         return _json({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
 
     async def _show_ledger(self, _: web.Request) -> web.Response:
         try:
-            return _json(await self._ledger())
+            return _json(await self._shown.ledger())
         except StreamUnavailable as error:
             return _json({"error": f"Redis is away: {error}"}, status=503)
         except GatewayError as error:

@@ -1,13 +1,14 @@
 """The part that takes events: the journal, what is appended to it, and who publishes it."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 
+from gateway.admin.ledger import JournalSide
 from gateway.app.shared import Shared
 from gateway.clock import now_ms
 from gateway.event import Event
@@ -23,35 +24,34 @@ _LONGEST_PUBLISH_S = 2.0
 
 
 class IngestPart:
-    """Takes into `journal`, which whoever opened it closes."""
+    """Takes into the first of `journals`, which whoever opened them closes.
 
-    def __init__(self, shared: Shared, journal: Journal) -> None:
-        config = shared.config
+    The others are of workers that there are no longer: what they hold is published, no more.
+    """
+
+    def __init__(
+        self, shared: Shared, journals: Sequence[Journal], *, with_sources: bool = True
+    ) -> None:
         self._shared = shared
-        self.journal = journal
-        self.publisher = Publisher(
-            shared.engine.url,
-            journal,
-            shared.metrics,
-            window_s=config.ingest.dedupe_window_s,
-            # An ack may wait for it: never longer than Stream waits for us.
-            timeout_s=min(config.redis.timeout_s, _LONGEST_PUBLISH_S),
-            # Bigger batches are cheaper, unless every ack waits for its batch.
-            linger_s=0.001 if config.ingest.ack == "journal" else 0,
-            access=shared.engine.access,
-            replicas=config.ingest.replicas,
-        )
-        self.intake = Intake(journal, self.publisher, config.ingest.ack, shared.metrics)
+        self._journals = journals
+        self._publishers = [_publisher(shared, journal) for journal in journals]
+        self.journal, self.publisher = journals[0], self._publishers[0]
+        self.intake = Intake(self.journal, self.publisher, shared.config.ingest.ack, shared.metrics)
         # Set by whoever knows that every subscriber has its groups: one that starts from now is
         # to miss nothing that is published, so nothing is published before.
         self.may_publish = asyncio.Event()
+        self._with_sources = with_sources
         self._sources: Sources | None = None
-        self._verifier = Verifier(config.apps)
-        self._apps = {app.api_key: app for app in config.apps}
-        shared.metrics.journal_waiting.track(read=lambda: self.publisher.waiting or 0)
+        self._verifier = Verifier(shared.config.apps)
+        self._apps = {app.api_key: app for app in shared.config.apps}
+        metrics = shared.metrics
+        metrics.journal_waiting.track(read=lambda: sum(one.waiting or 0 for one in self.sides()))
+        metrics.journal_bytes.track(read=lambda: sum(one.size_bytes for one in journals))
 
     def add_routes(self, routes: web.Application) -> None:
         """Take what sources post to the public port."""
+        if not self._with_sources:
+            return
         self._sources = Sources(
             self._shared.config, intake=self.intake, metrics=self._shared.metrics, routes=routes
         )
@@ -70,12 +70,18 @@ class IngestPart:
         return (await waiting.answered).status == HTTPStatus.OK
 
     def loops(self) -> Mapping[str, Coroutine[Any, Any, None]]:
-        assert self._sources is not None, "add_routes() first"
-        return {"publisher": self._publish(), "sources": self._sources.run()}
+        running = {
+            "publisher" if number == 0 else f"publisher of what is left over {number}":
+                self._publish(publisher)
+            for number, publisher in enumerate(self._publishers)
+        }  # fmt: skip
+        if self._sources is not None:
+            running["sources"] = self._sources.run()
+        return running
 
-    async def _publish(self) -> None:
+    async def _publish(self, publisher: Publisher) -> None:
         await self.may_publish.wait()
-        await self.publisher.run()
+        await publisher.run()
 
     async def take_no_more(self, timeout_s: float) -> None:
         # Before the listener, whose timer still ends the waiting for acknowledgements.
@@ -93,16 +99,25 @@ class IngestPart:
         if self._sources is not None:
             await self._sources.close()
 
-    def side(self) -> dict[str, Any]:
-        """Return what was accepted, here and before, and what of it still lies in the journal."""
-        publisher = self.publisher
-        accepted = (
-            self.journal.next_number - 1 - publisher.damaged
-            + publisher.outlived + publisher.taken_elsewhere
-        )  # fmt: skip
-        return {
-            "accepted": accepted,
-            "in_journal": accepted if publisher.waiting is None else publisher.waiting,
-            "damaged": publisher.damaged,
-            "outlived": publisher.outlived,
-        }
+    def sides(self) -> list[JournalSide]:
+        """Return what each journal here has written, and what of it waits."""
+        return [
+            JournalSide(journal.id, journal.next_number - 1, publisher.waiting)
+            for journal, publisher in zip(self._journals, self._publishers, strict=True)
+        ]
+
+
+def _publisher(shared: Shared, journal: Journal) -> Publisher:
+    config = shared.config
+    return Publisher(
+        shared.engine.url,
+        journal,
+        shared.metrics,
+        window_s=config.ingest.dedupe_window_s,
+        # An ack may wait for it: never longer than Stream waits for us.
+        timeout_s=min(config.redis.timeout_s, _LONGEST_PUBLISH_S),
+        # Bigger batches are cheaper, unless every ack waits for its batch.
+        linger_s=0.001 if config.ingest.ack == "journal" else 0,
+        access=shared.engine.access,
+        replicas=config.ingest.replicas,
+    )

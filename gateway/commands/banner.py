@@ -61,33 +61,63 @@ def _from_here(path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def announce(config: Config, config_path: Path, *, public_port: int, admin_port: int) -> None:
-    """Tell on standard error what is open: lines for people, or one JSON line among JSON."""
+def announce(
+    config: Config,
+    config_path: Path,
+    *,
+    public_port: int | None,
+    admin_port: int,
+    only: str | None = None,
+) -> None:
+    """Tell on standard error what is open: lines for people, or one JSON line among JSON.
+
+    `public_port` None: nothing is taken here; `only`: the one part that runs.
+    """
     if config.log.format == "text":
-        lines = banner(config, config_path, public_port=public_port, admin_port=admin_port)
-        click.echo(lines, err=True)
+        told = banner(
+            config, config_path, public_port=public_port, admin_port=admin_port, only=only
+        )
+        click.echo(told, err=True)
         return
+    webhooks = {} if public_port is None else {"webhooks": webhook_url(config, public_port)}
+    part = {} if only is None else {"only": only}
     log(
-        _logger, logging.INFO, "listening", webhooks=webhook_url(config, public_port),
-        admin=admin_url(config, admin_port), data=str(config.data_dir), demo=in_demo_use(config),
+        _logger, logging.INFO, "listening", **webhooks, admin=admin_url(config, admin_port),
+        data=str(config.data_dir), demo=in_demo_use(config), **part,
     )  # fmt: skip
 
 
-def banner(config: Config, config_path: Path, *, public_port: int, admin_port: int) -> str:
-    """Return the lines to print once both ports are open."""
-    return "\n".join(_lines(config, config_path, public_port, admin_port))
+def banner(
+    config: Config,
+    config_path: Path,
+    *,
+    public_port: int | None,
+    admin_port: int,
+    only: str | None = None,
+) -> str:
+    """Return the lines to print once all ports are open."""
+    return "\n".join(_lines(config, config_path, public_port, admin_port, only))
 
 
-def _lines(config: Config, config_path: Path, public_port: int, admin_port: int) -> Iterator[str]:
+def _lines(
+    config: Config, config_path: Path, public_port: int | None, admin_port: int, only: str | None
+) -> Iterator[str]:
     engine = "embedded Valkey" if config.redis.url == "embedded" else "Redis by URL"
-    names = ", ".join(each.name for each in config.subscribers if each.enabled) or "nobody yet"
     yield f"gateway {__version__}"
-    yield f"  webhooks     {webhook_url(config, public_port)}"
+    if only is not None:
+        yield f"  runs         {only} alone"
+    if public_port is not None:
+        yield f"  webhooks     {webhook_url(config, public_port)}"
     yield f"  admin        {admin_url(config, admin_port)}/metrics  /healthz  /readyz  /ledger"
-    if config.feed.enabled and config.feed.demo:
+    if public_port is not None and config.feed.enabled and config.feed.demo and only != "ingest":
         yield f"  watch calls  {demo_url(config, public_port)}"
+    if config.server.workers > 1:
+        yield f"  workers      {config.server.workers}"
     yield f"  data         {config.data_dir} ({engine})"
-    yield f"  delivers to  {names}"
+    if only in {None, "delivery"}:
+        names = ", ".join(each.name for each in config.subscribers if each.enabled)
+        yield f"  delivers to  {names or 'nobody yet'}"
     if in_demo_use(config):
         yield "  DEMO         the demo key and secret are in use: change before you expose the port"
-    yield f"Send a first event:  {send_command(config_path)}"
+    if public_port is not None:
+        yield f"Send a first event:  {send_command(config_path)}"

@@ -12,7 +12,7 @@ from gateway import options
 from gateway.aws import credentials, queues
 from gateway.config.models import ONLY_FOR, SOURCE_ONLY_FOR
 from gateway.config.source import BROKEN, Route, Source
-from gateway.config.values import check_pair, duration, size
+from gateway.config.values import check_pair, duration, size, workers
 
 _SERVER, _ADMIN = options.ServerOptions(), options.AdminOptions()
 _JOURNAL, _INGEST = options.JournalOptions(), options.IngestOptions()
@@ -162,6 +162,13 @@ class _Checks:
         whole = self._parsed(size, "journal", "max_size", default=_JOURNAL.max_bytes)
         segment = self._parsed(size, "journal", "segment_size", default=_JOURNAL.segment_bytes)
         body = self._parsed(size, "ingest", "max_body", default=_INGEST.max_body_bytes)
+        sharing = self._workers()
+        if whole and segment and sharing > 1 and whole >= segment * 2 > whole // sharing:
+            self._source.report(
+                ("server", "workers"),
+                f"{sharing} workers share journal.max_size, and each needs two segments of"
+                " segment_size: raise max_size, or lower one of the others",
+            )
         if whole and segment and segment * 2 > whole:
             given = "segment_size" if self._value("journal", "segment_size") else "max_size"
             self._source.report(
@@ -176,6 +183,14 @@ class _Checks:
             self._source.report(
                 given_route, "a body of ingest.max_body must fit into journal.segment_size"
             )
+
+    def _workers(self) -> int:
+        """Return how many there are to be, 1 if it cannot be told."""
+        value = self._value("server", "workers", default=_SERVER.workers)
+        try:
+            return 1 if value is BROKEN else workers(value)
+        except ValueError:
+            return 1
 
     def _parsed(self, parse: Any, *route: str | int, default: Any) -> Any:
         """Return a duration or size in its unit, None if it cannot be told."""

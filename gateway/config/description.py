@@ -16,6 +16,8 @@ def _lines(config: Config) -> Iterator[str]:
     server, admin = config.server, config.admin
     scheme = "https" if server.tls else "http"
     yield f"listens on    {scheme}://{_at(server.host, server.port)}{config.ingest.path}"
+    if server.workers > 1:
+        yield f"workers       {server.workers}"
     yield f"admin on      http://{_at(admin.host, admin.port)}"
     yield f"acknowledges  {_acknowledges(config.ingest)}"
     yield f"redis         {_origin(config.redis.url)}"

@@ -73,6 +73,7 @@ class Server(Section):
     body_timeout_s: values.Duration = _called("body_timeout")
     keepalive_timeout_s: values.Duration = _called("keepalive_timeout")
     drain_s: values.Wait = _called("drain")
+    workers: values.Workers = OPTIONAL
 
 
 class Admin(Section):

@@ -5,6 +5,7 @@ text that says what would be right. No text repeats a value that may be a secret
 """
 
 import ipaddress
+import os
 import re
 import ssl
 from pathlib import Path
@@ -34,6 +35,7 @@ _HEADER_VALUE = re.compile(r"[\t -~\u0080-\u00ff]*")
 # What the gateway or HTTP itself says about a delivery.
 _OWN_HEADERS = ("connection", "content-length", "transfer-encoding", "x-api-key", "x-signature")
 _OWN_PREFIXES = ("x-webhook-", "x-gateway-")
+MAX_WORKERS = 64
 _MAX_SECRET_FILE_BYTES = 64 << 10
 
 
@@ -57,6 +59,21 @@ def size(value: object) -> int:
     if found is None:
         raise ValueError("expected a size with its unit, such as 512B, 64KiB, 1MiB or 2GiB")
     return int(found[1]) * _BYTES[found[2]]
+
+
+def workers(value: object) -> int:
+    """Return how many processes: a number, or one for each processor that we may use."""
+    if value == "auto":
+        return min(_processors(), MAX_WORKERS)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_WORKERS:
+        raise ValueError(f"expected a number of processes from 1 to {MAX_WORKERS}, or auto")
+    return value
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def subscriber_name(value: str) -> str:
@@ -330,6 +347,13 @@ Ack = Annotated[
     ),
 ]
 Count = Annotated[int, Field(ge=1)]
+Workers = Annotated[
+    int,
+    BeforeValidator(workers),
+    WithJsonSchema(
+        {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MAX_WORKERS}]}
+    ),
+]
 Port = Annotated[int, Field(ge=0, le=65535)]
 PublicPort = Annotated[Port, AfterValidator(public_port)]
 Host = Annotated[str, AfterValidator(host)]

@@ -6,9 +6,11 @@ deadline is therefore kept to within `_SWEEP_S`.
 
 import asyncio
 import logging
+import socket
 import ssl
 import time
 from collections.abc import Callable
+from typing import Any
 
 from aiohttp import web
 
@@ -73,16 +75,21 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
-    async def start(self) -> None:
-        """Listen. Raises OSError if the address is taken, or TLS files cannot be read."""
+    async def start(self, listening: socket.socket | None = None) -> None:
+        """Listen where the options say, or on a socket that others may share.
+
+        Raises OSError if the address is taken, or TLS files cannot be read.
+        """
         loop = asyncio.get_running_loop()
         await self._runner.setup()
         tls = self._options.tls
         deadline_s = self._options.header_timeout_s if tls else None
+        where: dict[str, Any] = {"sock": listening}
+        if listening is None:
+            where = {"host": self._options.host, "port": self._options.port}
         self._server = await loop.create_server(
             lambda: WebhookConnection(self._around),
-            self._options.host,
-            self._options.port,
+            **where,
             ssl=tls_context(tls) if tls else None,
             ssl_handshake_timeout=deadline_s,
             ssl_shutdown_timeout=deadline_s,

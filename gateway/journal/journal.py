@@ -286,7 +286,6 @@ class Journal:
                     one.finished_at = now
             # Room comes before history.
             self._drop_finished(older_than_s=0 if self.is_full else self._options.keep_s)
-        self._metrics.journal_bytes.set(to=self.size_bytes)
 
     def _drop_finished(self, older_than_s: float) -> None:
         now = time.monotonic()

@@ -41,8 +41,8 @@ def recover(disk: Disk, folder: Path) -> Found:
         found.append(one)
     for one, following in pairwise(found):
         one.end = min(one.end, following.base)
-    next_number = _next_number(disk, found[-1]) if found else 1
-    return Found(journal_id or os.urandom(16), found, next_number)
+    number = next_number(disk, found[-1]) if found else 1
+    return Found(journal_id or os.urandom(16), found, number)
 
 
 def keep_damage(disk: Disk, one: Segment, start: int, end: int) -> None:
@@ -57,7 +57,7 @@ def keep_damage(disk: Disk, one: Segment, start: int, end: int) -> None:
     )  # fmt: skip
 
 
-def _next_number(disk: Disk, last: Segment) -> int:
+def next_number(disk: Disk, last: Segment) -> int:
     """Return the number after that of the last record that checks in `last`."""
     buffer = disk.read(last.fd, last.data_bytes, last.offset(last.base))
     number, offset = last.first_number, 0

@@ -7,6 +7,7 @@ published, the right one when it is read and settled; `balance` is their differe
 is read in one moment and costs the same however much waits.
 """
 
+from collections import defaultdict
 from typing import Any
 
 import msgspec
@@ -77,6 +78,14 @@ async def read_account(engine: Engine, name: str) -> Account:
     return account
 
 
+class JournalAccount(msgspec.Struct):
+    """What the streams say of one journal; its name is empty for events that were in none."""
+
+    count: int = 0  # events taken from it
+    damaged: int = 0  # records lost to damage
+    outlived: int = 0  # records lost after they had been published
+
+
 async def read_ledger(engine: Engine) -> dict[str, Any]:
     """Return the whole ledger, ready for JSON. Raises `StreamUnavailable`."""
     subscribers = {
@@ -84,11 +93,19 @@ async def read_ledger(engine: Engine) -> dict[str, Any]:
         for name in sorted(await Subscriptions(engine).read())
     }
     totals = {"published": 0, "duplicates": 0, "unfit": 0, "trimmed": 0}
+    journals: defaultdict[str, JournalAccount] = defaultdict(JournalAccount)
     for shard in range(keys.SHARDS):
-        values = await engine.command("HMGET", keys.shard_state(shard), *totals)
-        for field, value in zip(totals, values, strict=True):
-            totals[field] += int(value or 0)
-    return {**totals, "subscribers": subscribers}
+        flat = await engine.command("HGETALL", keys.shard_state(shard))
+        # Raw replies are flat lists; redis-py turns this one into a dictionary.
+        pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
+        for name, value in pairs:
+            field, _, journal = name.decode().partition(":")
+            if field in totals:
+                totals[field] += int(value)
+            elif field in JournalAccount.__struct_fields__:
+                account = journals[journal]
+                setattr(account, field, getattr(account, field) + int(value))
+    return {**totals, "subscribers": subscribers, "journals": dict(journals)}
 
 
 def _shown(account: Account) -> dict[str, Any]:

@@ -14,9 +14,15 @@ class Parts:
     """What the listener shows."""
 
     def __init__(self):
-        self.metrics = Metrics()
-        self.reasons = []
+        self.counted = Metrics()
+        self.against = []
         self.answer = {"balanced": True}
+
+    async def metrics(self):
+        return self.counted.render()
+
+    async def reasons(self):
+        return self.against
 
     async def ledger(self):
         if isinstance(self.answer, Exception):
@@ -31,9 +37,7 @@ def parts():
 
 @pytest.fixture
 async def server(parts):
-    server = AdminServer(
-        AdminOptions(port=0), parts.metrics, readiness=lambda: parts.reasons, ledger=parts.ledger
-    )
+    server = AdminServer(AdminOptions(port=0), parts)
     await server.start()
     yield server
     await server.stop()
@@ -47,15 +51,15 @@ async def client(server):
 
 async def test_the_metrics_can_be_read_by_prometheus(client, parts):
     """The whole catalogue, in text format 0.0.4, with labels that need escaping."""
-    parts.metrics.webhooks.add("200", by=3)
-    parts.metrics.unauthorized.add('we"ird\\app\n')
-    parts.metrics.ack_seconds.observe(0.0001)
-    parts.metrics.connections.track(read=lambda: 7)
+    parts.counted.webhooks.add("200", by=3)
+    parts.counted.unauthorized.add('we"ird\\app\n')
+    parts.counted.ack_seconds.observe(0.0001)
+    parts.counted.connections.track(read=lambda: 7)
     async with client.get("/metrics") as answer:
         assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         text = await answer.text()
     families = {family.name: family for family in text_string_to_metric_families(text)}
-    assert len(families) == len(vars(parts.metrics))
+    assert len(families) == len(vars(parts.counted))
     (webhooks,) = families["gateway_webhooks"].samples
     assert (webhooks.labels, webhooks.value) == ({"status": "200"}, 3)
     (unauthorized,) = families["gateway_webhooks_unauthorized"].samples
@@ -76,10 +80,10 @@ async def test_readiness_gives_its_reasons(client, parts):
     """200 while there is none against it, else 503 with all of them."""
     async with client.get("/readyz") as answer:
         assert (answer.status, await answer.json()) == (200, {"ready": True, "reasons": []})
-    parts.reasons = ["redis is away", "the journal is full"]
+    parts.against = ["redis is away", "the journal is full"]
     async with client.get("/readyz") as answer:
         assert answer.status == 503
-        assert await answer.json() == {"ready": False, "reasons": parts.reasons}
+        assert await answer.json() == {"ready": False, "reasons": parts.against}
 
 
 @pytest.mark.parametrize(
@@ -125,8 +129,6 @@ async def test_other_paths_are_not_found_and_nothing_is_stored_by_caches(client)
 
 async def test_a_port_that_is_taken_is_told(server, parts):
     """One clear error instead of a traceback; the other listener goes on."""
-    second = AdminServer(
-        AdminOptions(port=server.port), parts.metrics, readiness=list, ledger=parts.ledger
-    )
+    second = AdminServer(AdminOptions(port=server.port), parts)
     with pytest.raises(GatewayError, match=f"admin listener on 127.0.0.1:{server.port}"):
         await second.start()

@@ -8,10 +8,9 @@ from support.commands import run, write_config
 from support.receiver import raw, running_receiver, status
 from support.streams import Recorder, TestPublisher, delivering, event, served, settled
 
-from gateway.admin.ledger import compose
+from gateway.admin.ledger import JournalSide, compose
 from gateway.admin.server import AdminServer
 from gateway.errors import StreamUnavailable
-from gateway.metrics import Metrics
 from gateway.options import AdminOptions
 from gateway.stream import keys
 from gateway.stream.connection import Engine
@@ -38,12 +37,16 @@ async def admin(url):
     """An admin listener whose ledger is `compose`'s; `admin.accepted` is the journal's side."""
     engine = Engine(url)
 
-    async def ledger():
-        if server.accepted is None:
-            raise StreamUnavailable("away")
-        return await compose(engine, lambda: {"accepted": server.accepted, "in_journal": 0})
+    class Shown:
+        async def ledger(self):
+            if server.accepted is None:
+                raise StreamUnavailable("away")
+            return await compose(engine, self.sides)
 
-    server = AdminServer(AdminOptions(port=0), Metrics(), readiness=list, ledger=ledger)
+        async def sides(self):
+            return [JournalSide("here", server.accepted, 0)]
+
+    server = AdminServer(AdminOptions(port=0), Shown())
     server.accepted = 3
     await server.start()
     yield server

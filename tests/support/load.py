@@ -19,6 +19,7 @@ class Load:
     path: str = "/webhooks/stream"
     acked: list[bytes] = field(default_factory=list)
     statuses: Counter = field(default_factory=Counter)
+    refused: int = 0  # connections that were: there was no port
     stop: bool = False
     pause_s: float = 0  # of each client, between two events
 
@@ -52,7 +53,8 @@ class Load:
                     EOFError,
                     TimeoutError,
                     RuntimeError,
-                ):  # uvloop: a closed transport
+                ) as error:  # uvloop: a closed transport
+                    self.refused += isinstance(error, ConnectionRefusedError)
                     status, closes = 0, True
                 self.statuses[status] += 1
                 if closes and streams is not None:

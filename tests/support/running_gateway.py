@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import aiohttp
 import orjson
@@ -26,17 +27,40 @@ APPS = [
 ]
 
 
+# What systemd does between fork and exec.
+_PASSING = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody has: below those that the system gives to clients, who would be first."""
+    while True:
+        port = random.randint(12_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class RunningGateway:
-    """`config` is what config.yaml holds; ports and the data directory are filled in."""
+    """`config` is what config.yaml holds; ports and the data directory are filled in.
 
-    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+    `listening`: the public port, held open by the test as systemd would; `args`: more for `run`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: dict[str, Any],
+        *,
+        args: tuple[str, ...] = (),
+        listening: socket.socket | None = None,
+    ) -> None:
         self.folder = folder
+        self._args, self._listening = args, listening
         self.port, self.admin_port = free_port(), free_port()
         self.config = {
             "server": {"port": self.port, **config.pop("server", {})},
@@ -46,6 +70,8 @@ class RunningGateway:
             "log": {"format": "json"},
             **config,
         }
+        if listening is not None:
+            self.port = listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/webhooks/stream"
         self._process: subprocess.Popen | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,12 +94,31 @@ class RunningGateway:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config))
         ready_before = self._ready_lines()
         with (self.folder / "log").open("ab") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "run", "--config", "config.yaml"],
-                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            )  # fmt: skip
-        await eventually(lambda: self._ready_lines() > ready_before or self._dead(), within_s=20)
+            self._process = self._popen(out)
+        await eventually(lambda: self._ready_lines() > ready_before or self._dead(), within_s=60)
         assert self._process.poll() is None, self.log_text
+
+    def _popen(self, out: IO[bytes]) -> subprocess.Popen:
+        command = [sys.executable, "-m", "gateway", "run", "--config", "config.yaml", *self._args]
+        fds: tuple[int, ...] = ()
+        if self._listening is not None:
+            fds = (self._listening.fileno(),)
+            command = [sys.executable, "-c", _PASSING, str(fds[0]), *command]
+        return subprocess.Popen(
+            command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            pass_fds=fds,
+        )  # fmt: skip
+
+    def workers(self) -> dict[int, int]:
+        """The process ids of the workers that run, by their numbers."""
+        found = {}
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+                command = (path / "cmdline").read_bytes().split(b"\0")
+                if parent == self.pid and command[2] == b"gateway.app.worker":
+                    found[int(command[3])] = int(path.name)
+        return found
 
     def _ready_lines(self) -> int:
         path = self.folder / "log"
@@ -172,9 +217,15 @@ class RunningGateway:
 
 
 @asynccontextmanager
-async def running_gateway(folder: Path, **config: Any):
+async def running_gateway(
+    folder: Path,
+    *,
+    args: tuple[str, ...] = (),
+    listening: socket.socket | None = None,
+    **config: Any,
+):
     """Start a gateway; stop it at the end, and see that it told no secret."""
-    gateway = RunningGateway(folder, config)
+    gateway = RunningGateway(folder, config, args=args, listening=listening)
     await gateway.start()
     try:
         yield gateway

@@ -1,0 +1,77 @@
+"""All workers as one, for the admin listener: what they count is added up, what they say joined.
+
+What a worker had counted stays counted after its end: as of its last words, or if it was killed
+as of the last look, which is at most a second old. The ledger needs none of that: of a journal
+that nobody has open it reads the file.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway import tally
+from gateway.admin.ledger import JournalSide, compose
+from gateway.app.duty import journals
+from gateway.app.seat import NoAnswer, Seat
+from gateway.journal.looking import look
+from gateway.metrics import Metrics
+from gateway.options import Config
+from gateway.stream.connection import Engine
+from gateway.tally import Snapshot
+
+_LOOK_S = 1.0
+
+
+class Crew:
+    """`seats` is set by whoever makes them."""
+
+    def __init__(self, config: Config, engine: Engine) -> None:
+        self.seats: Sequence[Seat] = ()
+        self._config, self._engine = config, engine
+        self._metrics = Metrics()  # of the supervisor itself
+        self._metrics.workers.track(read=lambda: sum(one.is_ready.is_set() for one in self.seats))
+        self._retained = tally.empty()
+
+    def ended(self, counted: Snapshot) -> None:
+        """Keep what a worker had counted that has ended."""
+        self._retained = tally.retained(self._retained, counted)
+        self._metrics.worker_ends.add()
+
+    async def run(self) -> None:
+        """Look at what every worker counts, for the case that it is killed, until cancelled."""
+        while True:
+            await asyncio.gather(*(one.counted() for one in self.seats))
+            await asyncio.sleep(_LOOK_S)
+
+    # ---- what the admin listener shows
+
+    async def metrics(self) -> str:
+        counted = await asyncio.gather(*(one.counted() for one in self.seats))
+        return self._metrics.render([self._metrics.snapshot(), self._retained, *counted])
+
+    async def reasons(self) -> list[str]:
+        """Return what is not well: what all workers say once, else with the worker's number."""
+        found = await asyncio.gather(*(one.reasons() for one in self.seats))
+        common = [reason for reason in found[0] if all(reason in each for each in found)]
+        return common + [
+            f"worker {seat.number}: {reason}"
+            for seat, reasons in zip(self.seats, found, strict=True)
+            for reason in reasons
+            if reason not in common
+        ]
+
+    async def ledger(self) -> dict[str, Any]:
+        return await compose(self._engine, self._sides)
+
+    async def _sides(self) -> list[JournalSide]:
+        found = await asyncio.gather(*(self._sides_of(one) for one in self.seats))
+        return [side for sides in found for side in sides]
+
+    async def _sides_of(self, seat: Seat) -> list[JournalSide]:
+        try:
+            said: list[Mapping[str, Any]] = await seat.ask("journals")
+            return [JournalSide(**one) for one in said]
+        except NoAnswer:
+            folders = journals(self._config.data_dir, seat.duty)
+            seen = [await asyncio.to_thread(look, folder) for folder in folders]
+            return [JournalSide(one.id, one.written, None) for one in seen if one is not None]

@@ -1,0 +1,54 @@
+"""The data directory and what lives in it once: its lock, and the embedded engine.
+
+Whoever runs the gateway holds both: the single process, or the supervisor for its workers.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from gateway.embedded.engine import EmbeddedEngine
+from gateway.embedded.locks import Lock
+from gateway.errors import GatewayError
+from gateway.options import Config
+
+_LOCK_PATIENCE_S = 5.0
+
+
+class Home:
+    """`redis_url`: where the engine is; `lock_fd`: the lock, for processes that are to share it."""
+
+    def __init__(self, config: Config, lock: Lock, embedded: EmbeddedEngine | None) -> None:
+        self.embedded = embedded
+        self.redis_url = config.redis.url if embedded is None else embedded.url
+        self.lock_fd = lock.fd
+
+
+async def enter(config: Config, stack: AsyncExitStack) -> Home:
+    """Take the data directory and set its engine going, until `stack` closes.
+
+    Raises `GatewayError` when another gateway has it, or the engine cannot be started.
+    """
+    lock = await stack.enter_async_context(_only_owner(config))
+    return Home(config, lock, await _embedded(config, stack))
+
+
+@asynccontextmanager
+async def _only_owner(config: Config) -> AsyncIterator[Lock]:
+    """Hold the data directory: two journals in one folder would tear each other's records."""
+    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = Lock(config.data_dir / "gateway.lock")
+    try:
+        if not await lock.take_within(_LOCK_PATIENCE_S):
+            raise GatewayError(f"another gateway runs in {config.data_dir}: give each its data_dir")
+        yield lock
+    finally:
+        lock.close()
+
+
+async def _embedded(config: Config, stack: AsyncExitStack) -> EmbeddedEngine | None:
+    if config.redis.url != "embedded":
+        return None
+    embedded = EmbeddedEngine(config.data_dir, max_memory_bytes=config.redis.max_memory_bytes)
+    await embedded.start()
+    stack.push_async_callback(embedded.stop)
+    return embedded

@@ -1,0 +1,10 @@
+"""What is open."""
+
+from typing import NamedTuple
+
+
+class Ports(NamedTuple):
+    """`public_port` None: nothing is taken here."""
+
+    public_port: int | None
+    admin_port: int

@@ -1,0 +1,46 @@
+"""How the gateway is run: as one process, or as a supervisor with its workers."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from contextlib import closing, nullcontext
+
+from gateway.app import single, sockets, supervisor
+from gateway.app.duty import ALL, Duty, Name
+from gateway.app.ports import Ports
+from gateway.errors import GatewayError
+from gateway.options import Config
+
+
+async def run(
+    config: Config,
+    *,
+    parts: frozenset[Name] = ALL,
+    on_ready: Callable[[Ports], None] = lambda _: None,
+) -> None:
+    """Run `parts` of the gateway until SIGTERM or SIGINT; then drain and return.
+
+    Raises `GatewayError` when it cannot start or cannot go on.
+    """
+    duty = Duty(parts, workers=config.server.workers)
+    _check(config, duty)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    listening = sockets.passed_in(os.environ)
+    run_it = supervisor.run if duty.workers > 1 else single.run
+    with closing(listening) if listening is not None else nullcontext():
+        await run_it(config, duty, stop, listening=listening, on_ready=on_ready)
+
+
+def _check(config: Config, duty: Duty) -> None:
+    """Raise `GatewayError` for what this configuration does not do."""
+    if duty.parts != ALL and config.redis.url == "embedded":
+        raise GatewayError(
+            "--only runs a part beside others, and the embedded Valkey belongs to one gateway"
+            " alone: set redis.url to a server that all of them reach"
+        )
+    if duty.parts == {"feed"} and not config.feed.enabled:
+        raise GatewayError("--only feed has nothing to do: feed.enabled is false")

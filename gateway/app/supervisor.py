@@ -1,0 +1,104 @@
+"""Several workers on one port, and what there is once for all of them.
+
+The supervisor holds the data directory, the embedded engine, the listening socket and the admin
+listener; it takes no webhook itself. Because it holds the socket, connections queue while a
+worker is replaced, and none is refused. Because it holds no event, its own end costs nothing
+that was acknowledged: the workers end with it, and the next gateway finds their journals.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+from gateway.admin.server import AdminServer
+from gateway.app import home, sockets
+from gateway.app.channel import Brief
+from gateway.app.crew import Crew
+from gateway.app.duty import Duty
+from gateway.app.ports import Ports
+from gateway.app.seat import Seat
+from gateway.errors import GatewayError
+from gateway.logs import log
+from gateway.options import Config
+from gateway.stream.access import access_of
+from gateway.stream.connection import Engine
+from gateway.tasks import end
+
+_log = logging.getLogger("gateway")
+_START_S = 60.0
+_LAST_ANSWERS_S = 2.0
+
+
+async def run(
+    config: Config,
+    duty: Duty,
+    stop: asyncio.Event,
+    *,
+    listening: socket.socket | None,
+    on_ready: Callable[[Ports], None],
+) -> None:
+    """Run `duty.workers` workers until `stop`, then drain them all.
+
+    `listening`: the public port, where somebody else has opened it. Raises `GatewayError` when
+    the gateway cannot start; a worker that ends later is replaced.
+    """
+    async with AsyncExitStack() as stack:
+        place = await home.enter(config, stack)
+        shared = listening
+        if shared is None and duty.takes:
+            shared = stack.enter_context(sockets.listen(config.server))
+        access = access_of(config.redis)
+        engine = Engine(place.redis_url, timeout_s=config.redis.timeout_s, access=access)
+        stack.push_async_callback(engine.close)
+        crew = Crew(config, engine)
+        fd = shared.fileno() if shared is not None else None
+        # With the lock: nobody else takes the directory while a worker still lives.
+        fds = (place.lock_fd,) if fd is None else (place.lock_fd, fd)
+        crew.seats = [
+            Seat(Brief(config, replace(duty, number=number), place.redis_url, fd), fds, crew.ended)
+            for number in range(duty.workers)
+        ]
+        admin = AdminServer(config.admin, crew)
+        await admin.start()
+        stack.push_async_callback(admin.stop)
+        supervisor = _Supervisor(crew, config.server.drain_s)
+        try:
+            await supervisor.start(stop)
+            if not stop.is_set():
+                port = shared.getsockname()[1] if shared is not None else None
+                on_ready(Ports(port, admin.port))
+                await stop.wait()
+        finally:
+            if shared is not None and shared is not listening:
+                shared.close()  # whoever connects now is better refused than left waiting
+            await supervisor.stop()
+
+
+class _Supervisor:
+    def __init__(self, crew: Crew, drain_s: float) -> None:
+        self._crew, self._drain_s = crew, drain_s
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, stop: asyncio.Event) -> None:
+        """Return once every worker serves, or `stop` is set. Raises `GatewayError`."""
+        seats = self._crew.seats
+        self._tasks = [asyncio.create_task(one.run(), name=f"seat {one.number}") for one in seats]
+        self._tasks.append(asyncio.create_task(self._crew.run(), name="crew"))
+        async with asyncio.timeout(_START_S):
+            while not stop.is_set() and not all(one.is_ready.is_set() for one in seats):
+                failed = next((one for one in seats if one.deaths), None)
+                if failed is not None:
+                    raise GatewayError(f"worker {failed.number} cannot start: {failed.why}")
+                await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        """Drain all workers; kill those that take far too long."""
+        log(_log, logging.INFO, "stopping the workers", workers=len(self._crew.seats))
+        # A drain has three steps that may take as long each, and something at its end.
+        patience_s = 3 * self._drain_s + 10
+        await asyncio.gather(*(one.stop(patience_s) for one in self._crew.seats))
+        await asyncio.wait(self._tasks, timeout=_LAST_ANSWERS_S)
+        await end(self._tasks)

@@ -1,0 +1,80 @@
+"""A worker: one of several processes that share the port and the work, run by the supervisor.
+
+Started as `python -m gateway.app.worker NUMBER FD`; all else comes over the line at FD. It ends
+by SIGTERM, drained, and when the supervisor is gone: then quickly, for somebody else will come
+for the port and the data directory. Ctrl-C is the supervisor's business.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import asdict
+from typing import Any
+
+import uvloop
+
+from gateway import logs
+from gateway.app.channel import Answer, Channel
+from gateway.app.collecting import collect_seldom
+from gateway.app.process import Process
+from gateway.errors import GatewayError
+from gateway.logs import log
+from gateway.tasks import end
+
+_log = logging.getLogger("gateway")
+_ORPHAN_DRAIN_S = 2.0
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    number, fd = map(int, sys.argv[1:])
+    try:
+        collect_seldom()
+        uvloop.run(_serve(socket.socket(fileno=fd)))
+    except GatewayError as error:
+        log(_log, logging.ERROR, "the worker cannot go on", worker=number, reason=str(error))
+        sys.exit(1)
+
+
+async def _serve(line: socket.socket) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    channel = await Channel.over(line)
+    brief = await channel.brief()
+    config = brief.config
+    logs.set_up(level=config.log.level, style=config.log.format, worker=brief.duty.number)
+    shared = None if brief.listening_fd is None else socket.socket(fileno=brief.listening_fd)
+    async with AsyncExitStack() as stack:
+        process = await Process.open(config, brief.duty, brief.redis_url, stack, listening=shared)
+        channel.send(Answer(0, "ready", None))
+        answering = asyncio.create_task(_answer(channel, process, stop))
+        stack.push_async_callback(end, [answering])
+        await process.run(stop)
+        with suppress(OSError):  # nobody hears it any more
+            channel.send(Answer(0, "last", process.metrics.snapshot()))
+            await channel.flush()
+
+
+async def _answer(channel: Channel, process: Process, stop: asyncio.Event) -> None:
+    """Answer until the supervisor is gone; then end too."""
+    answers: dict[str, Callable[[], Any]] = {
+        "metrics": process.metrics.snapshot,
+        "reasons": process.reasons,
+        "journals": lambda: [asdict(one) for one in process.sides()],
+    }
+    with suppress(EOFError):
+        while True:
+            asked = await channel.question()
+            channel.send(Answer(asked.number, asked.what, answers[asked.what]()))
+    if not stop.is_set():
+        log(_log, logging.ERROR, "the supervisor is gone: ending too")
+        process.drain_s = min(process.drain_s, _ORPHAN_DRAIN_S)
+        stop.set()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""What workers are together: one gateway, to who sends, who watches and who looks after it."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+from contextlib import closing
+
+import aiohttp
+import pytest
+from support.eventually import eventually
+from support.load import Load, assert_in_order
+from support.receiver import running_receiver
+from support.running_gateway import running_gateway
+from support.stream_client import stream_client
+from support.webhooks import distinct_event, signed_request
+
+CALL = "default:room"
+
+
+def to(receiver):
+    return {"name": "app", "kind": "http", "url": receiver.url, "order": "call"}
+
+
+def passed_socket():
+    """What systemd holds for us."""
+    return socket.create_server(("127.0.0.1", 0), backlog=1024)
+
+
+async def test_a_socket_that_is_passed_in_outlives_restarts(tmp_path):
+    """Restarted under load, again and again, with LISTEN_FDS: no connection is ever refused, what
+    is acked is delivered once. With workers and without.
+    """
+    async with running_receiver() as receiver:
+        config = {"server": {"workers": 2, "drain": "2s"}, "subscribers": [to(receiver)]}
+        with closing(passed_socket()) as listening:
+            async with running_gateway(tmp_path / "g", listening=listening, **config) as gateway:
+                load = Load(gateway.port, pause_s=0.002)
+                sending = asyncio.create_task(load.run(1_000_000))
+                for workers in (2, 1, 2):
+                    before = len(load.acked)
+                    await eventually(lambda n=before: len(load.acked) > n + 300, within_s=60)
+                    assert await gateway.stop() == 0
+                    gateway.config["server"]["workers"] = workers
+                    await gateway.start()
+                await eventually(lambda: len(load.acked) > 1200, within_s=60)
+                load.stop = True
+                await sending
+                ledger = await gateway.settled()
+                assert load.refused == 0
+                assert set(load.acked) <= set(receiver.bodies)
+                assert ledger["overall"]["published"] == len(receiver.bodies)
+                assert_in_order(receiver.bodies)
+
+
+async def test_a_descriptor_that_is_no_listening_socket_is_told(tmp_path):
+    """One clear error, no traceback."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        with pytest.raises(AssertionError, match="no listening TCP socket") as died:
+            async with running_gateway(tmp_path / "g", listening=silent):
+                pass
+    assert "Traceback" not in str(died.value)
+
+
+async def test_what_all_workers_count_is_one_sum(tmp_path):
+    """Metrics and ledger are of all workers, and no counter goes back when one is killed."""
+    async with running_receiver() as receiver:
+        config = {"server": {"workers": 3}, "subscribers": [to(receiver)]}
+        async with running_gateway(tmp_path / "g", **config) as gateway:
+            load = Load(gateway.port)
+            await load.run(600, connections=24)
+            ledger = await gateway.settled()
+            assert ledger["overall"]["accepted"] == 600
+            assert await gateway.metric("gateway_accepted_total") == 600
+            assert await gateway.metric('gateway_webhooks_total{status="200"}') == 600
+            assert await gateway.metric("gateway_ack_seconds_count") == 600
+            assert await gateway.metric("gateway_stream_up") == 1
+            os.kill(gateway.workers()[1], signal.SIGKILL)
+            await eventually(lambda: _ended(gateway, 1), within_s=30)
+            assert await gateway.metric("gateway_accepted_total") == 600
+            ledger = await gateway.settled()  # with a worker that may not be back yet
+            assert ledger["overall"]["accepted"] == 600
+
+
+async def _ended(gateway, count):
+    return await gateway.metric("gateway_worker_ends_total") == count
+
+
+async def _reasons(gateway):
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"http://127.0.0.1:{gateway.admin_port}/readyz") as response:
+            return (await response.json())["reasons"]
+
+
+async def test_a_worker_that_always_dies(tmp_path):
+    """It is started again ever more seldom, readiness says so, the others serve; once it can, it
+    comes back, and its journal with it.
+    """
+    async with running_receiver() as receiver:
+        config = {"server": {"workers": 2}, "subscribers": [to(receiver)]}
+        async with running_gateway(tmp_path / "g", **config) as gateway:
+            load = Load(gateway.port)
+            await load.run(200, connections=16)
+            await gateway.settled()
+            journal, aside = gateway.data / "journal" / "1", tmp_path / "aside"
+            pid = gateway.workers()[1]
+            os.kill(pid, signal.SIGSTOP)
+            shutil.move(journal, aside)
+            journal.write_bytes(b"in the way")
+            os.kill(pid, signal.SIGKILL)
+
+            async def told():
+                reasons = await _reasons(gateway)
+                return any("worker 1: it has ended, 3 times in a row" in one for one in reasons)
+
+            await eventually(told, within_s=60)
+            assert "cannot open the journal" in gateway.log_text
+            again = Load(gateway.port)
+            await again.run(200, connections=16, first=200)
+            assert again.refused == 0
+            journal.unlink()
+            shutil.move(aside, journal)
+            await eventually(lambda: _serving(gateway, 2), within_s=60)
+            await eventually(lambda: _well(gateway), within_s=30)
+            ledger = await gateway.settled()
+            assert ledger["overall"]["accepted"] == 400
+            assert set(load.acked) | set(again.acked) == set(receiver.bodies)
+
+
+async def _well(gateway):
+    return not await _reasons(gateway)
+
+
+async def _serving(gateway, workers):
+    return await gateway.metric("gateway_workers") == workers
+
+
+async def test_a_watch_asked_of_another_worker(tmp_path):
+    """A socket held by one worker watches what is asked of any: each request, on a connection of
+    its own, is confirmed, and what is published after its answer arrives.
+    """
+    config = {"server": {"workers": 2, "drain": "1s"}, "feed": {"access": "any"}}
+    async with running_gateway(tmp_path / "g", **config) as gateway:
+        await eventually(lambda: _well(gateway), within_s=30)
+        base = f"http://127.0.0.1:{gateway.port}"
+        async with stream_client(base, "anna") as anna:
+            await anna.connect()
+            for number in range(12):
+                async with stream_client(base, "anna") as asking:
+                    asking.connection_id = anna.connection_id
+                    path = f"/video/call/default/room{number}"
+                    answer = await asking.ask("POST", path, {}, watching=True)
+                    assert answer.status < 300, answer.body
+                await webhook(gateway, distinct_event(number, f"default:room{number}"))
+                while (event := await anna.event())["type"] != "custom":
+                    pass
+                assert event["call_cid"] == f"default:room{number}"
+
+
+async def webhook(gateway, body):
+    async with aiohttp.ClientSession() as session:
+        async with session.post(gateway.url, data=body, headers=signed_request(body)) as response:
+            assert response.status == 200
