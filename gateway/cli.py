@@ -19,6 +19,7 @@ COMMANDS = {
     "send": "Send signed sample webhooks, as Stream would.",
     "dead": "List, show, revive and purge dead letters.",
     "subscriber": "List, pause, resume and forget subscribers.",
+    "move": "Carry all data over to another Redis.",
     "ledger": "Show where everything is that was accepted, and whether it adds up.",
 }
 EXIT_CODES = """\b

@@ -6,6 +6,7 @@ Whoever runs the gateway holds both: the single process, or the supervisor for i
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from gateway.app.left_behind import refuse_left_behind
 from gateway.embedded.engine import EmbeddedEngine
 from gateway.embedded.locks import Lock
 from gateway.errors import GatewayError
@@ -29,6 +30,7 @@ async def enter(config: Config, stack: AsyncExitStack) -> Home:
     Raises `GatewayError` when another gateway has it, or the engine cannot be started.
     """
     lock = await stack.enter_async_context(_only_owner(config))
+    await refuse_left_behind(config)
     return Home(config, lock, await _embedded(config, stack))
 
 

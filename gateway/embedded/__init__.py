@@ -12,5 +12,13 @@ process holds. Nothing here waits for the server to be ready, nor speaks Redis b
 from gateway.embedded.borrowing import attach, attached_or_started
 from gateway.embedded.discovery import find_server
 from gateway.embedded.engine import EmbeddedEngine
+from gateway.embedded.folder import discard_data, holds_data
 
-__all__ = ["EmbeddedEngine", "attach", "attached_or_started", "find_server"]
+__all__ = [
+    "EmbeddedEngine",
+    "attach",
+    "attached_or_started",
+    "discard_data",
+    "find_server",
+    "holds_data",
+]

@@ -5,6 +5,7 @@ folder elsewhere; `socket.path` always tells where the socket is, so that comman
 """
 
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Mapping
@@ -41,6 +42,11 @@ class Folder:
     @property
     def log(self) -> Path:
         return self.path / "valkey.log"
+
+    @property
+    def data(self) -> Path:
+        """Where the server keeps its append-only file."""
+        return self.path / "appendonlydir"
 
     @property
     def _note(self) -> Path:
@@ -109,3 +115,13 @@ def _is_ours(path: Path) -> bool:
         return False
     private = stat.S_IMODE(found.st_mode) == _PRIVATE
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and private
+
+
+def holds_data(data_dir: Path) -> bool:
+    """Whether a server has ever kept anything in `data_dir`."""
+    return Folder.of(data_dir).data.is_dir()
+
+
+def discard_data(data_dir: Path) -> None:
+    """Delete what the server has kept, which is not running any more. Raises OSError."""
+    shutil.rmtree(Folder.of(data_dir).data)

@@ -58,6 +58,37 @@ class Engine:
         await self._topology.make_sure()
         return [await self._ask(server, args) for server in sorted(self._topology.servers())]
 
+    async def in_one_go(
+        self, key: bytes, commands: Sequence[Sequence[Arg]], *, may_fail: int = 0
+    ) -> None:
+        """Run commands about one key in one round trip; the first `may_fail` of them may fail.
+
+        Raises the first error of the others; those behind it have run nevertheless.
+        """
+        pipeline = self._client(await self._locate(_key_of((b"", key)))).pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        try:
+            results = await pipeline.execute(raise_on_error=False)
+        except _ERRORS as error:
+            raise self._explained(error) from error
+        for result in results[may_fail:]:
+            if isinstance(result, Exception):
+                raise self._explained(result)
+
+    async def names(self, pattern: str) -> AsyncIterator[bytes]:
+        """Yield the keys of all servers that match. Some may come twice. Raises like `command`."""
+        await self._topology.make_sure()
+        for server in sorted(self._topology.servers()):
+            cursor: Any = 0
+            while True:
+                scan = ("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
+                cursor, page = await self._ask(server, scan)
+                for name in page:
+                    yield name
+                if int(cursor) == 0:
+                    break
+
     async def blocking(self, *args: Arg, key: str, timeout_s: float) -> Any:
         """Run one blocking command on a connection of its own, given up after `timeout_s`."""
         try:

@@ -16,13 +16,31 @@ _OURS = {"version": keys.FORMAT_VERSION, "shards": keys.SHARDS}
 async def check_format(engine: Engine) -> bool:
     """Make sure that this engine holds our format; return whether it was new to us.
 
-    Raises `StreamRefused` when it holds another one, `StreamUnavailable` when it is away.
+    Raises `StreamRefused` when it holds another one or is being moved, `StreamUnavailable` when
+    it is away.
     """
+    await _refuse_while_moving(engine)
     if await holds_our_format(engine):  # first: a full engine takes no SET
         return False
     if await engine.command("SET", keys.FORMAT, orjson.dumps(_OURS), "NX") is not None:
         return True
     return not await holds_our_format(engine)
+
+
+async def write_format(engine: Engine) -> None:
+    """Make this engine one of ours. Raises `StreamUnavailable`."""
+    await engine.command("SET", keys.FORMAT, orjson.dumps(_OURS))
+
+
+async def _refuse_while_moving(engine: Engine) -> None:
+    arriving = await engine.command("GET", keys.MOVING_FROM)
+    if await engine.command("EXISTS", keys.MOVING_TO) or (
+        arriving is not None and b'"done":true' not in arriving
+    ):
+        raise StreamRefused(
+            "this Redis is being moved by `gateway move`, which has not come to its end: run it"
+            " again"
+        )
 
 
 async def holds_our_format(engine: Engine) -> bool:

@@ -7,6 +7,7 @@ so that outgrowing the embedded engine moves data and changes nothing else.
 | key                      | type   | holds                                                        |
 |--------------------------|--------|--------------------------------------------------------------|
 | gw:format                | string | format version and number of shards                          |
+| gw:moving_to, _from      | string | marks of a move to another engine, here or from there        |
 | gw:subscribers           | hash   | name -> JSON {state, since_ms}; state active or paused       |
 | gw:ticket:<digest>       | string | whom a ticket of the plain feed stands for; lives seconds    |
 | gw:{N}:events            | stream | the events of shard N; fields below                          |
@@ -37,6 +38,7 @@ bytes published to the shard before it; `m` its meta (`gateway.event.Meta`); `b`
 counts and bytes between any two entries are one subtraction.
 """
 
+from typing import Final
 from zlib import crc32
 
 # Measured (bench/micro/shards.py): see there before you touch it, and FORMAT_VERSION with it.
@@ -45,6 +47,8 @@ FORMAT_VERSION = 1
 
 FORMAT = "gw:format"
 SUBSCRIBERS = "gw:subscribers"
+MOVING_TO: Final = "gw:moving_to"
+MOVING_FROM: Final = "gw:moving_from"
 
 # Dead letters of the gateway itself: signed bodies that are no event. No subscriber may take
 # this name.

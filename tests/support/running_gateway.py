@@ -89,9 +89,12 @@ class RunningGateway:
     def data(self) -> Path:
         return self.folder / "data"
 
+    def write_config(self) -> None:
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config))
+
     async def start(self) -> None:
         """Start it; return once its port is open."""
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config))
+        self.write_config()
         ready_before = self._ready_lines()
         with (self.folder / "log").open("ab") as out:
             self._process = self._popen(out)

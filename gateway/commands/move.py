@@ -1,0 +1,92 @@
+"""`gateway move`: from the embedded engine, or any other, to another one."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import uvloop
+
+from gateway import embedded
+from gateway.commands.reach import CONFIG, DRY_RUN, load, redis_of
+from gateway.config.values import redis_url
+from gateway.embedded.locks import Lock
+from gateway.errors import GatewayError
+from gateway.options import Config
+from gateway.stream.connection import Engine
+from gateway.stream.durability import check_durability
+from gateway.stream.holdings import read_holdings
+from gateway.stream.moving import move as move_all
+
+
+def _url(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
+    try:
+        return None if value is None else redis_url(value)
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong)) from None
+
+
+@click.command()
+@CONFIG
+@DRY_RUN
+@click.option("--from", "source", callback=_url, metavar="URL", help="Where the data is.")
+@click.option("--to", "target", callback=_url, metavar="URL", help="Where it is to go.")
+def move(*, config_path: Path, dry_run: bool, source: str | None, target: str | None) -> None:
+    """Carry all data over to another Redis: what waits, is parked or buried, and all the rest.
+
+    Without --to it goes to redis.url of the configuration; without --from it comes from the
+    embedded engine in data_dir if that holds anything, else from redis.url. Stop every gateway
+    first. If it is cut off, run it again. URLs are as in the configuration, whose files for TLS
+    serve for both.
+    """
+    config = load(config_path)
+    if source is None:
+        source = "embedded" if embedded.holds_data(config.data_dir) else config.redis.url
+    target = target or config.redis.url
+    if target in {"embedded", source}:
+        raise GatewayError("it is not said where to: name it with --to, or in redis.url")
+    uvloop.run(_move(config, source, target, dry_run=dry_run))
+
+
+async def _move(config: Config, source: str, target: str, *, dry_run: bool) -> None:
+    began = time.monotonic()
+    async with (
+        _nobody_runs(config),
+        redis_of(_at(config, source)) as here,
+        redis_of(_at(config, target)) as there,
+    ):
+        await check_durability(there, allow_volatile=config.redis.allow_volatile)
+        if dry_run:
+            click.echo(f"would move: {await read_holdings(here)}")
+            return
+        moved = await _told(here, there)
+    if source == "embedded":
+        embedded.discard_data(config.data_dir)
+    took_s = time.monotonic() - began
+    click.echo(f"moved: {moved} in {took_s:.1f} s")
+    if config.redis.url != target:
+        click.echo("now write the new URL into redis.url, and start the gateway")
+
+
+async def _told(here: Engine, there: Engine) -> str:
+    moved = await move_all(here, there, lambda text: click.echo(text, err=True))
+    return f"{moved.holdings} ({moved.keys} keys)"
+
+
+def _at(config: Config, url: str) -> Config:
+    return replace(config, redis=replace(config.redis, url=url))
+
+
+@asynccontextmanager
+async def _nobody_runs(config: Config) -> AsyncIterator[None]:
+    """Keep a gateway from starting in the data directory meanwhile."""
+    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = Lock(config.data_dir / "gateway.lock")
+    try:
+        if not lock.try_take():
+            raise GatewayError(f"a gateway runs in {config.data_dir}: stop it first")
+        yield
+    finally:
+        lock.close()
