@@ -45,18 +45,20 @@ class PlainFrames:
             cursor[shard] = place_of(position)
         return cursor
 
-    def is_behind(self, since: Cursor, shards: Iterable[int]) -> bool:
-        """Tell whether the tail has to move on before a watcher can go on from `since`."""
+    def stands(self, shards: Iterable[int]) -> bool:
+        """Tell whether the tail stands in all of `shards`."""
+        return all(self._positions[shard] is not None for shard in shards)
+
+    def ahead(self, since: Cursor, shards: Iterable[int]) -> Cursor:
+        """Return the places of `since` that the tail has still to reach, as far as it stands."""
+        found = {}
         for shard in shards:
-            position = self._positions[shard]
-            if position is None:
-                return True
-            place = since.get(shard)
-            if place is None or place.mark != mark_of(position.epoch):
+            position, place = self._positions[shard], since.get(shard)
+            if position is None or place is None or place.mark != mark_of(position.epoch):
                 continue
             if place.number > position.number:
-                return True
-        return False
+                found[shard] = place
+        return found
 
     def of_one_call(self, entry: Entry) -> bytes:
         """Return the frame of `entry`, which is being dispatched, for watchers of one call."""

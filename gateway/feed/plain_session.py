@@ -146,11 +146,15 @@ class PlainSession:
     async def _tail_at(self, since: Cursor, shards: Iterable[int]) -> None:
         """Wait until our tail is not behind a cursor, which another process may have given."""
         deadline = asyncio.get_running_loop().time() + _TAIL_PATIENCE_S
-        wanted = frozenset(shards)
-        while self._parts.frames.is_behind(since, wanted):
+        wanted, frames = frozenset(shards), self._parts.frames
+        is_checked = False
+        while not frames.stands(wanted) or (ahead := frames.ahead(since, wanted)):
             if asyncio.get_running_loop().time() > deadline:
                 raise StreamUnavailable("the streams have not been read so far")
-            await asyncio.sleep(_TAIL_POLL_S)
+            if frames.stands(wanted) and not is_checked:
+                since, is_checked = await replay.still_there(self._parts.engine, ahead), True
+            else:
+                await asyncio.sleep(_TAIL_POLL_S)
 
     async def _resume(self, asked: Message, since: Cursor | None, upto: Cursor) -> None:
         limit = self._parts.options.max_replay_events

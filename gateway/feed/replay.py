@@ -55,6 +55,20 @@ async def plan(
     return result
 
 
+async def still_there(engine: Engine, places: Cursor) -> Cursor:
+    """Return those of `places` that their shards have had and not lost again.
+
+    A stream that has gone back may never come to a place that it once gave out, and must not be
+    waited for. Raises `StreamUnavailable` or `StreamRefused`.
+    """
+    found = await reach(engine, {shard: place[1:] for shard, place in places.items()})
+    return {
+        shard: place
+        for shard, place in places.items()
+        if found[shard].unbroken and mark_of(found[shard].epoch) == place.mark
+    }
+
+
 def _is_behind(after: Place, upto: Place) -> bool:
     return after.mark == upto.mark and after.number <= upto.number and after.id <= upto.id
 

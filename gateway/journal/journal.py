@@ -24,6 +24,7 @@ from gateway.journal.disk import Disk
 from gateway.journal.reading import Chunk, read_segment
 from gateway.journal.segment import Segment
 from gateway.journal.syncer import Synced, Syncer
+from gateway.journal.watermarks import Watermarks
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
 from gateway.options import JournalOptions
@@ -57,6 +58,7 @@ class Journal:
         self._id = found.journal_id
         self.next_number = found.next_number
         self.end = found.segments[-1].end if found.segments else 0
+        self.watermarks = Watermarks(self._disk, folder, self._id)
         self._synced = self.end
         self._reports: deque[Synced] = deque()
         self.is_full = False  # the last append found no room, and none was made since

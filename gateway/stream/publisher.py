@@ -46,6 +46,13 @@ class Piece(Protocol):
     def upto(self) -> int: ...
 
 
+class Watermarks(Protocol):
+    """What outlives us of what shards have said."""
+
+    def of(self, shard: int) -> int: ...
+    def keep(self, positions: Sequence[int]) -> None: ...
+
+
 class Source(Protocol):
     """The journal, as far as the publisher sees it."""
 
@@ -55,6 +62,8 @@ class Source(Protocol):
     opened_at: int
     opened_number: int
 
+    @property
+    def watermarks(self) -> Watermarks: ...
     @property
     def id(self) -> str: ...
     @property
@@ -189,15 +198,17 @@ class Publisher:
         replies = await self._exchange(commands, _ALL)
         known = bool(self._shards)
         fresh = [read_state(reply, self._source.id, self._window_ms) for reply in replies]
-        for shard, (old, new) in enumerate(zip(self._shards, fresh, strict=False)):
-            new.must_heal = old.must_heal or new.position < old.position
-            if new.position < old.position:
+        for shard, new in enumerate(fresh):
+            had = self._shards[shard].position if known else self._source.watermarks.of(shard)
+            new.must_heal = new.position < had or (known and self._shards[shard].must_heal)
+            if new.position < had:
                 self._metrics.rewinds.add()
                 log(
                     _log, logging.WARNING, "Redis has lost entries, healing from the journal",
-                    shard=shard, had=old.position, has=new.position,
+                    shard=shard, had=had, has=new.position,
                 )  # fmt: skip
         self._shards = fresh
+        await self._renew_epochs()
         if not self._is_reconciled:
             await self._outlive()
             self._is_reconciled = True
@@ -206,6 +217,18 @@ class Publisher:
         self.cursor = max(self.cursor, self._source.start)
         self._next_number = None if not known else self._next_number
         self._came_back()
+
+    async def _renew_epochs(self) -> None:
+        """Tell at once that cursors of a shard that has lost its tail mean nothing any more, also
+        where nothing is left to be healed with. Its next batch tells it again.
+        """
+        lost = [shard for shard in _ALL if self._shards[shard].must_heal]
+        commands = [
+            pack("HSET", keys.shard_state(shard), "epoch", self._shards[shard].new_epoch)
+            for shard in lost
+        ]
+        if lost:
+            await self._exchange(commands, lost)
 
     async def _outlive(self) -> None:
         """See whether Redis knows more of the journal than its disk does.
@@ -389,6 +412,7 @@ class Publisher:
             if reply[0] != b"OK":
                 raise StreamUnavailable("a shard's position has moved")
             state.position = max(self.cursor, state.position)
+        self._source.watermarks.keep([state.position for state in self._shards])
         self._source.release(self.cursor)
         if self.lacks_replicas:
             self._count_replicas(everywhere=True)

@@ -70,11 +70,11 @@ class Rig:
 @asynccontextmanager
 async def rig(folder, url, window_s=HOUR_S):
     one = Rig(folder, url, window_s)
-    task = asyncio.create_task(one.publisher.run())
+    one.running = asyncio.create_task(one.publisher.run())
     try:
         yield one
     finally:
-        await end([task])
+        await end([one.running])
         one.journal.close()
         await one.redis.aclose()
 
@@ -244,6 +244,44 @@ async def test_a_lost_tail_is_healed(tmp_path):
             assert await one.bodies() == sorted(e.body for e in calls(1100))
             await one.assert_accounted()
             assert await _epochs(one) != epochs
+
+
+async def test_a_tail_that_was_lost_while_nobody_was_there(engine_url, tmp_path):
+    """An older copy of the engine's data, and a publisher that starts anew: shards that went back
+    have another epoch before anything is published, and are healed under it.
+    """
+    async with rig(tmp_path / "j", engine_url) as one:
+        one.append(*calls(20))
+        await one.published()
+        copy = {key: await one.redis.dump(key) for key in await one.redis.keys()}
+        one.append(*calls(40)[20:])
+        marks = one.journal.watermarks
+        await eventually(lambda: marks.of(0) == one.journal.end)
+        epochs = await _epochs(one)
+        await end([one.running])
+        await one.redis.flushall()
+        for key, value in copy.items():
+            await one.redis.restore(key, 0, value)
+    async with rig(tmp_path / "j", engine_url) as one:
+        await one.published()
+        assert await one.bodies() == sorted(each.body for each in calls(40))
+        await one.assert_accounted()
+        new = await _epochs(one)
+        assert not set(new) & set(epochs)
+        assert one.metrics.rewinds.total() == keys.SHARDS
+
+
+async def test_a_restart_keeps_the_epochs(engine_url, tmp_path):
+    """Whatever the publisher's end: a Redis that has all it ever had is not doubted."""
+    async with rig(tmp_path / "j", engine_url) as one:
+        one.append(*calls(20))
+        await eventually(lambda: one.journal.watermarks.of(0) == one.journal.end)
+        epochs = await _epochs(one)
+    async with rig(tmp_path / "j", engine_url) as one:
+        one.append(*calls(40)[20:])
+        await one.published()
+        assert await _epochs(one) == epochs
+        assert one.metrics.rewinds.total() == 0
 
 
 @pytest.mark.parametrize("cut", [1, 300, 5000])
