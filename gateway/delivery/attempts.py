@@ -87,7 +87,9 @@ class Attempts:
         turns = 0
         while (delivery := self._sequencer.next(time.monotonic())) is not None:
             try:
-                outcome = await self._attempt(delivery)
+                outcome = await self._subscriber.attempt(_begun(delivery))
+            except Exception as defect:
+                outcome = self._defect(defect)
             finally:
                 self._sequencer.ended(delivery)
             if not delivery.lease.lost:
@@ -96,26 +98,16 @@ class Attempts:
             if turns % TURNS == 0:
                 await asyncio.sleep(0)
 
-    async def _attempt(self, delivery: Delivery) -> Outcome:
-        delivery.attempts += 1
-        delivery.slow_attempts += delivery.late
-        if not delivery.first_attempt_ms:
-            delivery.first_attempt_ms = now_ms()
-        attempt = Attempt(
-            delivery.meta, delivery.body, delivery.attempts, delivery.timeout_s, delivery.late
-        )
-        try:
-            return await self._subscriber.attempt(attempt)
-        except Exception as defect:
-            # A defect must not stop the deliveries of everything else. Its text may quote what
-            # no log should have.
-            place = traceback.extract_tb(defect.__traceback__)[-1]
-            self._seldom.log(
-                "defect", _logger, "a subscriber failed in a way that it must not",
-                subscriber=self._name, defect=type(defect).__name__,
-                place=f"{place.filename}:{place.lineno}",
-            )  # fmt: skip
-            return Failed(Reason.NETWORK, detail=f"defect: {type(defect).__name__}")
+    def _defect(self, defect: Exception) -> Failed:
+        """Tell of a subscriber that raised. It must not stop the deliveries of everything else."""
+        place = traceback.extract_tb(defect.__traceback__)[-1]
+        # Without its text, which may quote what no log should have.
+        self._seldom.log(
+            "defect", _logger, "a subscriber failed in a way that it must not",
+            subscriber=self._name, defect=type(defect).__name__,
+            place=f"{place.filename}:{place.lineno}",
+        )  # fmt: skip
+        return Failed(Reason.NETWORK, detail=f"defect: {type(defect).__name__}")
 
     def _conclude(self, delivery: Delivery, outcome: Outcome) -> None:
         if isinstance(outcome, Delivered):
@@ -154,6 +146,17 @@ class Attempts:
         parcel = delivery.parcel(failed.reason.value, failed)
         (box.late_parked if delivery.late else box.parked).append((delivery.id, due_ms, parcel))
         delivery.claim.release_when_settled(delivery)
+
+
+def _begun(delivery: Delivery) -> Attempt:
+    """Count the attempt that begins now, and return it."""
+    delivery.attempts += 1
+    delivery.slow_attempts += delivery.late
+    if not delivery.first_attempt_ms:
+        delivery.first_attempt_ms = now_ms()
+    return Attempt(
+        delivery.meta, delivery.body, delivery.attempts, delivery.timeout_s, delivery.late
+    )
 
 
 def bury(delivery: Delivery, reason: str, failed: Failed | None = None) -> None:

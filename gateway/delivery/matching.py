@@ -141,6 +141,7 @@ class Matcher:
         self._globs = _glob_regex([kind for kind in options.types if kind not in self._names])
         self._any_type = not options.types
         self._where = compile_where(options.where) if options.where is not None else None
+        self.wants_all = self._any_type and not self._apps and self._where is None
 
     def wants(self, meta: Meta, body: bytes) -> bool:
         """Tell whether the subscriber gets this event. Never raises."""

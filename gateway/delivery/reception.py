@@ -34,6 +34,8 @@ HOW = ("delivered", "unmatched", "parked", "buried", "delivered", "parked", "bur
 class Wants(Protocol):
     """Decides whether a subscriber gets an event."""
 
+    wants_all: bool
+
     def wants(self, meta: Meta, body: bytes) -> bool: ...
 
 
@@ -94,6 +96,7 @@ class Reception:
         lease = claim.lease
         assert lease is not None
         wants, unmatched = self._matcher.wants, claim.outbox.unmatched
+        wants_all, timeout_s = self._matcher.wants_all, self._fresh_timeout_s
         for entry in entries:
             try:
                 meta = read_meta(entry.meta)
@@ -101,10 +104,10 @@ class Reception:
                 self._bury_unreadable(claim, entry)
                 continue
             excessive = claim.dropping and _is_excessive(claim, entry)
-            if not wants(meta, entry.body):
+            if not wants_all and not wants(meta, entry.body):
                 unmatched.append(entry.id)
                 continue
-            delivery = Delivery(claim, lease, entry, meta, self._fresh_timeout_s)
+            delivery = Delivery(claim, lease, entry, meta, timeout_s)
             if excessive:
                 self._bury(delivery)
             else:

@@ -64,7 +64,11 @@ class Sequencer:
         """
         if self.held_up:
             return None
-        while (delivery := self._pop()) is not None:
+        while self._fresh or self._late:
+            # Nearly always nothing is late.
+            delivery = self._pop() if self._late else self._fresh.popleft()
+            if delivery is None:
+                return None
             lease = delivery.lease
             if lease.lost:
                 continue

@@ -43,6 +43,8 @@ class Served(NamedTuple):
 class Everything:
     """Matches every event."""
 
+    wants_all = True
+
     def wants(self, meta: Meta, body: bytes) -> bool:  # noqa: ARG002
         return True
 

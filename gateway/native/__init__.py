@@ -10,7 +10,7 @@ environment leaves it out.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,10 @@ def _load() -> Any:
 
 _native = _load()
 IS_BUILT = _native is not None
+# (key) -> what signs as `gateway.keyed_hash` does
+KeyedHash = _native.KeyedHash if IS_BUILT and _native.HASHES_FAST else None
+# (descriptor, data) -> how much of it the socket took at once
+send: Callable[[int, bytes], int] | None = _native.send if IS_BUILT else None
 # (connections, open state): give them a `data_received` that uses their Receiver, if they have one
 receive_by = _native.receive_by if IS_BUILT else None
 # (replies, 200): resolve them all

@@ -12,9 +12,9 @@
 #include "head.h"
 #include "routing.h"
 #include "sha256.h"
+#include "keyed_hash.h"
 
 enum { MAX_SHARDS = 64, MAX_BOUNDS = 64, KEY_BYTES = 16, SIGNATURE_BYTES = 64, MAX_WEBHOOK_ID = 128, MAX_SECRETS = 2 };
-static const char HEX[] = "0123456789abcdef";
 
 /* ---- gateway.event: its classes, and where the slots of an Event lie */
 
@@ -61,30 +61,12 @@ typedef struct {
     keyed_app *apps;
 } keyring;
 
-static void hmac_begin(keyed_app *app, const uint8_t *secret, size_t size) {
-    uint8_t key[64] = {0}, padded[64];
-    sha256 *inner = &app->inner[app->secrets], *outer = &app->outer[app->secrets];
-    if (size > sizeof key) {
-        sha256 hash;
-        sha256_begin(&hash), sha256_add(&hash, secret, size), sha256_end(&hash, key);
-    } else {
-        memcpy(key, secret, size);
-    }
-    for (int i = 0; i < 64; i++) padded[i] = key[i] ^ 0x36;
-    sha256_begin(inner), sha256_add(inner, padded, sizeof padded);
-    for (int i = 0; i < 64; i++) padded[i] = key[i] ^ 0x5c;
-    sha256_begin(outer), sha256_add(outer, padded, sizeof padded);
-    app->secrets++;
-}
-
 /* Whether `claimed`, in hex, is the signature of the body that went into `inner`; in constant
  * time. */
 static int is_signed(const keyed_app *app, int secret, sha256 *inner, const char *claimed) {
     uint8_t digest[32];
     unsigned different = 0;
-    sha256_end(inner, digest);
-    sha256 hash = app->outer[secret];
-    sha256_add(&hash, digest, sizeof digest), sha256_end(&hash, digest);
+    hmac_end(inner, &app->outer[secret], digest);
     for (int i = 0; i < 32; i++) {
         different |= (uint8_t)claimed[2 * i] ^ (uint8_t)HEX[digest[i] >> 4];
         different |= (uint8_t)claimed[2 * i + 1] ^ (uint8_t)HEX[digest[i] & 15];
@@ -159,7 +141,9 @@ static PyObject *keyring_add(keyring *self, PyObject *args) {
     sha256_add(&one->identity, identity, (size_t)identity_size);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(secrets); i++) {
         PyObject *secret = PyTuple_GET_ITEM(secrets, i);
-        hmac_begin(one, (const uint8_t *)PyBytes_AS_STRING(secret), (size_t)PyBytes_GET_SIZE(secret));
+        hmac_begin(&one->inner[i], &one->outer[i], (const uint8_t *)PyBytes_AS_STRING(secret),
+                   (size_t)PyBytes_GET_SIZE(secret));
+        one->secrets++;
     }
     Py_RETURN_NONE;
 }
@@ -596,7 +580,17 @@ static PyObject *observe(PyObject *module, PyObject *args) {
     return PyErr_Occurred() ? NULL : PyFloat_FromDouble(sum);
 }
 
+/* send(fd, data: bytes) -> how much of it the socket took at once; 0 where it failed, too */
+static PyObject *send_some(PyObject *module, PyObject *args) {
+    (void)module;
+    int fd;
+    PyObject *data;
+    if (!PyArg_ParseTuple(args, "iS", &fd, &data)) return NULL;
+    return PyLong_FromSsize_t(send_at_once(fd, data));
+}
+
 static PyMethodDef functions[] = {
+    {"send", send_some, METH_VARARGS, "Send what a socket takes at once."},
     {"receive_by", receive_by, METH_VARARGS, "Give connections their data_received."},
     {"answer", answer, METH_VARARGS, "Resolve replies with the plain 200."},
     {"observe", observe, METH_VARARGS, "Count moments in a histogram."},
@@ -627,6 +621,7 @@ PyMODINIT_FUNC PyInit__native(void) {
     keyring_type = (PyTypeObject *)PyType_FromSpec(&keyring_spec);
     if (!keyring_type || PyModule_AddObjectRef(module, "Keyring", (PyObject *)keyring_type)
         || receiver_prepare(module)
+        || PyModule_AddObject(module, "KeyedHash", PyType_FromSpec(&keyed_hash_spec))
         || PyModule_AddIntConstant(module, "HASHES_FAST", sha256_is_fast())) {
         Py_DECREF(module);
         return NULL;

@@ -5,6 +5,10 @@ from gateway.event import Event, Stored
 
 HASHES_FAST: int
 
+class KeyedHash:
+    def __init__(self, key: bytes, /) -> None: ...
+    def sign(self, message: bytes, /) -> str: ...
+
 class Keyring:
     def add(
         self,
@@ -52,3 +56,4 @@ def observe(
 def publish(
     stored: list[Stored], shards: list[tuple[int, int, bytes, bytes]], journal: bytes, upto: int, /
 ) -> tuple[list[int], list[bytes]] | None: ...
+def send(fd: int, data: bytes, /) -> int: ...

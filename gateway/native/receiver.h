@@ -146,15 +146,20 @@ static int count_answers(receiver *from, long many) {
     return failed ? -1 : 0;
 }
 
-/* How much of `data` the socket itself takes, now; 0 where the transport writes. It closes its
- * socket only after it has told the connection, which then is not plain any more. */
+/* How much of `data` the socket takes at once; 0 as well where it fails: whoever then leaves the
+ * data to the transport has it meet the same error. */
+static Py_ssize_t send_at_once(int fd, PyObject *data) {
+    const ssize_t sent = send(fd, PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data),
+                              MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sent < 0 ? 0 : sent;
+}
+
+/* The same for a connection; 0 where the transport writes. That closes its socket only after it
+ * has told the connection, which then is not plain any more. */
 static Py_ssize_t send_directly(PyObject *one, PyObject *data) {
     PyObject *descriptor = CONNECTION(one, DESCRIPTOR);
     const int fd = descriptor && PyLong_CheckExact(descriptor) ? (int)PyLong_AsLong(descriptor) : -1;
-    if (fd < 0) return 0;
-    const ssize_t sent = send(fd, PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data),
-                              MSG_NOSIGNAL | MSG_DONTWAIT);
-    return sent < 0 ? 0 : sent; /* the transport then meets the same error */
+    return fd < 0 ? 0 : send_at_once(fd, data);
 }
 
 /* Have the transport write `data` from `from` on, and everything after it. */

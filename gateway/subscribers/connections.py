@@ -11,6 +11,7 @@ from collections import deque
 from errno import ECONNABORTED
 from typing import cast
 
+from gateway import native
 from gateway.subscribers.answers import Answer, AnswerParser, Malformed
 from gateway.subscribers.dialing import Dialer, failure_of
 from gateway.subscribers.outcome import Failed, Reason
@@ -31,25 +32,29 @@ LATE = Failed(Reason.TIMEOUT)
 class Connection(asyncio.Protocol):
     """Connected. `deadline` (of the loop's clock): of the exchange under way, or of idleness."""
 
-    __slots__ = ("_done", "_parser", "_pool", "_transport", "deadline")
+    __slots__ = ("_descriptor", "_done", "_parser", "_pool", "deadline", "transport")
 
     def __init__(self, pool: "Pool") -> None:
         self._pool = pool
-        self._transport: asyncio.Transport = cast("asyncio.Transport", None)  # until it is made
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)  # until it is made
+        self._descriptor = -1  # of the socket, where requests may go past the transport
         self._done: asyncio.Future[Result] | None = None
         self._parser: AnswerParser | None = None
         self.deadline = _NEVER
 
-    @property
-    def is_open(self) -> bool:
-        return not self._transport.is_closing()
-
     def exchange(self, request: bytes, deadline: float) -> asyncio.Future[Result]:
         """Send `request`; return the future of what comes back by `deadline`."""
-        self._done = done = self._pool.loop.create_future()
+        pool = self._pool
+        self._done = done = pool.loop.create_future()
         self.deadline = deadline
-        self._pool.watch(deadline)
-        self._transport.write(request)
+        if deadline < pool.alarm_at:
+            pool.watch(deadline)
+        # Between two exchanges the transport has nothing to write.
+        sent = 0
+        if self._descriptor >= 0 and native.send is not None:
+            sent = native.send(self._descriptor, request)
+        if sent < len(request):
+            self.transport.write(request[sent:])
         return done
 
     def give_up(self, done: asyncio.Future[Result]) -> None:
@@ -68,7 +73,9 @@ class Connection(asyncio.Protocol):
         self._finish(parser.answer if parser and known else LATE, reusable=False)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
+        self.transport = cast("asyncio.Transport", transport)
+        if native.send is not None and transport.get_extra_info("sslcontext") is None:
+            self._descriptor = transport.get_extra_info("socket").fileno()
         self._pool.made(self)
 
     def data_received(self, data: bytes) -> None:
@@ -114,11 +121,11 @@ class Connection(asyncio.Protocol):
 
     def _drop(self) -> None:
         self._done, self._parser, self.deadline = None, None, _NEVER
-        self._transport.abort()
+        self.transport.abort()
 
     def _finish(self, result: Result, *, reusable: bool) -> None:
         done, self._done, self._parser = self._done, None, None
-        transport = self._transport
+        transport = self.transport
         # An answer that came before the whole request was sent leaves the rest in its way.
         if reusable and not transport.get_write_buffer_size() and not transport.is_closing():
             self._pool.release(self)
@@ -143,14 +150,15 @@ class Pool:
         self._idle: list[Connection] = []  # the one used last is taken first
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = _NEVER
+        self.alarm_at = _NEVER  # what is due before it must be watched
         self._closed = False
 
     def take(self) -> Connection | None:
         """Return a connection that is free at once, if there is one."""
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_open:
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            if not connection.transport.is_closing():
                 return connection
         return None
 
@@ -215,8 +223,9 @@ class Pool:
         self._wake()
 
     def release(self, connection: Connection) -> None:
-        connection.deadline = self.loop.time() + KEEP_ALIVE_S
-        self.watch(connection.deadline)
+        connection.deadline = deadline = self.loop.time() + KEEP_ALIVE_S
+        if deadline < self.alarm_at:
+            self.watch(deadline)
         self._idle.append(connection)
         if self._waiting:
             self._wake()
@@ -230,15 +239,15 @@ class Pool:
 
     def watch(self, deadline: float) -> None:
         """See to it that the connection with this deadline expires then."""
-        if deadline >= self._alarm_at:
+        if deadline >= self.alarm_at:
             return
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm_at = deadline
+        self.alarm_at = deadline
         self._alarm = self.loop.call_at(deadline, self._ring)
 
     def _ring(self) -> None:
-        self._alarm, self._alarm_at = None, _NEVER
+        self._alarm, self.alarm_at = None, _NEVER
         now = self.loop.time() + _CLOCK_S
         for connection in tuple(self._all):
             if connection.deadline <= now:

@@ -6,7 +6,7 @@ Configured headers come on top, but never in place of those that identify and fr
 """
 
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -30,12 +30,16 @@ _END = "\r\n"
 _LATE = f"X-Gateway-Late: 1{_END}"
 
 
+# Makes what signs with a secret.
+Keyed = Callable[[bytes], KeyedHash]
+
+
 class Signatures:
     """Which X-SIGNATURE an event goes out with."""
 
-    def __init__(self, apps: Iterable[App]) -> None:
+    def __init__(self, apps: Iterable[App], keyed: Keyed = KeyedHash) -> None:
         self._keyed = {
-            app.api_key: [KeyedHash(secret.encode()) for secret in app.secrets] for app in apps
+            app.api_key: [keyed(secret.encode()) for secret in app.secrets] for app in apps
         }
 
     def of(self, meta: Meta, body: bytes) -> str:
@@ -57,8 +61,9 @@ def _fits(text: str) -> bool:
 def webhook_id(meta: Meta) -> str:
     """X-WEBHOOK-ID is not signed: what could not stand in a header line gives way to our key."""
     received = meta.webhook_id
-    fits = received and _fits(received) and len(received) <= _MAX_ID_CHARACTERS
-    return received if fits else meta.key
+    if received.isascii() and received.isprintable() and 0 < len(received) <= _MAX_ID_CHARACTERS:
+        return received
+    return meta.key
 
 
 class RequestHead:
@@ -66,9 +71,9 @@ class RequestHead:
 
     def __init__(
         self, url: str, *, apps: Iterable[App], configured: Iterable[tuple[str, str]],
-        user_agent: str,
+        user_agent: str, keyed: Keyed = KeyedHash,
     ) -> None:  # fmt: skip
-        self._signatures = Signatures(apps)
+        self._signatures = Signatures(apps, keyed)
         target = URL(url)
         defaults = {
             "Host": target.host_port_subcomponent or "",

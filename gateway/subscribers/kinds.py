@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from importlib.metadata import version
 
+from gateway import native
 from gateway.aws.queues import queue
 from gateway.aws.sqs_client import SqsClient
 from gateway.clock import now_ms
+from gateway.keyed_hash import KeyedHash
 from gateway.options import App, SubscriberOptions
 from gateway.subscribers.delivery import Subscriber
 from gateway.subscribers.headers import RequestHead
@@ -21,7 +23,7 @@ def _http(options: SubscriberOptions, apps: tuple[App, ...]) -> Subscriber:
     name = "stream-video-gateway"
     head = RequestHead(
         options.http.url, apps=apps, configured=options.http.headers,
-        user_agent=f"{name}/{version(name)}",
+        user_agent=f"{name}/{version(name)}", keyed=native.KeyedHash or KeyedHash,
     )  # fmt: skip
     return HttpSubscriber(options.http, head, concurrency=options.concurrency, now_ms=now_ms)
 

@@ -155,7 +155,7 @@ def test_parking_honours_every_bound(retry, script):
             assert decision.due_ms >= min(horizon_ms, ended_ms + max(asked_ms, 1000))
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.sampled_from(HEALABLE), jitters)
 def test_every_life_ends(reason, jitter):
     """An event that always fails is tried past the horizon once and then exhausted."""

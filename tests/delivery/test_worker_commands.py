@@ -193,6 +193,8 @@ async def test_beyond_its_bytes_the_oldest_of_a_backlog_are_buried(engine_url, p
     letters; those that do not match are just unmatched."""
 
     class Odd:
+        wants_all = False
+
         def wants(self, meta, body):
             return body[-2] % 2
 

@@ -18,6 +18,7 @@ from gateway.ingest.request_head import parse_head
 from gateway.ingest.surroundings import MAX_HEAD_BYTES
 from gateway.journal import records
 from gateway.journal.journal import Journal
+from gateway.keyed_hash import KeyedHash
 from gateway.metrics import Histogram, Metrics
 from gateway.options import App, IngestOptions, JournalOptions
 from gateway.stream import keys
@@ -106,6 +107,13 @@ def test_hashes_of_every_length(length):
     assert check(request(body))
     found = by_c(request(body))
     assert found[1].key == hashlib.sha256(b"demo-key\0" + body).digest()[:16]
+
+
+@given(st.binary(max_size=200), st.binary(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_signatures(key, message):
+    """What we sign is signed the same."""
+    assert native.KeyedHash(key).sign(message) == KeyedHash(key).sign(message)
 
 
 texts = st.text(max_size=12) | st.sampled_from(["type", "call_cid", "default:1", "\ud800", "\x7f"])
@@ -281,7 +289,8 @@ def test_histograms(moments):
     [
         lambda: native.encode([1], 1, 0), lambda: native.encode(None, 1, 0),
         lambda: native.publish([1], [(0, 1, b"", b"")], b"", 1), lambda: native.publish([], [], b"", 1),
-        lambda: native.publish([], [None], b"", 1), lambda: native.publish([], [(0,)], b"", 1),
+        lambda: native.KeyedHash(), lambda: native.KeyedHash("text"), lambda: native.send(1, "text"),
+        lambda: native.KeyedHash(b"").sign("text"), lambda: native.publish([], [None], b"", 1), lambda: native.publish([], [(0,)], b"", 1),
         lambda: native.publish([(1, 2, 3, 4)], [(0, 1, b"", b"")], b"", 1),
         lambda: ring.take("text", 0, LINE, 1, 1, 1), lambda: ring.take(b"", 0, LINE),
         lambda: native.observe((1.0,), [0], [1.0], 2.0), lambda: native.encode([Event.__new__(Event)], 1, 0),

@@ -23,6 +23,7 @@ from support.receiver import (
     too_many,
 )
 
+from gateway import native
 from gateway.errors import ConfigError
 from gateway.options import HttpOptions
 from gateway.subscribers.headers import RequestHead
@@ -30,6 +31,15 @@ from gateway.subscribers.http import HttpSubscriber, reason_of
 from gateway.subscribers.outcome import Delivered, Failed, Reason
 
 NOW_MS = 1_700_000_000_000
+
+
+@pytest.fixture(params=["native", "python"], autouse=True)
+def sending(request, monkeypatch):
+    """With the C piece, which sends past the transport, and without it."""
+    if request.param == "python":
+        monkeypatch.setattr(native, "send", None)
+    elif native.send is None:
+        pytest.skip("the C piece is not built here")
 
 
 @contextlib.asynccontextmanager
