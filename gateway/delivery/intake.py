@@ -91,9 +91,11 @@ class Intake:
 
     def _deadline(self, claim: Claim, now: float) -> float:
         if claim.lease is None:
-            return claim.acquire_at
-        if claim.lease.unanswered:
+            return now if self._leases.must_join(claim) else claim.acquire_at
+        if claim.lease.unanswered or self._leases.is_done_with(claim):
             return now
+        if self._leases.gives_up(claim):
+            return claim.renew_at
         if claim.drop_parked_bytes > 0 or self._how_many(claim):
             return now
         at = claim.renew_at
@@ -121,6 +123,8 @@ class Intake:
         if batch is not None:
             settle = claim.group.settle(lease.token, batch)
             yield Step(claim, lease, settle, partial(self._settled, claim))
+        if self._leases.gives_up(claim):
+            return
         yield from self._steps_to_parked(claim, lease)
         yield from self._steps_to_read(claim, lease)
 

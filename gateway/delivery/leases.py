@@ -2,6 +2,8 @@
 
 A lease is certain for most of its time, counted from when its renewal was asked for. One that
 is lost takes everything of its shard with it; then the worker asks for it again like anybody.
+A worker asks for every shard, but for its own share (`sharing`) first; what it holds of another's
+share it gives up, once nothing of it is under way: it takes nothing more, settles, and releases.
 A group that has vanished is created anew only after somebody found out why it is gone.
 """
 
@@ -23,6 +25,7 @@ from gateway.stream.doorbell import Doorbell, Waiter
 _logger = logging.getLogger(__name__)
 CERTAIN = 0.95  # for this part of its time a lease is certain
 ASK_AGAIN_S = 0.5
+HAND_OVER_S = 0.25  # how often to ask for what is ours and held elsewhere
 
 
 class Step(NamedTuple):
@@ -58,11 +61,15 @@ class Leases:
         self._ttl_s = ttl_s
         self.claims = [Claim(Group(shard, name)) for shard in range(keys.SHARDS)]
         self.vanished = False  # a group is gone: find out why before joining again
+        self._share = frozenset(range(keys.SHARDS))
 
     def steps(self, claim: Claim, now: float) -> Iterator[Step]:
         """Say what the lease of `claim` needs now (monotonic seconds)."""
         if claim.lease is None:
             yield from self._steps_to_get(claim, now)
+        elif self.is_done_with(claim):
+            release = claim.group.release(claim.lease.token)
+            yield Step(claim, claim.lease, release, partial(self._released, claim, claim.lease))
         elif claim.lease.unanswered:
             acquire = claim.group.acquire(self._holder, int(self._ttl_s * 1000))
             done = partial(self._confirmed, claim, claim.lease, now)
@@ -72,13 +79,42 @@ class Leases:
             yield Step(claim, claim.lease, call, partial(self._renewed, claim, claim.lease, now))
 
     def _steps_to_get(self, claim: Claim, now: float) -> Iterator[Step]:
-        if now < claim.acquire_at or self.vanished:
-            return
-        if not claim.joined and self._start is not None:
+        if self.must_join(claim) and self._start is not None:
             join = claim.group.join(self._start)
             yield Step(claim, None, join, partial(self._joined, claim))
+        if now < claim.acquire_at or self.vanished:
+            return
         acquire = claim.group.acquire(self._holder, int(self._ttl_s * 1000))
         yield Step(claim, None, acquire, partial(self._acquired, claim, now))
+
+    def must_join(self, claim: Claim) -> bool:
+        """Whether its group may not be there yet: it is made at once, whoever will serve it."""
+        return not claim.joined and self._start is not None and not self.vanished
+
+    def share_out(self, shards: frozenset[int]) -> None:
+        """Know which shards are this worker's; the others are for others, if they come."""
+        now = time.monotonic()
+        for claim in self.claims:
+            if claim.lease is None and claim.shard in shards - self._share:
+                claim.acquire_at = now
+            elif claim.lease is None and claim.shard in self._share - shards:
+                claim.acquire_at = now + self._ttl_s / 2  # whose it is comes first
+        self._share = shards
+
+    def gives_up(self, claim: Claim) -> bool:
+        """Whether what is held here is somebody else's, so that nothing more is taken."""
+        return claim.lease is not None and claim.shard not in self._share
+
+    def is_done_with(self, claim: Claim) -> bool:
+        """Whether it is given up and nothing of it is under way."""
+        lease = claim.lease
+        under_way = claim.held or claim.late_held or claim.outbox or claim.sent
+        return self.gives_up(claim) and not under_way and not (lease and lease.unanswered)
+
+    def _released(self, claim: Claim, lease: Lease, _: int) -> None:
+        self.lose(claim, lease)
+        claim.acquire_at = time.monotonic() + self._ttl_s / 2
+        self._reception.standing_changed()
 
     def lose(self, claim: Claim, lease: Lease | None) -> None:
         """Drop all that was read under `lease`, unless that is past already."""
@@ -113,7 +149,10 @@ class Leases:
 
     def _acquired(self, claim: Claim, asked_at: float, lease: Acquired | HeldElsewhere) -> None:
         if isinstance(lease, HeldElsewhere):
-            claim.acquire_at = asked_at + min(lease.wait_s + 0.01, self._ttl_s / 3)
+            patience_s = self._ttl_s / 3
+            if claim.shard in self._share:
+                patience_s = min(patience_s, HAND_OVER_S)
+            claim.acquire_at = asked_at + min(lease.wait_s + 0.01, patience_s)
             return
         claim.acquired(lease, asked_at + self._ttl_s * CERTAIN, now_ms())
 

@@ -13,15 +13,18 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from gateway.delivery.reception import Wants
+from gateway.delivery.sharing import share
 from gateway.delivery.worker import Worker
 from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.event import Meta
 from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.options import SubscriberOptions
+from gateway.stream import keys
 from gateway.stream.connection import Engine
 from gateway.stream.doorbell import Doorbell
 from gateway.stream.format import check_format
+from gateway.stream.holders import Holders
 from gateway.stream.ledger import read_account
 from gateway.stream.subscriptions import Subscription, Subscriptions
 from gateway.subscribers.delivery import Subscriber
@@ -72,6 +75,10 @@ class DeliveryService:
         self._holder = holder or uuid4().hex
         self._ttl_s = ttl_s
         self._subscriptions = Subscriptions(engine)
+        # Gone from there before its leases expire, a crashed process is not waited for.
+        self._holders = Holders(engine, self._holder, ttl_s / 2)
+        self._poll_s = min(POLL_S, ttl_s / 10)
+        self._present: list[str] = []
         self._doorbell = Doorbell(engine)
         self._workers: dict[str, tuple[Worker, asyncio.Task[None]]] = {}
         self._seldom = Seldom()
@@ -88,7 +95,7 @@ class DeliveryService:
             while not self._stop.is_set():
                 await self._poll()
                 _raise_failures(bell, *self._tasks())
-                await self._stopped_within(POLL_S if self.joined.is_set() else 0.01)
+                await self._stopped_within(self._poll_s if self.joined.is_set() else 0.01)
             if tasks := tuple(self._tasks()):
                 await asyncio.wait(tasks)
                 _raise_failures(*tasks)
@@ -111,6 +118,7 @@ class DeliveryService:
         try:
             for worker in workers:
                 await worker.release()
+            await self._holders.leave()
         except StreamUnavailable as error:
             log(_logger, logging.WARNING, "leases not released: they will expire",
                 reason=str(error))  # fmt: skip
@@ -131,6 +139,7 @@ class DeliveryService:
                 for each in self._served:
                     if each.subscriber is not None:
                         await self._subscriptions.register(each.options.name)
+                self._present = await self._holders.present()
                 break
             except StreamUnavailable as error:
                 self._seldom.log("away", _logger, "waiting for Redis", reason=str(error))
@@ -146,11 +155,13 @@ class DeliveryService:
             doorbell=self._doorbell, subscriptions=self._subscriptions, metrics=self._metrics,
             holder=self._holder, ttl_s=self._ttl_s,
         )  # fmt: skip
+        self._share_out(worker)
         self._workers[worker.name] = worker, asyncio.create_task(worker.run())
 
     async def _poll(self) -> None:
-        """See who is paused, forgotten, or no longer configured."""
+        """See who else delivers, and who is paused, forgotten, or no longer configured."""
         try:
+            self._present = await self._holders.present()
             known = await self._subscriptions.read()
             for name in known.keys() - self._workers.keys():
                 await self._keep(name, known[name])
@@ -159,6 +170,7 @@ class DeliveryService:
             return
         configured = {each.options.name for each in self._served}
         for name, (worker, task) in list(self._workers.items()):
+            self._share_out(worker)
             if name in known:
                 worker.pause(paused=known[name].state != "active")
             elif name not in configured:
@@ -166,6 +178,10 @@ class DeliveryService:
                 del self._workers[name]
         if all(worker.joined for worker, _ in self._workers.values()):
             self.joined.set()
+
+    def _share_out(self, worker: Worker) -> None:
+        shards = range(keys.SHARDS)
+        worker.share_out(share(worker.name, self._holder, self._present, shards))
 
     async def _keep(self, name: str, known: Subscription) -> None:
         if known.state == "forgetting":

@@ -87,6 +87,11 @@ class Worker:
             self._reception.paused = paused
             self._bell.set()
 
+    def share_out(self, shards: frozenset[int]) -> None:
+        """Know which shards are ours; those of others are given up as soon as can be."""
+        self._leases.share_out(shards)
+        self._bell.set()
+
     async def run(self) -> None:
         """Work until `stop` has drained it, or cancelled."""
         failures = 0

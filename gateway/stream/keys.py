@@ -9,6 +9,7 @@ so that outgrowing the embedded engine moves data and changes nothing else.
 | gw:format                | string | format version and number of shards                          |
 | gw:moving_to, _from      | string | marks of a move to another engine, here or from there        |
 | gw:subscribers           | hash   | name -> JSON {state, since_ms}; state active or paused       |
+| gw:holders               | zset   | who delivers -> Unix ms until which it is believed           |
 | gw:ticket:<digest>       | string | whom a ticket of the plain feed stands for; lives seconds    |
 | gw:{N}:events            | stream | the events of shard N; fields below                          |
 | gw:{N}:shard             | hash   | epoch, published, duplicates, unfit, bytes, trimmed; for a   |
@@ -49,6 +50,7 @@ FORMAT = "gw:format"
 SUBSCRIBERS = "gw:subscribers"
 MOVING_TO: Final = "gw:moving_to"
 MOVING_FROM: Final = "gw:moving_from"
+HOLDERS = "gw:holders"
 
 # Dead letters of the gateway itself: signed bodies that are no event. No subscriber may take
 # this name.
