@@ -29,6 +29,7 @@ class Brief:
     duty: Duty
     redis_url: str
     listening_fd: int | None
+    loads_fd: int | None  # see `ingest.accepting`; together with the one above
 
 
 class Question(msgspec.Struct, array_like=True):

@@ -6,13 +6,14 @@ that nobody has open it reads the file.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from gateway import tally
 from gateway.admin.ledger import JournalSide, compose
 from gateway.app.duty import journals
 from gateway.app.seat import NoAnswer, Seat
+from gateway.ingest.accepting import Loads
 from gateway.journal.looking import look
 from gateway.metrics import Metrics
 from gateway.options import Config
@@ -23,17 +24,20 @@ _LOOK_S = 1.0
 
 
 class Crew:
-    """`seats` is set by whoever makes them."""
+    """`seats` and `loads` are set by whoever makes them."""
 
     def __init__(self, config: Config, engine: Engine) -> None:
-        self.seats: Sequence[Seat] = ()
+        self.seats: list[Seat] = []
+        self.loads: Loads | None = None
         self._config, self._engine = config, engine
         self._metrics = Metrics()  # of the supervisor itself
         self._metrics.workers.track(read=lambda: sum(one.is_ready.is_set() for one in self.seats))
         self._retained = tally.empty()
 
-    def ended(self, counted: Snapshot) -> None:
-        """Keep what a worker had counted that has ended."""
+    def ended(self, number: int, counted: Snapshot) -> None:
+        """Keep what a worker had counted that has ended; its connections are no more."""
+        if self.loads is not None:
+            self.loads.leave(number)
         self._retained = tally.retained(self._retained, counted)
         self._metrics.worker_ends.add()
 

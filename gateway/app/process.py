@@ -27,6 +27,7 @@ from gateway.app.part import Part
 from gateway.app.shared import Shared
 from gateway.errors import GatewayError
 from gateway.ingest.acceptance import Acceptance
+from gateway.ingest.accepting import Loads
 from gateway.ingest.listener import Listener
 from gateway.journal.journal import Journal
 from gateway.logs import log
@@ -46,7 +47,7 @@ class Process:
     def __init__(self, shared: Shared, duty: Duty, opened: Sequence[Journal]) -> None:
         self.metrics, self.engine = shared.metrics, shared.engine
         self.drain_s = shared.config.server.drain_s
-        self._shared = shared
+        self._shared, self._duty = shared, duty
         self._ingest: IngestPart | None = None
         self._delivery: DeliveryPart | None = None
         self._feed: FeedPart | None = None
@@ -102,10 +103,12 @@ class Process:
         stack: AsyncExitStack,
         *,
         listening: socket.socket | None = None,
+        loads: Loads | None = None,
     ) -> "Process":
         """Open journals, engine and public port, in this order. Raises `GatewayError`.
 
-        `listening`: a socket to accept from, instead of opening the configured port.
+        `listening`: a socket to accept from, instead of opening the configured port; `loads`: so
+        do others.
         """
         metrics = Metrics()
         # The bound is the gateway's: each worker has its share.
@@ -121,15 +124,20 @@ class Process:
         process = cls(Shared(config, engine, metrics), duty, opened)
         for part in process._parts:
             stack.push_async_callback(part.close)
-        await process._listen(listening, stack)
+        await process._listen(listening, loads, stack)
         return process
 
-    async def _listen(self, listening: socket.socket | None, stack: AsyncExitStack) -> None:
+    async def _listen(
+        self, listening: socket.socket | None, loads: Loads | None, stack: AsyncExitStack
+    ) -> None:
         if self._listener is None:
             return
         server = self._shared.config.server
         try:
-            await self._listener.start(listening)
+            if listening is not None and loads is not None:
+                await self._listener.share(listening, loads, self._duty.number)
+            else:
+                await self._listener.start(listening)
         except OSError as error:
             raise GatewayError(
                 f"cannot open the public port on {server.host}:{server.port}:"

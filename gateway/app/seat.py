@@ -33,7 +33,7 @@ class Seat:
     """`ended`: told of every life that is over, with the last of what it had counted."""
 
     def __init__(
-        self, brief: Brief, pass_fds: tuple[int, ...], ended: Callable[[Snapshot], None]
+        self, brief: Brief, pass_fds: tuple[int, ...], ended: Callable[[int, Snapshot], None]
     ) -> None:
         self.duty, self.number = brief.duty, brief.duty.number
         self.is_ready = asyncio.Event()  # a worker serves
@@ -112,7 +112,7 @@ class Seat:
                 waiting.set_exception(NoAnswer())
                 waiting.exception()  # read here: whoever asked may have given up
         self._asked.clear()
-        self._ended(self._counted)
+        self._ended(self.number, self._counted)
         self._counted = tally.empty()
 
     async def stop(self, patience_s: float) -> None:

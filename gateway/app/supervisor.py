@@ -9,9 +9,11 @@ that was acknowledged: the workers end with it, and the next gateway finds their
 import asyncio
 import logging
 import socket
+import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import IO
 
 from gateway.admin.server import AdminServer
 from gateway.app import home, sockets
@@ -21,6 +23,7 @@ from gateway.app.duty import Duty
 from gateway.app.ports import Ports
 from gateway.app.seat import Seat
 from gateway.errors import GatewayError
+from gateway.ingest.accepting import Loads
 from gateway.logs import log
 from gateway.options import Config
 from gateway.stream.access import access_of
@@ -54,13 +57,18 @@ async def run(
         engine = Engine(place.redis_url, timeout_s=config.redis.timeout_s, access=access)
         stack.push_async_callback(engine.close)
         crew = Crew(config, engine)
-        fd = shared.fileno() if shared is not None else None
         # With the lock: nobody else takes the directory while a worker still lives.
-        fds = (place.lock_fd,) if fd is None else (place.lock_fd, fd)
-        crew.seats = [
-            Seat(Brief(config, replace(duty, number=number), place.redis_url, fd), fds, crew.ended)
-            for number in range(duty.workers)
-        ]
+        fds = [place.lock_fd]
+        listening_fd = loads_fd = None
+        if shared is not None:
+            loads_fd = stack.enter_context(_loads(duty.workers)).fileno()
+            listening_fd = shared.fileno()
+            fds += [listening_fd, loads_fd]
+            crew.loads = Loads(loads_fd, duty.workers)
+        for number in range(duty.workers):
+            own = replace(duty, number=number)
+            brief = Brief(config, own, place.redis_url, listening_fd, loads_fd)
+            crew.seats.append(Seat(brief, tuple(fds), crew.ended))
         admin = AdminServer(config.admin, crew)
         await admin.start()
         stack.push_async_callback(admin.stop)
@@ -75,6 +83,13 @@ async def run(
             if shared is not None and shared is not listening:
                 shared.close()  # whoever connects now is better refused than left waiting
             await supervisor.stop()
+
+
+def _loads(workers: int) -> IO[bytes]:
+    """Return a file of nobody else's, for what workers tell each other of their load."""
+    shared = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+    shared.truncate(Loads.size(workers))
+    return shared
 
 
 class _Supervisor:

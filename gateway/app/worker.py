@@ -22,6 +22,7 @@ from gateway.app.channel import Answer, Channel
 from gateway.app.collecting import collect_seldom
 from gateway.app.process import Process
 from gateway.errors import GatewayError
+from gateway.ingest.accepting import Loads
 from gateway.logs import log
 from gateway.tasks import end
 
@@ -47,9 +48,14 @@ async def _serve(line: socket.socket) -> None:
     brief = await channel.brief()
     config = brief.config
     logs.set_up(level=config.log.level, style=config.log.format, worker=brief.duty.number)
-    shared = None if brief.listening_fd is None else socket.socket(fileno=brief.listening_fd)
+    listening, loads = None, None
+    if brief.listening_fd is not None and brief.loads_fd is not None:
+        listening = socket.socket(fileno=brief.listening_fd)
+        loads = Loads(brief.loads_fd, brief.duty.workers)
     async with AsyncExitStack() as stack:
-        process = await Process.open(config, brief.duty, brief.redis_url, stack, listening=shared)
+        process = await Process.open(
+            config, brief.duty, brief.redis_url, stack, listening=listening, loads=loads
+        )
         channel.send(Answer(0, "ready", None))
         answering = asyncio.create_task(_answer(channel, process, stop))
         stack.push_async_callback(end, [answering])

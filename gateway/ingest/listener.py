@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.ingest.acceptance import Acceptance
+from gateway.ingest.accepting import Acceptor, Loads
 from gateway.ingest.answers import Wire
 from gateway.ingest.fast_path import WebhookConnection
 from gateway.ingest.handler import build_app
@@ -73,36 +74,73 @@ class Listener:
         self.app = build_app(self._around, is_ready)
         self._runner = web.AppRunner(self.app, shutdown_timeout=_LAST_WORDS_S)
         self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None  # instead, where others accept too
+        self._listening: socket.socket | None = None
+        self._tls_terms: dict[str, Any] = {}
+        self._coming: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def start(self, listening: socket.socket | None = None) -> None:
-        """Listen where the options say, or on a socket that others may share.
+        """Listen where the options say, or on a socket that was opened by others.
 
         Raises OSError if the address is taken, or TLS files cannot be read.
         """
-        loop = asyncio.get_running_loop()
         await self._runner.setup()
-        tls = self._options.tls
-        deadline_s = self._options.header_timeout_s if tls else None
         where: dict[str, Any] = {"sock": listening}
         if listening is None:
             where = {"host": self._options.host, "port": self._options.port}
-        self._server = await loop.create_server(
-            lambda: WebhookConnection(self._around),
-            **where,
-            ssl=tls_context(tls) if tls else None,
-            ssl_handshake_timeout=deadline_s,
-            ssl_shutdown_timeout=deadline_s,
-            backlog=_BACKLOG,
+        self._server = await asyncio.get_running_loop().create_server(
+            self._connection, **where, **self._tls(), backlog=_BACKLOG
         )
+        self._listening = self._server.sockets[0]
         self._sweep()
+
+    async def share(self, listening: socket.socket, loads: Loads, number: int) -> None:
+        """Accept from a socket that other workers accept from too. Raises OSError as `start`."""
+        await self._runner.setup()
+        self._listening, self._tls_terms = listening, self._tls()
+        self._acceptor = Acceptor(
+            listening, loads, number, connections=self._connections, take=self._take
+        )
+        self._acceptor.start()
+        self._sweep()
+
+    def _connection(self) -> WebhookConnection:
+        return WebhookConnection(self._around)
+
+    def _tls(self) -> dict[str, Any]:
+        tls = self._options.tls
+        deadline_s = self._options.header_timeout_s if tls else None
+        return {
+            "ssl": tls_context(tls) if tls else None,
+            "ssl_handshake_timeout": deadline_s,
+            "ssl_shutdown_timeout": deadline_s,
+        }
+
+    def _connections(self) -> int:
+        """Return how many there are here: senders, watchers, and those that come just now."""
+        metrics = self._around.metrics
+        rows = (*metrics.connections.rows(), *metrics.feed_connections.rows())
+        return len(self._coming) + int(sum(number for _, number in rows))
+
+    def _take(self, accepted: socket.socket) -> None:
+        task = asyncio.create_task(self._come(accepted), name="accepted")
+        self._coming.add(task)
+        task.add_done_callback(self._coming.discard)
+
+    async def _come(self, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(self._connection, accepted, **self._tls_terms)
+        except OSError:  # it has gone, or speaks no TLS: its own business
+            accepted.close()
 
     @property
     def port(self) -> int:
         """The port that was bound, which matters when port 0 was asked for."""
-        if self._server is None:
+        if self._listening is None:
             raise RuntimeError("not listening")
-        port: int = self._server.sockets[0].getsockname()[1]
+        port: int = self._listening.getsockname()[1]
         return port
 
     async def drain(self, timeout_s: float) -> None:
@@ -112,6 +150,8 @@ class Listener:
         """
         if self._server is not None:
             self._server.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
         around = self._around
         around.drain()
         for connection in tuple(around.open):
@@ -141,6 +181,8 @@ class Listener:
         self._sweeper = asyncio.get_running_loop().call_later(interval_s, self._sweep)
         self._around.tick()
         self._around.reception.expire()
+        if self._acceptor is not None:
+            self._acceptor.tell()
         now = time.perf_counter()
         for connections in (self._around.open, self._around.lingering):
             for connection in tuple(connections):
