@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 import uvloop
 
@@ -14,6 +15,10 @@ from support.local_aws import (  # noqa: E402, F401 - fixtures
     local_sqs,
     local_sqs_server,
 )
+
+# How long an example takes is the machine's business, which may be busy.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_asyncio_loop_factories(config, item):
