@@ -57,6 +57,8 @@ class RedisOptions:
     # The embedded engine's own bound; past it publishing stops and the journal fills.
     max_memory_bytes: int = 1 * GIB
     timeout_s: float = 5.0
+    # How long a gateway that is silent keeps its share of the work from the others.
+    lease_s: float = 10.0
     allow_volatile: bool = False  # a Redis without an append-only file
     # What Sentinels ask for; what the data's servers ask for is in the URL.
     sentinel_username: str | None = None

@@ -149,6 +149,7 @@ subscribers:
         ),
         (APPS + "ingest: {path: webhooks}", (2, 16), "expected a path such as /webhooks"),
         (APPS + "ingest: {path: /healthz}", (2, 16), "answers health checks"),
+        (APPS + "redis: {lease: 100ms}", (2, 16), "expected 1s to 1m"),
         (APPS + "ingest: {ack: replicated}", (2, 15), "with how many replicas"),
         (APPS + "ingest: {ack: disk}", (2, 15), "expected `journal`, `redis` or {replicated: 1}"),
         (APPS + "ingest: {ack: {replicated: 0}}", (2, 15), "how many replicas, 1 or more"),
@@ -343,7 +344,7 @@ data_dir: /var/lib/gateway
 apps:
   - {api_key: k1, secrets: [new, old]}
   - {api_key: k2, secrets: [x]}
-redis: {url: "rediss+sentinel://u:p@h:1,h2/calls/2", max_memory: 2GiB, timeout: 1.5s,
+redis: {url: "rediss+sentinel://u:p@h:1,h2/calls/2", max_memory: 2GiB, timeout: 1.5s, lease: 3s,
   allow_volatile: true, sentinel_username: s, sentinel_password: hidden, ca: tls/ca.pem,
   client_cert: tls/cert.pem, client_key: tls/key.pem}
 ingest: {path: /in, ack: {replicated: 2}, dedupe_window: 2h, max_body: 64KiB}

@@ -27,7 +27,10 @@ class DeliveryPart:
         self._shared = shared
         self._seldom = Seldom()
         self._served = [_served(shared, one) for one in shared.config.subscribers]
-        self._service = DeliveryService(shared.engine, self._served, shared.metrics, holder=holder)
+        self._service = DeliveryService(
+            shared.engine, self._served, shared.metrics, holder=holder,
+            ttl_s=shared.config.redis.lease_s,
+        )  # fmt: skip
         self._janitor = Janitor(shared.engine, shared.config.retention)
 
     @property

@@ -40,7 +40,9 @@ class FeedPart:
             access=access,
             calls=calls,
         )
-        self._keeper = Keeper(shared.engine, calls, shared.metrics, holder=holder)
+        self._keeper = Keeper(
+            shared.engine, calls, shared.metrics, holder=holder, ttl_s=config.redis.lease_s
+        )
         self._sweeper = CallSweeper(calls, config.feed)
         parts = CallParts(
             tokens, access, calls, self._feed.registration.watch, config.server.body_timeout_s

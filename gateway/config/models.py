@@ -94,6 +94,7 @@ class Redis(Section):
     url: values.RedisUrl = OPTIONAL
     max_memory_bytes: values.Size = _called("max_memory")
     timeout_s: values.Duration = _called("timeout")
+    lease_s: values.Lease = _called("lease")
     allow_volatile: bool = OPTIONAL
     sentinel_username: values.Text = OPTIONAL
     sentinel_password: values.Secret = OPTIONAL

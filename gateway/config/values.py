@@ -160,6 +160,13 @@ def region(value: str) -> str:
     return _matching(_REGION, value, "a region such as eu-west-1")
 
 
+def lease(value: object) -> float:
+    seconds = duration(value)
+    if not 1 <= seconds <= 60:
+        raise ValueError("expected 1s to 1m: how long nobody takes over from a silent gateway")
+    return seconds
+
+
 def _whole_seconds(value: object, least: int, most: int) -> int:
     seconds = duration(value)
     if not seconds.is_integer() or not least <= seconds <= most:
@@ -328,6 +335,7 @@ def not_yet(value: object, *, word: str, use: str) -> Any:
 _AS_TEXT = {"type": "string"}
 Wait = Annotated[float, BeforeValidator(duration), WithJsonSchema(_AS_TEXT)]
 Duration = Annotated[Wait, AfterValidator(positive)]
+Lease = Annotated[float, BeforeValidator(lease), WithJsonSchema(_AS_TEXT)]
 Size = Annotated[int, BeforeValidator(size), AfterValidator(positive), WithJsonSchema(_AS_TEXT)]
 Ack = Annotated[
     tuple[str, int],

@@ -22,6 +22,7 @@ class Load:
     refused: int = 0  # connections that were: there was no port
     stop: bool = False
     pause_s: float = 0  # of each client, between two events
+    name: str = "client"  # in the names of its calls
 
     def request(self, body: bytes) -> bytes:
         headers = signed_request(body, self.secret, self.api_key)
@@ -40,7 +41,7 @@ class Load:
             if self.stop:
                 break
             await asyncio.sleep(self.pause_s)
-            body = distinct_event(n, f"default:client{one}-{n // 7 % calls}")
+            body = distinct_event(n, f"default:{self.name}{one}-{n // 7 % calls}")
             deadline = time.monotonic() + 60
             while not self.stop:
                 assert time.monotonic() < deadline, f"no 200 within 60 s: {self.statuses}"

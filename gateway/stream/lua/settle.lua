@@ -6,7 +6,8 @@
 --   from the stream: delivered (id), unmatched (id), parked (id, due_ms, parcel),
 --   buried (id, buried_ms, parcel); from the parked: delivered (id), parked again
 --   (id, due_ms, parcel), buried (id, buried_ms, parcel).
--- Returns how many were new, in the same order. Error: FENCED.
+-- Returns how many were new, in the same order. Errors: FENCED; NOGROUP, when the group has been
+-- destroyed: what is read under it is not settled, and will be read again.
 if redis.call('HGET', KEYS[2], 'token') ~= ARGV[2] then
   return redis.error_reply('FENCED the lease is lost')
 end
@@ -71,4 +72,9 @@ count('unmatched', done[2])
 count('buried', done[4] + done[7])
 count('parked_bytes', grown.parked_bytes)
 count('dead_bytes', grown.dead_bytes)
+local read = n[1] + n[2] + n[3] + n[4]
+if read > 0 and done[1] + done[2] + done[3] + done[4] == 0
+  and redis.pcall('XPENDING', KEYS[1], ARGV[1]).err then
+  return redis.error_reply('NOGROUP the group has been destroyed')
+end
 return done

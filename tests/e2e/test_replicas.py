@@ -1,0 +1,178 @@
+"""Several gateways on one Redis: killed, frozen, and what they share taken from under them."""
+
+import asyncio
+import os
+import signal
+from contextlib import asynccontextmanager
+
+import pytest
+from feed_plain.plain_client import CALL, watching
+from redis.asyncio import Redis
+from support.engines import supervised
+from support.eventually import eventually
+from support.feed import Sender
+from support.load import Load, assert_in_order
+from support.receiver import ok, running_receiver
+from support.running_gateway import running_gateway
+from support.servers import cluster
+from support.verdict import assert_nothing_lost
+
+from gateway.delivery.worker import CROWD
+from gateway.stream import keys
+
+LONG = bool(os.environ.get("GATEWAY_LONG"))
+LEASE_S = 10 if LONG else 2
+CONCURRENCY = 8
+
+
+@asynccontextmanager
+async def two_gateways(folder, url, receiver, **more):
+    """The first to come has the leases."""
+    subscriber = {"name": "app", "kind": "http", "url": receiver.url, "order": "call"}
+    settings = {
+        "redis": {"url": url, "lease": f"{LEASE_S}s"},
+        "subscribers": [{**subscriber, "concurrency": CONCURRENCY}],
+        "feed": {"access": "any"},
+        **more,
+    }
+    async with running_gateway(folder / "one", **settings) as one:
+        await eventually(lambda: one.is_up(), within_s=20)
+        async with running_gateway(folder / "two", **settings) as two:
+            await eventually(lambda: two.is_up(), within_s=20)
+            yield one, two
+
+
+def union(*loads):
+    """What several senders sent, as one."""
+    whole = Load(0)
+    for load in loads:
+        whole.acked += load.acked
+    return whole
+
+
+async def test_a_killed_gateway_is_replaced_within_its_lease(tmp_path):
+    """kill -9 of the one that delivers: the other delivers within the lease; the dead one's
+    journal comes with it, and nothing that either acknowledged is lost.
+    """
+    async with supervised(tmp_path / "r") as redis, running_receiver() as receiver:
+        async with two_gateways(tmp_path, redis.url, receiver) as (one, two):
+            first, second = Load(one.port), Load(two.port, name="other", pause_s=0.005)
+            sending = asyncio.create_task(first.run(1_000_000))
+            await eventually(lambda: len(first.acked) > 500, within_s=60)
+            first.stop = True
+            await one.kill()
+            await sending
+            await second.run(200)
+            # Twice the lease: it begins at a renewal, and a busy machine has to wake as well.
+            await eventually(
+                lambda: set(second.acked) <= set(receiver.bodies), within_s=2 * LEASE_S + 5
+            )
+            await one.start()
+            await assert_nothing_lost(one, union(first, second), receiver)
+            await assert_nothing_lost(two, union(first, second), receiver)
+
+
+async def test_a_frozen_gateway_that_wakes_settles_and_starts_nothing(tmp_path):
+    """SIGSTOP of the one that delivers, past its lease, and SIGCONT: at most what it had under
+    way is delivered twice, and every account adds up.
+    """
+    frozen_s = 30 if LONG else 3 * LEASE_S
+    async with (
+        supervised(tmp_path / "r") as redis,
+        running_receiver(otherwise=ok(after_s=0.01)) as receiver,
+    ):
+        async with two_gateways(tmp_path, redis.url, receiver) as (one, two):
+            load = Load(two.port, pause_s=0.01)
+            sending = asyncio.create_task(load.run(1_000_000))
+            await eventually(lambda: len(receiver.bodies) > 300, within_s=60)
+            frozen = asyncio.get_running_loop().time()
+            os.kill(one.pid, signal.SIGSTOP)
+            # The other one has taken over when what is sent from now on arrives.
+            taken = len(load.acked)
+            await eventually(lambda: set(load.acked[:taken + 100]) <= set(receiver.bodies)
+                             and len(load.acked) > taken + 100, within_s=60)  # fmt: skip
+            loop = asyncio.get_running_loop()
+            await eventually(lambda: loop.time() > frozen + frozen_s, within_s=frozen_s + 5)
+            os.kill(one.pid, signal.SIGCONT)
+            await eventually(lambda: one.is_up(), within_s=30)
+            awake = len(load.acked)
+            await eventually(lambda: len(load.acked) > awake + 100, within_s=60)
+            load.stop = True
+            await sending
+            repeats = await assert_nothing_lost(two, load, receiver)
+            # Under way, and answered but not settled yet: one batch at most.
+            assert repeats <= 2 * CONCURRENCY
+            assert await repeats_told(two) >= repeats
+
+
+async def repeats_told(gateway):
+    return await gateway.metric('gateway_delivery_repeats_total{subscriber="app"}')
+
+
+async def test_an_event_that_comes_to_both_is_one(tmp_path, engine_url):
+    """The same webhooks at two gateways are published and delivered once."""
+    async with running_receiver() as receiver:
+        async with two_gateways(tmp_path, engine_url, receiver) as (one, two):
+            loads = Load(one.port), Load(two.port)
+            await asyncio.gather(*(load.run(300) for load in loads))
+            ledger = await two.settled()
+            assert ledger["overall"]["published"] == ledger["overall"]["duplicates"] == 300
+            assert await assert_nothing_lost(one, loads[0], receiver) == 0
+
+
+async def test_scripts_and_groups_vanish_under_load(tmp_path):
+    """SCRIPT FLUSH and XGROUP DESTROY behind our back, again and again: nothing is lost, what is
+    read again is counted, and no call goes back.
+    """
+    async with supervised(tmp_path / "r") as redis, running_receiver() as receiver:
+        async with two_gateways(tmp_path, redis.url, receiver) as (one, two):
+            loads = Load(one.port, pause_s=0.01), Load(two.port, pause_s=0.01, name="other")
+            sending = [asyncio.create_task(load.run(1_000_000)) for load in loads]
+            async with Redis.from_url(redis.url) as client:
+                for turn in range(6):
+                    await eventually(
+                        lambda turn=turn: len(loads[0].acked) > 150 * (turn + 1), within_s=60
+                    )
+                    await client.script_flush()
+                    if turn % 2:
+                        for shard in range(keys.SHARDS):
+                            await client.xgroup_destroy(keys.events(shard), "app")
+                await eventually(lambda: has_groups(client), within_s=20)
+            for load in loads:
+                load.stop = True
+            await asyncio.gather(*sending)
+            ledger = await one.settled()
+            acked = {*loads[0].acked, *loads[1].acked}
+            assert acked <= set(receiver.bodies)
+            account = ledger["subscribers"]["app"]
+            again = len(receiver.bodies) - len(set(receiver.bodies))
+            # Beside what was settled and is read again: what was under way each time.
+            assert again <= account["repeats"] + 3 * (CROWD + CONCURRENCY)
+            assert account["delivered"] == ledger["overall"]["published"] + account["repeats"]
+            assert_in_order(receiver.bodies)
+            assert set(loads[0].statuses) | set(loads[1].statuses) == {200}
+
+
+async def has_groups(client):
+    return all([await client.xinfo_groups(keys.events(shard)) for shard in range(keys.SHARDS)])
+
+
+@pytest.mark.xdist_group("servers")
+async def test_a_watcher_at_one_gateway_sees_what_comes_to_the_other(tmp_path):
+    """On a Cluster, whose shards lie on three masters, and over the failover of one: every event
+    comes to the watcher, in order and once.
+    """
+    async with cluster(tmp_path / "r") as redis, running_receiver() as receiver:
+        async with two_gateways(tmp_path, redis.url, receiver) as (one, two):
+            calls = [CALL, *(f"default:more-{n}" for n in range(12))]
+            async with watching(one, *calls) as watcher, Sender(two) as sender:
+                for call in calls * 2:
+                    await sender.number(call=call)
+                seen = sorted(await watcher.numbers(26, within_s=20))
+                assert seen == list(range(26))
+                await redis.masters[0].kill()
+                for call in calls:
+                    await sender.number(call=call)
+                assert sorted(await watcher.numbers(13, within_s=40)) == list(range(26, 39))
+                ledger = await two.settled()
+                assert ledger["overall"]["published"] == 39
