@@ -102,12 +102,14 @@ class _Supervisor:
         seats = self._crew.seats
         self._tasks = [asyncio.create_task(one.run(), name=f"seat {one.number}") for one in seats]
         self._tasks.append(asyncio.create_task(self._crew.run(), name="crew"))
-        async with asyncio.timeout(_START_S):
-            while not stop.is_set() and not all(one.is_ready.is_set() for one in seats):
-                failed = next((one for one in seats if one.deaths), None)
-                if failed is not None:
-                    raise GatewayError(f"worker {failed.number} cannot start: {failed.why}")
-                await asyncio.sleep(0.01)
+        deadline = asyncio.get_running_loop().time() + _START_S
+        while not stop.is_set() and not all(one.is_ready.is_set() for one in seats):
+            failed = next((one for one in seats if one.deaths), None)
+            if failed is not None:
+                raise GatewayError(f"worker {failed.number} cannot start: {failed.why}")
+            if asyncio.get_running_loop().time() > deadline:
+                raise GatewayError(f"the workers have not started within {_START_S:.0f} s")
+            await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
         """Drain all workers; kill those that take far too long."""
