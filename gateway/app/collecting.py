@@ -2,7 +2,7 @@
 
 import gc
 
-_COLLECT_AFTER = 100_000  # containers made and not freed since the last look
+_COLLECT_AFTER = 10_000  # containers made and not freed since the last look
 
 
 def collect_seldom() -> None:
