@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from gateway import native
 from gateway.event import Event, Stored
 from gateway.journal import records, recovery
 from gateway.journal.disk import Disk
@@ -33,12 +34,20 @@ def read_segment(disk: Disk, one: Segment, position: int, limit: int) -> Chunk:
         buffer = disk.read(one.fd, needed, one.offset(position))
     stored: list[Stored] = []
     offset = 0
-    while (found := _stored(buffer, offset, position)) is not None:
-        stored.append(found)
-        offset = found.end - position
+    while found := _some(buffer, offset, position):
+        stored += found
+        offset = found[-1].end - position
     if stored or not buffer:
         return Chunk(stored, position + offset)
     return Chunk([], _skip_damage(disk, one, position, end), damage=1)
+
+
+def _some(buffer: bytes, offset: int, position: int) -> list[Stored]:
+    """Return some of what follows; nothing where the next record is not whole or does not check."""
+    if native.decode is not None and (found := native.decode(buffer, offset, position)):
+        return found  # type: ignore[no-any-return]
+    one = _stored(buffer, offset, position)
+    return [] if one is None else [one]
 
 
 def _stored(buffer: bytes, offset: int, position: int) -> Stored | None:

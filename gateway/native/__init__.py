@@ -1,9 +1,9 @@
 """The optional C piece: the plain case of what every webhook costs, done in one call.
 
 It takes a whole plain request (head, signature, routing fields) to the intake and answers it,
-encodes journal records, and packs the publishing command. It is never another opinion: whatever
-is not the plain case it leaves to the Python code beside it, which is complete without it. The
-same tests run over both.
+encodes journal records and reads them back, packs the publishing commands, and signs what is
+delivered. It is never another opinion: whatever is not the plain case it leaves to the Python
+code beside it, which is complete without it. The same tests run over both.
 
 It is built where there is a C compiler when the package is installed. GATEWAY_NATIVE=0 in the
 environment leaves it out.
@@ -46,6 +46,8 @@ receive_by = _native.receive_by if IS_BUILT else None
 answer = _native.answer if IS_BUILT else None
 # (events, number, start) -> the events as journal records, and where each of them stands
 encode = _native.encode if IS_BUILT else None
+# (buffer, offset, position of its start) -> the events in it, up to the first that Python must see
+decode = _native.decode if IS_BUILT else None
 # (bounds, counts, moments, now) -> the sum of what was counted
 observe = _native.observe if IS_BUILT else None
 # (stored, shards, journal id, position behind) -> the shards that lack any of it and a command for

@@ -199,13 +199,12 @@ static PyObject *make_meta(const keyed_app *app, const routing *route, long long
     return meta;
 }
 
-static uint32_t hash_order(const keyed_app *app, const routing *route, const uint8_t *key) {
-    if (!route->call_cid.at) return crc32_of(0, key, KEY_BYTES);
-    Py_ssize_t size;
-    const char *name = PyUnicode_AsUTF8AndSize(app->app, &size);
-    uint32_t hash = crc32_of(0, name, (size_t)size);
+/* CRC-32 of what the shard is computed from; `cid.at` NULL: an event of no call. */
+static uint32_t hash_order(slice app, slice cid, const uint8_t *key) {
+    if (!cid.at) return crc32_of(0, key, KEY_BYTES);
+    uint32_t hash = crc32_of(0, app.at, app.size);
     hash = crc32_of(hash, "", 1);
-    return crc32_of(hash, route->call_cid.at, route->call_cid.size);
+    return crc32_of(hash, cid.at, cid.size);
 }
 
 static PyObject *make_event(const keyed_app *app, const routing *route, const request_head *head,
@@ -217,7 +216,11 @@ static PyObject *make_event(const keyed_app *app, const routing *route, const re
     }
     const slice id = head->values[WEBHOOK_ID].at ? head->values[WEBHOOK_ID] : (slice){"", 0};
     const slice cid = route->call_cid;
-    PyObject *event = event_type->tp_alloc(event_type, 0);
+    slice name;
+    Py_ssize_t name_size;
+    name.at = PyUnicode_AsUTF8AndSize(app->app, &name_size);
+    name.size = (size_t)name_size;
+    PyObject *event = name.at ? event_type->tp_alloc(event_type, 0) : NULL;
     if (!event) return NULL;
     SLOT(event, ACCEPTED_MS) = PyLong_FromLongLong(accepted_ms);
     SLOT(event, APP) = Py_NewRef(app->app);
@@ -227,7 +230,7 @@ static PyObject *make_event(const keyed_app *app, const routing *route, const re
     SLOT(event, KEY) = PyBytes_FromStringAndSize((const char *)digest, KEY_BYTES);
     SLOT(event, META) =
         make_meta(app, route, accepted_ms, key_hex, id, head->values[SIGNATURE]);
-    SLOT(event, ORDER_HASH) = PyLong_FromUnsignedLong(hash_order(app, route, digest));
+    SLOT(event, ORDER_HASH) = PyLong_FromUnsignedLong(hash_order(name, cid, digest));
     SLOT(event, TYPE) = PyUnicode_DecodeASCII(route->type.at, (Py_ssize_t)route->type.size, NULL);
     SLOT(event, UNFIT) = Py_NewRef(empty_text);
     for (int i = 0; i < SLOTS; i++)
@@ -306,83 +309,7 @@ static PyTypeObject *keyring_type;
 
 #include "receiver.h"
 
-/* ---- the journal's records, as `gateway.journal.records` encodes them */
-
-enum { RECORD_HEADER = 24 };
-
-static void put_number(char *to, uint64_t number, int bytes) {
-    for (int i = 0; i < bytes; i++) to[i] = (char)(number >> (8 * i));
-}
-
-static int check_event(PyObject *event) {
-    if (Py_IS_TYPE(event, event_type) && SLOT(event, META) && SLOT(event, BODY)
-        && SLOT(event, KEY) && SLOT(event, UNFIT) && PyBytes_Check(SLOT(event, META))
-        && PyBytes_Check(SLOT(event, BODY)) && PyBytes_Check(SLOT(event, KEY))) return 0;
-    PyErr_SetString(PyExc_TypeError, "expected events");
-    return -1;
-}
-
-static PyObject *make_stored(Py_ssize_t start, Py_ssize_t end, long long number, PyObject *event) {
-    PyObject *stored = stored_type->tp_alloc(stored_type, 4);
-    if (!stored) return NULL;
-    PyTuple_SET_ITEM(stored, 0, PyLong_FromSsize_t(start));
-    PyTuple_SET_ITEM(stored, 1, PyLong_FromSsize_t(end));
-    PyTuple_SET_ITEM(stored, 2, PyLong_FromLongLong(number));
-    PyTuple_SET_ITEM(stored, 3, Py_NewRef(event));
-    for (int i = 0; i < 3; i++)
-        if (!PyTuple_GET_ITEM(stored, i)) {
-            Py_DECREF(stored);
-            return NULL;
-        }
-    return stored;
-}
-
-/* encode(events: Sequence[Event], number, start) -> (data, list[Stored]) */
-static PyObject *encode(PyObject *module, PyObject *args) {
-    (void)module;
-    PyObject *given;
-    long long number;
-    Py_ssize_t start, total = 0;
-    if (!PyArg_ParseTuple(args, "OLn", &given, &number, &start)) return NULL;
-    PyObject *events = PySequence_Fast(given, "expected events"), *data = NULL, *stored = NULL;
-    if (!events) return NULL;
-    const Py_ssize_t count = PySequence_Fast_GET_SIZE(events);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *event = PySequence_Fast_GET_ITEM(events, i);
-        if (check_event(event)) goto failed;
-        total += RECORD_HEADER + PyBytes_GET_SIZE(SLOT(event, META))
-            + PyBytes_GET_SIZE(SLOT(event, BODY));
-    }
-    data = PyBytes_FromStringAndSize(NULL, total), stored = PyList_New(count);
-    if (!data || !stored) goto failed;
-    char *to = PyBytes_AS_STRING(data);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *event = PySequence_Fast_GET_ITEM(events, i);
-        PyObject *meta = SLOT(event, META), *body = SLOT(event, BODY);
-        const size_t meta_size = (size_t)PyBytes_GET_SIZE(meta);
-        const size_t body_size = (size_t)PyBytes_GET_SIZE(body);
-        const size_t length = RECORD_HEADER + meta_size + body_size;
-        memcpy(to, "GWR1", 4);
-        put_number(to + 8, (uint64_t)(number + i), 8);
-        put_number(to + 16, meta_size, 4);
-        put_number(to + 20, body_size, 4);
-        memcpy(to + RECORD_HEADER, PyBytes_AS_STRING(meta), meta_size);
-        memcpy(to + RECORD_HEADER + meta_size, PyBytes_AS_STRING(body), body_size);
-        put_number(to + 4, crc32_of(0, to + 8, length - 8), 4);
-        to += length;
-        PyObject *one = make_stored(start, start + (Py_ssize_t)length, number + i, event);
-        if (!one) goto failed;
-        PyList_SET_ITEM(stored, i, one);
-        start += (Py_ssize_t)length;
-    }
-    Py_DECREF(events);
-    return Py_BuildValue("(NN)", data, stored);
-failed:
-    Py_DECREF(events);
-    Py_XDECREF(data);
-    Py_XDECREF(stored);
-    return NULL;
-}
+#include "records.h"
 
 /* ---- the protocol of Redis */
 
@@ -510,12 +437,6 @@ static PyObject *put_command(PyObject *stored, const uint8_t *shard_of, Py_ssize
     return command;
 }
 
-static int append_new(PyObject *list, PyObject *item) {
-    const int failed = !item || PyList_Append(list, item);
-    Py_XDECREF(item);
-    return failed ? -1 : 0;
-}
-
 /* publish(stored: list[Stored], shards, journal, upto) -> (list[int], list[bytes]) | None
  * The shards that lack any of `stored`, and a command for each. None: one of the events is unfit,
  * and Python packs them. */
@@ -595,6 +516,7 @@ static PyMethodDef functions[] = {
     {"answer", answer, METH_VARARGS, "Resolve replies with the plain 200."},
     {"observe", observe, METH_VARARGS, "Count moments in a histogram."},
     {"encode", encode, METH_VARARGS, "Encode events as journal records."},
+    {"decode", decode, METH_VARARGS, "Read events back from journal records."},
     {"publish", publish, METH_VARARGS, "Pack a command for each shard that lacks events."},
     {NULL, NULL, 0, NULL},
 };
