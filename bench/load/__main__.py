@@ -1,6 +1,6 @@
 """The load generator's process: one JSON order a line on stdin, one JSON report on stdout.
 
-{"prepare": {token, first, count, size}} renders requests into memory; {"fire": {host, port,
+{"prepare": {token, first, count, size, calls}} renders requests into memory; {"fire": {host, port,
 connections}} sends them, each once, by `fire.c`. With "rate", in events per second, in an open
 loop. With "tls", the file of an authority, and where there is no C compiler, by `closed_loop`
 instead. Rendering is thus never inside a timed round.

@@ -35,9 +35,9 @@ def call_cid(number: int) -> str:
     return f"default:consult-{number % CALLS:06d}"
 
 
-def body(token: str, number: int, size: int) -> bytes:
+def body(token: str, number: int, size: int, calls: int = CALLS) -> bytes:
     """Return event `number` of the run called `token`: JSON of exactly `size` bytes."""
-    head = _HEAD % (number % CALLS, token.encode(), number)
+    head = _HEAD % (number % calls, token.encode(), number)
     return head + b"x" * (size - len(head) - len(_TAIL)) + _TAIL
 
 
@@ -54,6 +54,6 @@ def request(payload: bytes, number: int, *, forged: bool = False) -> bytes:
     return _REQUEST % (len(payload), signature, number, payload)
 
 
-def requests(token: str, first: int, count: int, size: int) -> list[bytes]:
+def requests(token: str, first: int, count: int, size: int, calls: int = CALLS) -> list[bytes]:
     """Return `count` requests from number `first` on, in memory, ready to be written."""
-    return [request(body(token, n, size), n) for n in range(first, first + count)]
+    return [request(body(token, n, size, calls), n) for n in range(first, first + count)]

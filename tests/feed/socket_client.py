@@ -29,6 +29,11 @@ def token(user="alice", *, secret=SECRET, lifetime_s=600, **claims):
     )
 
 
+def unsigned(user="alice"):
+    """A token that says of itself that it needs no signature."""
+    return jwts.encode({"user_id": user}, None, "none")
+
+
 class SdkSocket:
     """An open socket; `id` once it is connected."""
 
@@ -97,6 +102,29 @@ def masked(opcode, payload=b"", *, fin=True, mask=True, rsv=0, size=None):
         return head + payload
     key = os.urandom(4)
     return head + key + bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
+
+
+# What no client should send, and the code with which it is closed.
+BAD = {
+    "oversized": (masked(1, b"", size=70_000), 1009),
+    "oversized by a lie": (masked(1, b"", size=2**63), 1009),
+    "oversized in pieces": (masked(1, b"x" * 40_000, fin=False) + masked(0, b"x" * 40_000), 1009),
+    "too many pieces": (masked(1, b"x", fin=False) + masked(0, b"", fin=False) * 100, 1008),
+    "binary": (masked(2, b"{}"), 1003),
+    "unmasked": (masked(1, b"{}", mask=False), 1002),
+    "compressed": (masked(1, b"{}", rsv=0x40), 1002),
+    "unknown opcode": (masked(3), 1002),
+    "unknown control": (masked(11), 1002),
+    "a split ping": (masked(9, b"", fin=False), 1002),
+    "a long ping": (masked(9, b"x" * 126), 1002),
+    "a piece of nothing": (masked(0, b"x"), 1002),
+    "a message inside another": (masked(1, b"x", fin=False) + masked(1, b"x"), 1002),
+    "no text": (masked(1, b"\xff\xfe"), 1007),
+    "half a character at the end": (masked(1, "é".encode()[:1]), 1007),
+    "a flood of pings": (masked(9) * 200, 1008),
+    "a flood of text": (masked(1, b"[]") * 200, 1008),
+    "a flood of pongs": (masked(10) * 200, 1008),
+}
 
 
 class RawSocket:
