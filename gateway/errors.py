@@ -33,6 +33,10 @@ class JournalFull(GatewayError):
     """The journal has reached its bound in bytes: answer 503."""
 
 
+class JournalForeign(GatewayError):
+    """A file of the journal is of a format that this version does not know: refuse to start."""
+
+
 class JournalFailed(GatewayError):
     """The disk refused a write (ENOSPC, EIO): the ack must go through Redis."""
 

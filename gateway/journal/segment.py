@@ -17,11 +17,13 @@ from pathlib import Path
 from struct import Struct
 from zlib import crc32
 
+from gateway.errors import JournalForeign
 from gateway.journal.disk import Disk
 
 _HEADER = Struct("<8s16sQQ")
 _CRC = Struct("<I")
 MAGIC = b"GWJRNL01"
+_NAME_BYTES = 6  # of it; the rest is the version
 HEADER_BYTES = _HEADER.size + _CRC.size
 SUFFIX = ".journal"
 
@@ -87,6 +89,17 @@ def reopen(disk: Disk, path: Path) -> tuple[Segment, bytes]:
     if len(header) == HEADER_BYTES:
         magic, journal_id, base, number = _HEADER.unpack_from(header)
         (crc,) = _CRC.unpack_from(header, _HEADER.size)
+        _check_version(path, magic, is_whole=crc == crc32(header[: _HEADER.size]))
         if magic == MAGIC and crc == crc32(header[: _HEADER.size]) and base == int(path.stem):
             return Segment(path, fd, base, number, end), journal_id
     return Segment(path, fd, int(path.stem), 1, end), b""
+
+
+def _check_version(path: Path, magic: bytes, *, is_whole: bool) -> None:
+    """Raise `JournalForeign` for another version; the header is the same in all of them."""
+    if is_whole and magic != MAGIC and magic[:_NAME_BYTES] == MAGIC[:_NAME_BYTES]:
+        raise JournalForeign(
+            f"{path} is of another format ({magic.decode(errors='replace')}; this version has"
+            f" {MAGIC.decode()}): let the version that wrote it publish all of it first, and then"
+            " take the folder away"
+        )

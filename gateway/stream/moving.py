@@ -27,7 +27,7 @@ from gateway.stream.subscriptions import Subscriptions
 _LEASES_S = 12.0  # the longest that a lease outlives whoever held it
 _POLL_S = 0.2
 _OURS = "gw:*"
-_PASSING = b"gw:ticket:"  # they live for seconds
+_PASSING = (b"gw:ticket:", keys.HOLDERS.encode())  # they live for seconds
 _MARKS = (keys.FORMAT, keys.MOVING_TO, keys.MOVING_FROM)
 
 

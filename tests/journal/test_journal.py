@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from support.events import event
 from support.eventually import eventually
 
-from gateway.errors import JournalFailed, JournalFull
+from gateway.errors import JournalFailed, JournalForeign, JournalFull
 from gateway.journal import records, segment
 from gateway.journal.disk import Disk
 from gateway.journal.journal import Journal
@@ -298,3 +299,18 @@ def test_header_sizes():
     """The documented sizes are the real ones."""
     assert segment.HEADER_BYTES == 44
     assert records.HEADER_BYTES == 24
+
+
+async def test_a_journal_of_another_version_is_not_opened(opened, tmp_path):
+    """A file of another format is named and left as it is; nobody takes it for damage."""
+    journal = opened()
+    journal.append([event(1)])
+    journal.close()
+    (file,) = (tmp_path / "journal").glob(f"*{segment.SUFFIX}")
+    whole = file.read_bytes()
+    header = b"GWJRNL02" + whole[8 : segment.HEADER_BYTES - 4]
+    file.write_bytes(header + crc32(header).to_bytes(4, "little") + whole[segment.HEADER_BYTES :])
+    before = file.read_bytes()
+    with pytest.raises(JournalForeign, match=r"GWJRNL02; this version has GWJRNL01"):
+        opened()
+    assert file.read_bytes() == before
