@@ -23,7 +23,7 @@ from bench import chart, machine
 
 RESULTS = Path(__file__).with_name("results")
 # In the order of a run of all.
-SCENARIOS = ("ingest", "delivery", "feed", "sqs", "growth")
+SCENARIOS = ("ingest", "delivery", "feed", "scale", "sqs", "growth")
 
 
 @dataclass(frozen=True, slots=True)

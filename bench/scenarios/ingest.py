@@ -90,7 +90,7 @@ class Sample:
         return self.events / self.seconds
 
 
-class _Numbers:
+class Numbers:
     """Hands out event numbers, none of them twice."""
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class Bench:
     folder: Path
     engine: Valkey
     fire: Load
-    numbers: _Numbers
+    numbers: Numbers
 
 
 def measure(
@@ -146,9 +146,7 @@ def measure(
     )
 
 
-def _check_bodies(
-    name: str, server: Running, numbers: _Numbers, expected: range, size: int
-) -> None:
+def _check_bodies(name: str, server: Running, numbers: Numbers, expected: range, size: int) -> None:
     body = server.some_body()
     number = webhooks.number_of(body)
     assert number in expected, f"{name}: event {number} is not of this round"
@@ -187,7 +185,7 @@ def _rounds(plan: Plan) -> tuple[list[Sample], dict[str, str]]:
     missing: dict[str, str] = {}
     try:
         with valkey(folder / "valkey", core=core) as engine, load(folder, core=core) as fire:
-            bench = Bench(folder, engine, fire, _Numbers())
+            bench = Bench(folder, engine, fire, Numbers())
             for index in range(plan.rounds):
                 for contender in plan.contenders():
                     try:
