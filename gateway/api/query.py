@@ -1,14 +1,17 @@
 """QueryCalls, answered from the states that we keep; what was found can be watched at once."""
 
 import asyncio
+from typing import Any
 
 from aiohttp import web
 
 from gateway.api.answering import Said
 from gateway.api.asking import connection_of, identify, read_body
 from gateway.api.calls import CallParts
-from gateway.api.shown import shown
+from gateway.api.shown import MAX_MEMBERS, shown
 from gateway.calls.query import CallQuery, read_asked, read_question
+
+_MOST_MEMBERS = 10_000  # of all calls in one answer
 
 
 class Query:
@@ -23,7 +26,12 @@ class Query:
         page = await self._query.find(caller, read_question(asked))
         if connection_id is not None:
             await self._parts.watch(connection_id, caller, page.cids)
-        store = self._parts.store
-        read = await asyncio.gather(*(store.read(caller.app, cid) for cid in page.cids))
-        calls = [shown(whole, caller) for whole in read if whole is not None]
+        limit = min(MAX_MEMBERS, _MOST_MEMBERS // max(1, len(page.cids)))
+
+        async def show(cid: str) -> dict[str, Any] | None:
+            whole = await self._parts.store.read(caller.app, cid)
+            return None if whole is None else shown(whole, caller, limit)
+
+        read = await asyncio.gather(*map(show, page.cids))
+        calls = [one for one in read if one is not None]
         return Said(201, {"calls": calls, **({} if page.next is None else {"next": page.next})})

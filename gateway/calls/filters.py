@@ -7,6 +7,10 @@ times, whichever way they are written; values of different kinds are neither equ
 `members` holds the ids of members, `created_by_user_id` that of the creator, `ongoing` whether a
 session runs.
 
+Whoever has a token may ask, and a filter is tried on thousands of calls: what one may cost is
+bounded in conditions, depth, values, members and the length of paths, and a value is looked up,
+not searched for.
+
 https://getstream.io/video/docs/javascript/guides/querying-calls/
 """
 
@@ -15,12 +19,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from gateway.calls import times
 from gateway.calls.errors import StreamError, bad_input
 
 Call = Mapping[str, Any]
 Predicate = Callable[[Call], bool]
-MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES = 100, 8, 1000
+MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES = 100, 8, 1000  # of one filter in all
+MAX_MEMBERS = 20  # asked for by one filter: each is looked up in every call
+MAX_PATH_CHARS = 256
 _ABSENT: Any = object()
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le,
@@ -46,6 +54,7 @@ class Filter:
     members: set[str] = field(default_factory=set)
     only_members: set[str] | None = None
     conditions: int = 0
+    values: int = 0
 
 
 def read_filter(conditions: object) -> Filter:
@@ -66,7 +75,7 @@ def _each(conditions: object, into: Filter, depth: int, *, narrows: bool) -> lis
         raise bad_input("conditions are an object of fields")
     if depth > MAX_DEPTH:
         raise bad_input(f"conditions can lie {MAX_DEPTH} levels deep")
-    into.conditions += len(conditions)
+    into.conditions += max(1, len(conditions))  # an empty one has to be tried as well
     if into.conditions > MAX_CONDITIONS:
         raise bad_input(f"a filter can have {MAX_CONDITIONS} conditions")
     found: list[Predicate] = []
@@ -98,17 +107,24 @@ def _all(tests: list[Predicate]) -> Predicate:
 
 
 def _of_field(name: str, condition: object, into: Filter, *, narrows: bool) -> Iterator[Predicate]:
-    if name.partition(".")[0] in NOT_HERE:
+    if name.partition(".")[0] in NOT_HERE or len(name) > MAX_PATH_CHARS:
         raise bad_input(f"calls cannot be found by {name[:64]}")
     asked = condition if _has_operators(condition) else {"$eq": condition}
     assert isinstance(asked, dict)
     for sign, value in asked.items():
+        _count_values(value, into)
         if name == MEMBERS:
             _note_members(sign, value, into, narrows=narrows)
         elif name == "cid" and narrows and sign in {"$eq", "$in"}:
             cids = set(_texts(value))
             into.only_cids = cids if into.only_cids is None else into.only_cids & cids
         yield _test(name, sign, value)
+
+
+def _count_values(value: object, into: Filter) -> None:
+    into.values += len(value) if isinstance(value, list) else 1
+    if into.values > MAX_VALUES:
+        raise bad_input(f"a filter can have {MAX_VALUES} values")
 
 
 def _has_operators(condition: object) -> bool:
@@ -120,6 +136,8 @@ def _note_members(sign: str, value: object, into: Filter, *, narrows: bool) -> N
         raise bad_input("calls are found by members with $in and $eq")
     users = set(_texts(value))
     into.members |= users
+    if len(into.members) > MAX_MEMBERS:
+        raise bad_input(f"a filter can name {MAX_MEMBERS} members")
     if narrows:
         into.only_members = users if into.only_members is None else into.only_members
 
@@ -137,17 +155,24 @@ def _test(name: str, sign: str, value: Any) -> Predicate:
             raise bad_input("$exists has true or false")
         return lambda call: (_value(call, name) is not _ABSENT) == value
     if sign == "$in":
-        if not isinstance(value, list) or len(value) > MAX_VALUES:
-            raise bad_input(f"$in has a list of {MAX_VALUES} values at most")
-        wanted = [read(one) for one in value]
-        return lambda call: _is_in(read(_value(call, name)), wanted)
-    one = read(value)
+        if not isinstance(value, list):
+            raise bad_input("$in has a list of values")
+        return _is_one_of(name, read, value)
     if sign == "$eq":
-        return lambda call: _is_in(read(_value(call, name)), [one])
+        return _is_one_of(name, read, [value])
     if sign not in _ORDERS:
         raise _unknown(sign)
-    order = _ORDERS[sign]
+    one, order = read(value), _ORDERS[sign]
     return lambda call: _is_ordered(read(_value(call, name)), one, order)
+
+
+def _is_one_of(name: str, read: Callable[[Any], Any], values: list[Any]) -> Predicate:
+    try:
+        wanted = frozenset(_key(read(one)) for one in values)
+    except orjson.JSONEncodeError:
+        raise bad_input(f"a value for {name[:64]} is none that a call can have") from None
+    whole = any(isinstance(one, bytes) for one in wanted)
+    return lambda call: _is_in(read(_value(call, name)), wanted, whole=whole)
 
 
 def _unknown(sign: str) -> StreamError:
@@ -178,16 +203,23 @@ def _kind(value: Any) -> Any:
     return float if isinstance(value, int | float) and not isinstance(value, bool) else type(value)
 
 
-def _same(one: Any, other: Any) -> bool:
-    return _kind(one) is _kind(other) and bool(one == other)
+def _key(value: Any) -> Any:
+    """Return what is equal for values that are the same, and can be looked up."""
+    if isinstance(value, dict | list):
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return _kind(value), value
 
 
-def _is_in(found: Any, wanted: list[Any]) -> bool:
-    """Tell whether a field is one of `wanted`; a list is if it, or a part of it, is one."""
-    several = [found, *found] if isinstance(found, list) else [found]
-    if found is _ABSENT:
-        several = [None]
-    return any(_same(one, other) for one in several for other in wanted)
+def _is_in(found: Any, wanted: frozenset[Any], *, whole: bool) -> bool:
+    """Tell whether a field is one of `wanted`; a list is if it, or a part of it, is one.
+
+    `whole`: lists or objects are among `wanted`.
+    """
+    if isinstance(found, list) and any(_is_in(one, wanted, whole=whole) for one in found):
+        return True
+    if isinstance(found, dict | list) and not whole:
+        return False
+    return _key(None if found is _ABSENT else found) in wanted
 
 
 def _is_ordered(found: Any, wanted: Any, order: Callable[[Any, Any], bool]) -> bool:

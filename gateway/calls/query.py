@@ -2,11 +2,16 @@
 
 Only calls that the caller may see are found. What has to be looked at is narrowed first: to the
 calls that the filter names, that name the caller, or that name a member asked for; else all calls
-of the app are looked at, newest first, `MAX_LOOKED_AT` at most, and who wants more is told so.
+of the app are looked at, `MAX_LOOKED_AT` at most, and who wants more is told so.
+
+Whoever has a token may ask, on the loop that takes webhooks. So all questions
+together take half of the loop's time at most, each `MAX_BUSY_S` in all, and those that look at
+calls which they do not name take turns.
 """
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,12 +30,14 @@ from gateway.calls.sorting import (
     write_next,
 )
 from gateway.calls.tokens import Identity
+from gateway.calls.turns import LoopShare, Turns
 from gateway.stream import keys
 from gateway.stream.call_store import CallStore
 
 DEFAULT_LIMIT, MAX_LIMIT = 25, 100
 MAX_LOOKED_AT = 10_000
-_AT_ONCE = 100  # calls that are looked at between two turns of the loop
+MAX_BUSY_S = 2.0
+_AT_ONCE = 100  # calls that are read at a time
 
 
 class Asked(msgspec.Struct, gc=False):
@@ -75,12 +82,20 @@ def read_question(asked: Asked) -> Question:
     """Return what is to be found. Raises `StreamError` 4."""
     if asked.prev:
         raise bad_input("pages go forward only: ask with `next`")
-    limit = asked.limit or DEFAULT_LIMIT
-    if not 0 < limit <= MAX_LIMIT:
+    if asked.limit is not None and not 0 <= asked.limit <= MAX_LIMIT:
         raise bad_input(f"limit is 1 to {MAX_LIMIT}")
     sorts = read_sorts(asked.sort)
     wanted = Filter() if asked.filter_conditions is None else read_filter(asked.filter_conditions)
+    # An SDK that is back names all calls that it watched, and looks for no second page.
+    limit = asked.limit or max(DEFAULT_LIMIT, len(wanted.only_cids or ()))
     return Question(wanted, sorts, read_next(asked.next, sorts), limit)
+
+
+class _Seen(NamedTuple):
+    """A call as JSON, and which of the members asked for it has."""
+
+    content: bytes
+    members: list[str]
 
 
 class CallQuery:
@@ -88,32 +103,52 @@ class CallQuery:
 
     def __init__(self, store: CallStore, access: Access) -> None:
         self._store, self._access = store, access
+        self._turns, self._share = Turns(), LoopShare()
 
     async def find(self, caller: Identity, asked: Question) -> Page:
         """Return the calls that `caller` may see and that fit."""
-        before = comes_before(asked.sorts)
-        found: list[Place] = []
-        cids = await self._candidates(caller, asked.filter)
-        for at in range(0, len(cids), _AT_ONCE):
-            calls = await self._seen(caller, asked.filter, cids[at : at + _AT_ONCE])
-            found += [place_of(call, asked.sorts) for call in calls if asked.filter.fits(call)]
-            await asyncio.sleep(0)
-        found.sort(key=before)
-        if asked.after is not None:
-            bound = before(asked.after)
-            found = [place for place in found if before(place) > bound]
+        named = asked.filter.only_cids is not None or caller.call_cids is not None
+        async with nullcontext() if named else self._turns.turn(caller):
+            cids = await self._candidates(caller, asked.filter)
+            found = await self._found(caller, asked, cids)
         page = found[: asked.limit]
         more = len(found) > len(page)
         return Page([place[-1] for place in page], write_next(page[-1]) if more else None)
 
+    async def _found(self, caller: Identity, asked: Question, cids: list[str]) -> list[Place]:
+        """Return the first places, in order: one more than the page can hold."""
+        before, spent_s = comes_before(asked.sorts), 0.0
+        found: list[Place] = []
+        bound = None if asked.after is None else before(asked.after)
+
+        def look(one: _Seen) -> None:
+            call = {**orjson.loads(one.content), **({MEMBERS: one.members} if one.members else {})}
+            if not asked.filter.fits(call):
+                return
+            place = place_of(call, asked.sorts)
+            if bound is None or before(place) > bound:
+                found.append(place)
+
+        def cut(places: list[Place]) -> None:
+            places.sort(key=before)
+            del places[asked.limit + 1 :]
+
+        for at in range(0, len(cids), _AT_ONCE):
+            calls = await self._seen(caller, asked.filter, cids[at : at + _AT_ONCE])
+            spent_s += await self._share.each(calls, look)
+            spent_s += await self._share.each((found,), cut)
+            if spent_s > MAX_BUSY_S:
+                raise bad_input("this takes too long to find: narrow the filter")
+        return found
+
     async def _candidates(self, caller: Identity, wanted: Filter) -> list[str]:
         """Return the calls that have to be looked at."""
         sets = [wanted.only_cids, caller.call_cids]
-        if self._access.needs_membership(caller):
-            sets.append(await self._naming(caller.app, [caller.user_id]))
-        if wanted.only_members is not None:
-            sets.append(await self._naming(caller.app, wanted.only_members))
         given = [one for one in sets if one is not None]
+        if not given and self._access.needs_membership(caller):
+            given.append(await self._naming(caller.app, [caller.user_id]))
+        if not given and wanted.only_members is not None:
+            given.append(await self._naming(caller.app, wanted.only_members))
         cids = sorted(set.intersection(*map(set, given))) if given else await self._all(caller.app)
         if len(cids) > MAX_LOOKED_AT:
             raise bad_input(
@@ -138,9 +173,7 @@ class CallQuery:
         )
         return [cid for part in parts for cid, _ in part]
 
-    async def _seen(
-        self, caller: Identity, wanted: Filter, cids: list[str]
-    ) -> list[dict[str, Any]]:
+    async def _seen(self, caller: Identity, wanted: Filter, cids: list[str]) -> list[_Seen]:
         """Return those of `cids` that there are and that `caller` may see."""
         app = caller.app
         read = await self._store.documents(app, cids)
@@ -149,13 +182,14 @@ class CallQuery:
             assert caller.user_id is not None
             named = await self._store.users_of(app, cids, caller.user_id)
             may = [one is not None and one.may_watch for one in named]
-        calls = [
-            orjson.loads(document.call) if document is not None and seen else None
-            for document, seen in zip(read, may, strict=True)
-        ]
-        for user_id in wanted.members:
+        members: list[list[str]] = [[] for _ in cids]
+        for user_id in sorted(wanted.members):
             named = await self._store.users_of(app, cids, user_id)
-            for call, one in zip(calls, named, strict=True):
-                if call is not None and one is not None and "m" in one.flags:
-                    call.setdefault(MEMBERS, []).append(user_id)
-        return [call for call in calls if call is not None]
+            for found, one in zip(members, named, strict=True):
+                if one is not None and "m" in one.flags:
+                    found.append(user_id)
+        return [
+            _Seen(document.call, found)
+            for document, seen, found in zip(read, may, members, strict=True)
+            if document is not None and seen
+        ]

@@ -14,7 +14,7 @@ import orjson
 
 from gateway.calls import times
 from gateway.calls.errors import bad_input
-from gateway.calls.filters import NOT_HERE, value_at
+from gateway.calls.filters import MAX_PATH_CHARS, NOT_HERE, value_at
 
 MAX_SORTS = 5
 Place = tuple[Any, ...]  # the sorted values of a call, then its cid
@@ -40,7 +40,9 @@ def read_sorts(asked: object) -> tuple[Sort, ...]:
 def _read(one: object) -> Sort:
     asked: dict[str, Any] = one if isinstance(one, dict) else {}
     path = asked.get("field")
-    if not isinstance(path, str) or not path or path.partition(".")[0] in {*NOT_HERE, "members"}:
+    if not isinstance(path, str) or not 0 < len(path) <= MAX_PATH_CHARS:
+        raise bad_input("a sort has a `field` of the call")
+    if path.partition(".")[0] in {*NOT_HERE, "members"}:
         raise bad_input("a sort has a `field` of the call")
     direction = asked.get("direction", 1)
     if direction not in (1, -1) or isinstance(direction, bool):

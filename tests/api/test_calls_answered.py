@@ -180,6 +180,21 @@ async def test_a_query_finds_what_its_caller_may_see(clients):
     assert (seen, following) == ([6, 5, 4, 3, 2, 1, 0], None)
 
 
+async def test_all_calls_that_are_named_are_watched_again(gateway, clients):
+    """An SDK that is back names everything it watched, without a limit: it misses no call of it."""
+    app, anna = await clients(None), await clients("anna", connected=True)
+    cids = [f"default:many{n:03d}" for n in range(120)]
+    members = {"data": {"created_by_id": "anna"}}
+    for cid in cids:
+        await app.ask("POST", f"/video/call/default/{cid.partition(':')[2]}", members)
+    body = {"filter_conditions": {"cid": {"$in": cids}}, "watch": True}
+    found = (await anna.ask("POST", "/video/calls", body, watching=True)).json
+    assert sorted(one["call"]["cid"] for one in found["calls"]) == cids
+    assert "next" not in found
+    for cid in (cids[0], cids[-1]):
+        assert await hears(anna, gateway, cid)
+
+
 BAD = [
     ("POST", PATH, b"[]"),
     ("POST", PATH, b"{"),

@@ -34,6 +34,9 @@ def fits(conditions):
         ({"custom.tags": "a"}, True),
         ({"custom.tags": {"$in": ["z", "b"]}}, True),
         ({"custom.tags": ["a", "b"]}, True),
+        ({"custom.tags": [1, {"x": 2}]}, False),
+        ({"custom": {"level": 3, "tags": ["a", "b"], "topic": "Ω"}}, True),
+        ({"custom": {"level": 3}}, False),
         ({"backstage": False}, True),
         ({"backstage": 0}, False),
         ({"ongoing": True}, True),
@@ -64,6 +67,9 @@ def test_what_fits(conditions, expected):
         [], "x", {"$xor": []}, {"id": {"$regex": "."}}, {"$and": {}}, {"$or": [1]},
         {"id": {"$in": "room"}}, {"id": {"$in": ["x"] * 1001}}, {"id": {"$exists": 1}},
         {"settings.audio": 1}, {"members": {"$gt": "a"}}, {str(n): 1 for n in range(101)},
+        {"$and": [{}] * 101}, {"id": {"$in": ["x"] * 600}, "cid": {"$in": ["y"] * 600}},
+        {"members": [f"u{n}" for n in range(21)]}, {"custom." + "." * 1000: 1},
+        {"custom.n": [10**30]},
     ],
 )  # fmt: skip
 def test_what_is_no_filter(conditions):
