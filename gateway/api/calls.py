@@ -22,6 +22,7 @@ from gateway.stream.call_documents import Whole
 from gateway.stream.call_store import CallStore
 
 Watch = Callable[[str, Identity, Sequence[str]], Awaitable[None]]
+MakeRoom = Callable[[str, str], Awaitable[None]]
 _TRIES = 5  # to make a call that others make, change or forget at the same time
 _NO_MEDIA = {
     "credentials": {
@@ -32,12 +33,13 @@ _NO_MEDIA = {
 
 
 class CallParts(NamedTuple):
-    """What the endpoints about calls share. `watch` as Registration's."""
+    """What the endpoints about calls share: of Registration `watch`, of CallSweeper `make_room`."""
 
     tokens: Tokens
     access: Access
     store: CallStore
     watch: Watch
+    make_room: MakeRoom
     body_timeout_s: float
 
 
@@ -93,6 +95,7 @@ class Calls:
             if known is not None:
                 return False
             if await store.put(making.make(caller, cid, asked.data, time.time_ns())):
+                await self._parts.make_room(caller.app, cid)
                 return True
         raise unavailable()
 

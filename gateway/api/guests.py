@@ -51,6 +51,8 @@ class Guests:
             raise not_allowed("there are no guests here")
         user = _read(await read_body(request, self._body_timeout_s))
         user_id, now_ns = f"guest-{uuid4()}-{user.id}", time.time_ns()
+        if not is_user_id(user_id):
+            raise bad_input("the guest's id has too many bytes")
         token = self._tokens.issue(
             api_key, user_id, now_s=now_ns / 1e9, lifetime_s=LIFETIME_S, role=_ROLE
         )

@@ -45,8 +45,9 @@ class FeedPart:
         )
         self._sweeper = CallSweeper(calls, config.feed)
         parts = CallParts(
-            tokens, access, calls, self._feed.registration.watch, config.server.body_timeout_s
-        )
+            tokens, access, calls, self._feed.registration.watch, self._sweeper.make_room,
+            config.server.body_timeout_s,
+        )  # fmt: skip
         self._api = ApiService(config, shared.metrics, parts, store)
 
     def add_routes(self, routes: web.Application) -> None:

@@ -57,19 +57,22 @@ def outcome(app: str, cid: str, read: Document | None, events: Iterable[Told]) -
     """Say what the state of a call is after `events`, of which it may know the first ones."""
     applied = read.applied if read else NOTHING
     now = None if read is None else Progress(cid, orjson.loads(read.call), seen_ns=read.seen_ns)
-    last, was_deleted = applied, False
+    last, forget = applied, False
     for one in events:
         if one.id <= applied:
             continue
         last = one.id
         if one.meta.type == DELETED:
-            now, was_deleted = None, True
-        else:
-            now = _after(cid, now, one)
+            now, forget = None, True
+            continue
+        event = _parsed(one.body)
+        if now is not None and state.was_anothers(now, event):
+            now, forget = None, True
+        now = _after(cid, now, one, event)
     if last == applied:
         return UNCHANGED
-    next_one = None if now is None else draft(app, None if was_deleted else read, now, last)
-    return Outcome(was_deleted, next_one)
+    next_one = None if now is None else draft(app, None if forget else read, now, last)
+    return Outcome(forget, next_one)
 
 
 def draft(app: str, read: Document | None, now: Progress, applied: Id = NOTHING) -> Draft:
@@ -81,8 +84,7 @@ def draft(app: str, read: Document | None, now: Progress, applied: Id = NOTHING)
     )  # fmt: skip
 
 
-def _after(cid: str, now: Progress | None, one: Told) -> Progress:
-    event = _parsed(one.body)
+def _after(cid: str, now: Progress | None, one: Told, event: dict[str, Any]) -> Progress:
     at_ns = times.to_ns(event.get("created_at"))
     if at_ns is None:
         at_ns = one.meta.accepted_ms * 1_000_000

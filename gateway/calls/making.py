@@ -16,7 +16,7 @@ from gateway.calls.users import user_object
 from gateway.stream.call_documents import Draft, Named
 
 MAX_MEMBERS = 100  # of one request, as Stream has it
-MAX_CUSTOM_BYTES = 5 << 10
+MAX_CUSTOM_BYTES, MAX_SETTINGS_BYTES = 5 << 10, 64 << 10  # Stream's settings are about 2 KB
 
 
 class _User(msgspec.Struct, gc=False):
@@ -81,7 +81,8 @@ def make(caller: Identity, cid: str, data: Data | None, at_ns: int) -> Draft:
         raise bad_input("starts_at is a time (RFC 3339)")
     if starts_ns is not None:
         progress.call["starts_at"] = times.to_text(starts_ns)
-    progress.more = state.complete({"settings": data.settings_override or {}})
+    settings = _bounded(data.settings_override, MAX_SETTINGS_BYTES, "settings_override")
+    progress.more = state.complete({"settings": settings})
     progress.users = [Named(creator.id, set="c")]
     progress.users += [_named(member, at) for member in data.members or ()]
     try:
@@ -120,10 +121,14 @@ def _shown(user: _User, at: str) -> dict[str, Any]:
 
 
 def _custom(custom: dict[str, Any] | None) -> dict[str, Any]:
+    return _bounded(custom, MAX_CUSTOM_BYTES, "custom")
+
+
+def _bounded(told: dict[str, Any] | None, max_bytes: int, name: str) -> dict[str, Any]:
     try:
-        fits = len(orjson.dumps(custom)) <= MAX_CUSTOM_BYTES
+        size = len(orjson.dumps(told))
     except orjson.JSONEncodeError:
-        fits = False
-    if not fits:
-        raise bad_input(f"custom data can have {MAX_CUSTOM_BYTES} bytes of JSON")
-    return custom or {}
+        raise bad_input(f"{name} holds a number too large, or lies too deep") from None
+    if size > max_bytes:
+        raise bad_input(f"{name} can have {max_bytes} bytes of JSON")
+    return told or {}

@@ -30,6 +30,16 @@ class CallSweeper:
                 self._seldom.log("calls", _logger, "cannot forget old calls", reason=str(error))
             await asyncio.sleep(self._interval_s)
 
+    async def make_room(self, app: str, cid: str) -> None:
+        """Forget the oldest beside this call, if there are too many now.
+
+        For calls that anybody may make: within an interval they could fill all memory. Raises as
+        `sweep`.
+        """
+        await self._store.sweep_beside(
+            app, cid, max_calls=self._options.max_calls, max_bytes=self._options.max_calls_bytes
+        )
+
     async def sweep(self) -> None:
         """Go over all calls once. Raises `StreamUnavailable` or `StreamRefused`."""
         forgotten = await self._store.sweep(

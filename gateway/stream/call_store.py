@@ -30,7 +30,7 @@ from gateway.stream.replies import Arg
 
 MAX_USERS_READ = 1000  # of one call in one answer
 _AT_ONCE = 16
-_SWEEP = 200  # calls forgotten in one step
+_SWEEP, _SWEEP_BESIDE = 200, 20  # calls forgotten in one step
 _Read = Callable[[int, list[bytes]], Awaitable[list[bytes | None]]]
 
 
@@ -104,14 +104,19 @@ class CallStore:
     async def sweep(self, *, oldest_ms: int, max_calls: int, max_bytes: int) -> int:
         """Forget calls that are too old, and of too many the longest untouched; say how many."""
         total = 0
-        bounds = (oldest_ms, max_calls // keys.SHARDS, max_bytes // keys.SHARDS, _SWEEP)
         for shard in range(keys.SHARDS):
             dropped = _SWEEP
             while dropped == _SWEEP:
-                one = ScriptCall("drop_calls", keys.call_states(shard), bounds, int)
-                dropped = await call(self._engine, one)
+                sweep = _sweep_call(shard, oldest_ms, max_calls, max_bytes, _SWEEP)
+                dropped = await call(self._engine, sweep)
                 total += dropped
         return total
+
+    async def sweep_beside(self, app: str, cid: str, *, max_calls: int, max_bytes: int) -> None:
+        """Forget a few of the longest untouched that share a call's shard, if it holds too much."""
+        shard = keys.shard_of(keys.call_key(app, cid))
+        async with self._turns:
+            await call(self._engine, _sweep_call(shard, 0, max_calls, max_bytes, _SWEEP_BESIDE))
 
     async def naming(self, app: str, user_id: str) -> set[str]:
         """Return the calls that name a user, in whatever way."""
@@ -157,6 +162,14 @@ class CallStore:
     async def _command(self, *args: Arg) -> Any:
         async with self._turns:
             return await self._engine.command(*args)
+
+
+def _sweep_call(
+    shard: int, oldest_ms: int, max_calls: int, max_bytes: int, most: int
+) -> ScriptCall[int]:
+    """Bounds are of all shards together."""
+    bounds = (oldest_ms, max_calls // keys.SHARDS, max_bytes // keys.SHARDS, most)
+    return ScriptCall("drop_calls", keys.call_states(shard), bounds, int)
 
 
 def put_call(draft: Draft) -> ScriptCall[bool]:

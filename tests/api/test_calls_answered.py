@@ -202,6 +202,8 @@ BAD = [
     ("POST", PATH, b'{"data":{"starts_at":"soon"}}'),
     ("POST", PATH, b'{"data":{"custom":{"x":"%s"}}}' % (b"y" * 6000)),
     ("POST", PATH, b'{"data":{"custom":' + b"[" * 5000 + b"]" * 5000 + b"}}"),
+    ("POST", PATH, b'{"data":{"custom":{"x":123456789012345678901}}}'),
+    ("POST", PATH, b'{"data":{"settings_override":{"x":"%s"}}}' % (b"y" * 65_536)),
     ("POST", PATH, b'{"members_limit":-1}'),
     ("POST", "/video/calls", b'{"limit":101}'),
     ("POST", "/video/calls", b'{"prev":"x"}'),
@@ -255,6 +257,61 @@ async def test_a_guest_is_nobody_else(clients):
     assert said["user"]["role"] == "guest"
     visitor.token = said["access_token"]
     assert (await visitor.ask("GET", PATH)).code == 17
+
+
+async def test_a_guest_with_a_long_name(clients):
+    """Its token is one that is taken: an id that would be too long is refused at once."""
+    visitor = await clients("x")
+    for chars, status in ((53, 201), (54, 400), (63, 400)):
+        said = await visitor.ask("POST", "/video/guest", {"user": {"id": "\U0001f388" * chars}})
+        assert said.status == status
+        if status == 201:
+            visitor.token = said.json["access_token"]
+            assert (await visitor.ask("GET", PATH)).code == 16
+
+
+async def test_a_name_taken_beforehand_opens_no_call_of_streams(gateway, clients):
+    """Who makes a call here, under the name of one that Stream knows as another's, loses it."""
+    eve, ben = await clients("eve"), await clients("ben")
+    made = await eve.ask("POST", PATH, {"data": {"members": [{"user_id": "kim"}]}})
+    assert made.status == 201
+    created = {
+        "type": "call.created", "created_at": "2026-11-20T10:00:00Z", "call_cid": CID,
+        "call": {"created_at": "2026-11-20T10:00:00Z", "created_by": {"id": "anna"}},
+        "members": [{"user_id": "ben"}],
+    }  # fmt: skip
+    await webhook(gateway, created)
+    await eventually(lambda: _status(ben, 200))
+    assert (await eve.ask("GET", PATH)).code == 17
+    assert (await (await clients("kim")).ask("GET", PATH)).code == 17
+    said = (await (await clients(None)).ask("GET", PATH)).json
+    assert [one["user_id"] for one in said["members"]] == ["ben"]
+
+
+async def test_what_a_maker_says_stays_when_stream_says_the_same(gateway, clients):
+    """The members that a call was made with are kept when its webhook comes."""
+    anna, ben = await clients("anna"), await clients("ben")
+    await anna.ask("POST", PATH, {"data": {"members": [{"user_id": "ben"}]}})
+    call = {"created_by": {"id": "anna"}, "custom": {"told": True}}
+    await webhook(gateway, {"type": "call.updated", "call_cid": CID, "call": call})
+    await eventually(lambda: _told(ben))
+
+
+async def _told(client):
+    return (await client.ask("GET", PATH)).json["call"]["custom"] == {"told": True}
+
+
+async def test_calls_that_anybody_makes_are_bounded_at_once(tmp_path):
+    """No interval in which they could fill all memory: each beyond the bound costs the oldest."""
+    async with running_gateway(tmp_path / "g", feed={"max_calls": 16}) as gateway:
+        await eventually(lambda: gateway.metric("gateway_stream_up"))
+        async with stream_client(f"http://127.0.0.1:{gateway.port}", "anna") as anna:
+            for n in range(60):
+                made = await anna.ask("POST", f"/video/call/default/c{n}", {})
+                assert made.status == 201
+            found = await anna.ask("POST", "/video/calls", {"limit": 100})
+            assert 0 < len(found.json["calls"]) <= 16
+            assert "default:c59" in [one["call"]["cid"] for one in found.json["calls"]]
 
 
 async def test_no_guests_where_they_are_off(tmp_path):
