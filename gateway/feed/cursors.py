@@ -18,6 +18,7 @@ from gateway.stream import keys
 _VERSION = b"\x01"
 _PLACE = struct.Struct(">B6sQQQ")  # shard, epoch, number, both halves of the id
 _EPOCH_BYTES = 6
+_END = 2**63  # no stream gets there, and Redis counts no further
 _MAX_CHARS = (len(_VERSION) + keys.SHARDS * _PLACE.size) * 4 // 3 + 4
 
 
@@ -54,7 +55,7 @@ def decode(text: str) -> Cursor | None:
         return None
     cursor: dict[int, Place] = {}
     for shard, mark, number, ms, seq in _PLACE.iter_unpack(packed[1:]):
-        if shard >= keys.SHARDS or shard in cursor:
+        if shard >= keys.SHARDS or shard in cursor or max(number, ms, seq) >= _END:
             return None
         cursor[shard] = Place(mark, number, (ms, seq))
     return cursor
