@@ -25,6 +25,7 @@ from gateway.options import Config
 
 _CALL = "call/{type}/{id}"
 _EVENT = _CALL + "/event"
+_REST = r"{rest:[\s\S]*}"  # whatever the path holds, line feeds too: its errors are Stream's
 
 
 class ApiService:
@@ -44,7 +45,7 @@ class ApiService:
     def add_routes(self, app: web.Application) -> None:
         endpoints = list(self._endpoints())
         for root in ROOTS:
-            app.router.add_route("OPTIONS", root + "{rest:.*}", preflight)
+            app.router.add_route("OPTIONS", root + _REST, preflight)
             for method, path, name, endpoint in endpoints:
                 app.router.add_route(method, root + path, self._answering(name, endpoint))
 
@@ -76,7 +77,7 @@ class ApiService:
         yield "POST", "calls", "query_calls", Query(self._parts).find
         yield "POST", "guest", "guest", guests.create
         yield "POST", "call_client_event", "client_event", self._take_telemetry
-        yield "*", "{rest:.*}", "other", _unknown
+        yield "*", _REST, "other", _unknown
 
     def _passed_on(self, upstream: Upstream) -> Iterator[tuple[str, str, str, Endpoint]]:
         passage = Passage(
@@ -90,7 +91,7 @@ class ApiService:
         yield "POST", _CALL, "get_or_create_call", passage.call
         yield "POST", _CALL + "/join", "join_call", passage.call
         yield "POST", "calls", "query_calls", passage.query
-        yield "*", "{rest:.*}", "other", passage.through
+        yield "*", _REST, "other", passage.through
 
     async def _take_telemetry(self, request: web.Request) -> Said:
         """Take what an SDK tells of itself, and drop it: it would ask again five times."""

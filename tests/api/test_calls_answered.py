@@ -227,7 +227,8 @@ async def test_bad_input_is_code_4(clients, method, path, body):
 async def test_what_is_not_answered_here(clients):
     """Code 16 that says so; a body beyond 1 MiB is 22; no token is 5, a wrong one 43."""
     anna = await clients("anna")
-    for method, path in (("GET", "/video/edges"), ("PATCH", PATH), ("DELETE", V2)):
+    odd = "/video/a%0d%0aX:%20b"
+    for method, path in (("GET", "/video/edges"), ("PATCH", PATH), ("DELETE", V2), ("GET", odd)):
         answer = await anna.ask(method, path)
         assert answer.code == 16
         assert "upstream.url" in answer.json["message"]
