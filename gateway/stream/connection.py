@@ -261,7 +261,10 @@ async def _asking(client: aioredis.Redis, args: Sequence[Arg]) -> Any:
     pipeline = client.pipeline(transaction=False)
     pipeline.execute_command("ASKING")
     pipeline.execute_command(*args)
-    return (await pipeline.execute())[1]
+    result = (await pipeline.execute(raise_on_error=False))[1]
+    if isinstance(result, Exception):
+        raise result  # as the server told it: execute() would wrap its text
+    return result
 
 
 def _key_of(args: Sequence[Arg]) -> str:

@@ -45,6 +45,11 @@ class Server:
         self._process: subprocess.Popen | None = None
         self.client = aioredis.Redis(port=port, socket_timeout=5)
 
+    async def log_in(self, password: str) -> None:
+        """Use this password from now on."""
+        await self.client.aclose()
+        self.client = aioredis.Redis(port=self.port, socket_timeout=5, password=password)
+
     async def start(self) -> None:
         command = [str(find_server(os.environ)), str(self._file)]
         with (self.folder / "log").open("ab") as out:
