@@ -20,6 +20,7 @@ LINGER_S = 1.0
 MAX_HEAD_BYTES = 16 << 10
 STORED_LABEL = (str(STORED.status),)
 MAX_LINGERING = 256
+_LOOK_S = 0.05  # after nobody was found who is silent
 _ROOM_SHARE = 8  # of all connections, how many make room at once: looking costs a little
 
 
@@ -65,6 +66,7 @@ class Surroundings:
     counted: dict[tuple[str, ...], float] = field(init=False)  # answers, by status
     open: set[Connection] = field(default_factory=set)
     lingering: set[Connection] = field(default_factory=set)
+    look_at: float = 0.0  # when it is worth looking again for who is silent
     draining: bool = False
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -104,12 +106,17 @@ class Surroundings:
         most = self.server.max_connections
         if len(self.open) < most:
             return True
+        now = time.perf_counter()
+        if now < self.look_at:
+            return False
         silent = [(since, one) for one in self.open if (since := one.silent_since) is not None]
         silent.sort(key=itemgetter(0))
         for _, one in silent[: max(1, most // _ROOM_SHARE)]:
             self.metrics.connections_refused.add("silent")
             one.abort()
             self.left(one)
+        if not silent:
+            self.look_at = now + _LOOK_S
         return bool(silent)
 
     def left(self, connection: Connection) -> None:

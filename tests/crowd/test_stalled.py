@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from members import crowd, join
 from support.eventually import eventually
+from support.stream_client import stream_client
 
 STALLED, OUTBOX, EVENTS, SIZE = 500, 64 << 10, 400, 5_000
 MIB = 1 << 20
@@ -67,3 +68,40 @@ async def _comes_back(gateway, slow):
     await back.has(EVENTS - len(slow.numbers))
     assert slow.numbers + back.numbers == list(range(EVENTS))
     back.transport.abort()
+
+
+async def test_an_sdk_that_does_not_read_is_let_go_alone(gateway, sender):
+    """With 1013, after which Stream's SDK comes back: what it had got is in order and whole, and
+    who watches beside it gets everything.
+    """
+    base, path = f"http://127.0.0.1:{gateway.port}", "/video/call/default/numbers"
+    async with stream_client(base, "slow") as slow, stream_client(base, "quick") as quick:
+        for one in (quick, slow):
+            await one.connect()
+            assert (await one.ask("POST", path, {}, watching=True)).status in (200, 201)
+        slow.socket._response.connection.transport.pause_reading()
+        for number in range(60):
+            await sender.number(size=50_000)
+            assert await _number(quick) == number
+        slow.socket._response.connection.transport.resume_reading()
+        seen = [said async for said in _until_closed(slow.socket)]
+        assert slow.socket.close_code == 1013
+        assert seen == list(range(len(seen)))
+        assert len(seen) < 60
+        await slow.connect()
+        await slow.ask("POST", path, {}, watching=True)
+        await sender.number()
+        assert await _number(slow) == 60
+
+
+async def _number(client):
+    while (said := await client.event(within_s=10))["type"] != "custom":
+        pass
+    return said["custom"]["n"]
+
+
+async def _until_closed(socket):
+    async for message in socket:
+        said = message.json()
+        if said["type"] == "custom":
+            yield said["custom"]["n"]
