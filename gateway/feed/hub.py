@@ -140,7 +140,7 @@ class Hub:
                 if not group.frames:
                     self._touched.append(group)
                 group.frames.append(render(entry))
-            for watcher in audience.choosy:
+            for watcher in tuple(audience.choosy):  # one that is full leaves at once
                 watcher.offer(entry)
             self._choosy |= audience.choosy
         if is_calling and meta.call_cid is not None:

@@ -385,6 +385,23 @@ async def test_a_watcher_that_does_not_read_is_let_go(gateway, sender):
         assert await back.numbers(120 - len(seen)) == list(range(len(seen), 120))
 
 
+async def test_a_slow_watcher_of_two_calls_is_let_go_alone(gateway, sender):
+    """One that went from one call to two, in the middle of an event's way to others like it."""
+    async with watching(gateway) as slow, watching(gateway, user="bob") as quick:
+        for one in (slow, quick):
+            await one.say(type="watch", calls=["default:other"])
+            assert (await one.hear())["calls"] == ["default:numbers", "default:other"]
+        slow.raw._response.connection.transport.pause_reading()
+        for number in range(60):
+            await sender.number(size=100_000)
+            assert await quick.numbers(1) == [number]
+        slow.raw._response.connection.transport.resume_reading()
+        while await slow.hear() is not None:
+            pass
+        assert slow.raw.close_code == 1013
+    assert "Traceback" not in gateway.log_text
+
+
 @pytest.mark.timeout(600)
 async def test_cut_anywhere_under_load_nothing_is_missed(gateway, sender):
     """Cut at random points and resumed, again and again: every number comes once, in order."""
