@@ -31,6 +31,21 @@ def test_it_names_the_ports_the_data_and_the_first_command(shipped):
     assert text.splitlines()[-1].endswith("gateway send")
 
 
+def test_it_says_how_many_workers_and_which_part(shipped):
+    """Nothing of either in the usual case; of a part alone only what that part has."""
+    assert "  workers  " not in told(shipped)
+    four = replace(shipped, server=replace(shipped.server, workers=4))
+    assert "  workers      4" in told(four).splitlines()
+    delivery = banner(
+        shipped, Path("config.yaml"), public_port=None, admin_port=8081, only="delivery"
+    )
+    assert "  runs         delivery alone" in delivery.splitlines()
+    for absent in ("webhooks", "/demo", "Send a first event"):
+        assert absent not in delivery
+    ingest = banner(shipped, Path("config.yaml"), public_port=8080, admin_port=8081, only="ingest")
+    assert "delivers to" not in ingest
+
+
 def test_the_demo_page_is_named_where_there_is_one(shipped):
     """Its address while it is on, nothing of it when it or the feed is off."""
     assert "http://127.0.0.1:8080/demo" in told(shipped)

@@ -176,14 +176,14 @@ class RunningGateway:
         url = await eventually(lambda: attach(self.data))
         return aioredis.Redis.from_url(url)
 
-    async def ask(self, path: str) -> Any:
-        """GET from the admin listener; None while it does not answer 200."""
+    async def ask(self, path: str, *, status: int = 200) -> Any:
+        """GET from the admin listener; None while it does not answer `status`."""
         try:
             async with aiohttp.ClientSession() as session:
                 url = f"http://127.0.0.1:{self.admin_port}{path}"
                 async with session.get(url) as response:
                     content = await response.read()
-                    return orjson.loads(content) if response.status == 200 else None
+                    return orjson.loads(content) if response.status == status else None
         except aiohttp.ClientError:
             return None
 

@@ -74,5 +74,7 @@ async def test_a_worker_that_hangs_keeps_no_connection_out(tmp_path):
             load = Load(gateway.port)
             await load.run(64, connections=64)
             assert set(load.statuses) == {200}
+            reasons = (await gateway.ask("/readyz", status=503))["reasons"]
+            assert "worker 0: it does not answer" in reasons
         finally:
             os.kill(stopped, signal.SIGCONT)

@@ -22,13 +22,13 @@ async def part(folder, name, url, receiver, **more):
 
 
 async def test_three_parts_on_one_redis(tmp_path):
-    """What ingest takes is delivered by the second and watched at the third, whose own custom
+    """What ingest, with workers, takes is delivered by the second and watched at the third, whose own custom
     events reach subscribers and watchers too; the ledger adds up wherever it is asked.
     """
     async with running_engine(tmp_path / "e") as url, running_receiver() as receiver:
         async with (
             part(tmp_path, "delivery", url, receiver) as delivery,
-            part(tmp_path, "ingest", url, receiver) as ingest,
+            part(tmp_path, "ingest", url, receiver, server={"workers": 2}) as ingest,
             part(tmp_path, "feed", url, receiver) as feed,
         ):
             for one in (delivery, ingest, feed):
