@@ -9,12 +9,12 @@ from bench.chart import Bar, Panel
 from bench.report import markdown, spread
 
 _HEADER = (
-    "watchers, calls", "messages", "contender", "deliveries/s", "times `send_str`",
-    "CPU us/delivery", "latency ms p50 / p99", "KB/watcher",
+    "watchers, calls", "messages", "contender", "CPU us/delivery", "times ours", "deliveries/s",
+    "latency ms p50 / p99", "KB/watcher",
 )  # fmt: skip
 _PHASES = {"alone": "one at a time", "in flight": "16 in flight", "paced": "200/s"}
 _SHOWN = {one.name: one.shown for one in BROADCASTERS}
-_PEER = "aiohttp"
+_OURS = "gateway"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ def _groups(samples: _Samples) -> dict[_Group, dict[str, list[Sample]]]:
     return dict(sorted(found.items(), key=lambda item: (*item[0][:2], order.index(item[0][2]))))
 
 
-def _rate(samples: _Samples) -> float:
-    return median(one.per_second for one in samples)
+def _cpu(samples: _Samples) -> float:
+    return median(one.cpu_us for one in samples)
 
 
 def _latency(samples: _Samples) -> str:
@@ -72,16 +72,15 @@ def table(samples: _Samples) -> str:
     """Return medians over the rounds, CPU with its spread (min..max)."""
     rows = []
     for (watchers, calls, phase), group in _groups(samples).items():
-        peer = group.get(_PEER)
+        ours = group.get(_OURS)
         for name, of in group.items():
-            times = f"{_rate(of) / _rate(peer):.1f}" if peer else "-"
             rows.append((
                 f"{watchers:,}, {calls:,}",
                 _PHASES[phase],
                 _SHOWN[name],
-                f"{_rate(of):,.0f}",
-                times if phase != "paced" else "-",
                 spread([one.cpu_us for one in of], 2),
+                f"{_cpu(of) / _cpu(ours):.1f}" if ours else "-",
+                f"{median(one.per_second for one in of):,.0f}",
                 _latency(of),
                 f"{median(one.busy_bytes for one in of) / 1000:.1f}",
             ))  # fmt: skip
@@ -96,9 +95,7 @@ def panels(samples: _Samples) -> list[Panel]:
             cpu = [one.cpu_us for one in of]
             note = f"p99 {median(one.latency_ms['p99'] for one in of):.0f} ms"
             bars.append(
-                Bar(
-                    _SHOWN[name], median(cpu), min(cpu), max(cpu), ours=name == "gateway", note=note
-                )
+                Bar(_SHOWN[name], median(cpu), min(cpu), max(cpu), ours=name == _OURS, note=note)
             )
         plural = "s" if calls > 1 else ""
         title = f"CPU us per delivery, {watchers:,} watchers of {calls:,} call{plural}, {_PHASES[phase]}"
