@@ -168,6 +168,12 @@ static char *put_quoted(char *to, slice text) {
     return to;
 }
 
+/* Without cycles, as all that an event holds is: let the collector not look at it. */
+static PyObject *plain_object(PyObject *made) {
+    PyObject_GC_UnTrack(made);
+    return made;
+}
+
 /* The meta of an event as `gateway.event.Event` encodes it. */
 static PyObject *make_meta(const keyed_app *app, const routing *route, long long accepted_ms,
                            const char *key_hex, slice webhook_id, slice signature) {
@@ -238,7 +244,7 @@ static PyObject *make_event(const keyed_app *app, const routing *route, const re
             Py_DECREF(event);
             return NULL;
         }
-    return event;
+    return plain_object(event);
 }
 
 /* Take the plain request at the start of `given`: its event and its length, or NULL without an

@@ -39,7 +39,7 @@ static PyObject *make_stored(Py_ssize_t start, Py_ssize_t end, long long number,
             Py_DECREF(stored);
             return NULL;
         }
-    return stored;
+    return plain_object(stored);
 }
 
 /* encode(events: Sequence[Event], number, start) -> (data, list[Stored]) */
@@ -199,7 +199,7 @@ static PyObject *restore_event(const record *one) {
             Py_DECREF(event);
             return NULL;
         }
-    return event;
+    return plain_object(event);
 }
 
 /* decode(buffer: bytes, offset, position) -> list[Stored]
