@@ -23,6 +23,9 @@ class Connected(Protocol):
     def called(self, call_cid: str, frame: bytes) -> None:
         """Take an event of a call that rings for this user, unless it is watched anyway."""
 
+    def barred(self, call_cid: str) -> None:
+        """Watch a call no longer, if it is watched: its user may not any more."""
+
 
 class Connections:
     """All connections of this process."""

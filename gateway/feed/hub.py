@@ -13,6 +13,7 @@ from typing import Protocol
 from gateway.clock import now_ms
 from gateway.feed.connections import Connections
 from gateway.feed.frames import text_frame
+from gateway.feed.leaving import LEAVING_TYPES
 from gateway.feed.members import CALLING_TYPES, members_of
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
@@ -76,7 +77,12 @@ def _bare(entry: Entry) -> bytes:
 class Hub:
     """A `Sink` of the tail's."""
 
-    def __init__(self, connections: Connections, metrics: Metrics) -> None:
+    def __init__(
+        self, connections: Connections, metrics: Metrics, *,
+        left: Callable[[Entry], None] | None = None,
+    ) -> None:  # fmt: skip
+        """`left`: whoever wants to know, after it is written, of an event of `LEAVING_TYPES`."""
+        self._left, self._leaving = left, list[Entry]()
         self._connections = connections
         self._audiences: dict[tuple[str, str | None], _Audience] = {}
         self._touched: list[_Group] = []
@@ -143,6 +149,8 @@ class Hub:
             for watcher in tuple(audience.choosy):  # one that is full leaves at once
                 watcher.offer(entry)
             self._choosy |= audience.choosy
+            if meta.type in LEAVING_TYPES and self._left is not None:
+                self._leaving.append(entry)
         if is_calling and meta.call_cid is not None:
             self._call(meta.app, meta.call_cid, entry.body, _bare(entry))
 
@@ -177,6 +185,11 @@ class Hub:
             for moment in self._accepted_ms:
                 self._delay.observe((now - moment) / 1000)
             self._accepted_ms.clear()
+
+        if self._leaving and self._left is not None:
+            for entry in self._leaving:
+                self._left(entry)
+            self._leaving.clear()
 
     def _write(self, group: _Group, data: bytes, frames: int) -> None:
         writes = iter(group.writes.values())

@@ -61,6 +61,7 @@ class PlainSession:
         self._parts = parts
         self._identity = identity
         self._watcher = watcher
+        watcher.on_barred = self._bar
         self.expiry: asyncio.TimerHandle | None = None  # of the token: nobody outlives it
 
     async def admit(self, asked: Message) -> None:
@@ -108,10 +109,17 @@ class PlainSession:
         await self._snapshots(asked)
 
     def unwatch(self, asked: Message) -> None:
-        self._parts.hub.unwatch(self._watcher, asked.calls)
-        self._watcher.unwatch(asked.calls)
-        self._watcher.join(self._parts.hub)
+        self._leave(asked.calls)
         self._watching(self._parts.frames.cursor(self._watcher.shards), recovered=None)
+
+    def _leave(self, calls: Sequence[str]) -> None:
+        self._parts.hub.unwatch(self._watcher, calls)
+        self._watcher.unwatch(calls)
+        self._watcher.join(self._parts.hub)
+
+    def _bar(self, call_cid: str) -> None:
+        self._leave([call_cid])
+        self.refuse(Refusal(17, 403, "you may not watch this call any more", [call_cid]))
 
     def ping(self) -> None:
         """Show that the connection lives, and where it stands."""

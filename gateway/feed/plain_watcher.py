@@ -65,6 +65,7 @@ class PlainWatcher:
         self._queued_bytes = 0
         self._is_gone = False
         self.write: Write = sink.write
+        self.on_barred: Callable[[str], None] = self.calls.discard
 
     # ---- what is watched
 
@@ -117,6 +118,10 @@ class PlainWatcher:
 
     def called(self, call_cid: str, frame: bytes) -> None:
         """Take nothing: a cursor covers the calls that are watched, and no others."""
+
+    def barred(self, call_cid: str) -> None:
+        if call_cid in self.calls:
+            self.on_barred(call_cid)
 
     def missed(self, shards: Iterable[int]) -> None:
         """Tell that entries of these shards were lost on the way to us."""

@@ -154,6 +154,10 @@ class SdkWatcher:
         if call_cid not in self.calls:
             self._connection.write(frame)
 
+    def barred(self, call_cid: str) -> None:
+        self._parts.hub.unwatch(self, (call_cid,))
+        self.calls.discard(call_cid)
+
     def show_life(self) -> None:
         self._connection.write(sdk_messages.health_check(self.connection_id, now_ms()))
 

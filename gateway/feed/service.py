@@ -15,6 +15,7 @@ from gateway.feed.connections import Connections
 from gateway.feed.doorway import Doorway
 from gateway.feed.frames import RESTART
 from gateway.feed.hub import Hub
+from gateway.feed.leaving import Leaving
 from gateway.feed.names import Names
 from gateway.feed.plain import PlainFeed
 from gateway.feed.plain_frames import PlainFrames
@@ -53,7 +54,9 @@ class FeedService:
         self._config, self._engine, self._tokens = config, engine, tokens
         self._tail = Tail(readers_of(engine), metrics)
         self._connections = Connections(options)
-        self._hub = Hub(self._connections, metrics)
+        is_open, by_state = options.access == "any", config.upstream.url is None
+        self._leaving = Leaving(calls, self._connections, by_state=by_state)
+        self._hub = Hub(self._connections, metrics, left=None if is_open else self._leaving.take)
         self._doorway = Doorway(options, self._connections)
         names = Names()
         parts = SdkParts(options, tokens, self._connections, self._hub, self._tail, names, metrics)
@@ -88,6 +91,7 @@ class FeedService:
                 keep_pinging(self._sdk.open, SdkWatcher.ping, ping_interval_s), name="feed-pings"
             )
             loops.create_task(self._plain.run(), name="feed-plain-pings")
+            loops.create_task(self._leaving.run(), name="feed-leaving")
 
     async def _answered(self) -> None:
         while True:

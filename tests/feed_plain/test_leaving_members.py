@@ -1,0 +1,100 @@
+"""Who is a member no more, or blocked: in the whole gateway, on all kinds of connections."""
+
+import asyncio
+import json
+
+import aiohttp
+import pytest
+from support.eventually import eventually
+from support.running_gateway import running_gateway
+from support.stream_client import KEY, SECRET, stream_client, token
+from support.webhooks import signed_request
+
+CID, PATH = "default:room", "/video/call/default/room"
+
+
+@pytest.fixture
+async def gateway(tmp_path):
+    async with running_gateway(tmp_path / "g", server={"drain": "1s"}) as gateway:
+        await eventually(lambda: gateway.metric("gateway_stream_up"))
+        yield gateway
+
+
+async def _tell(session, gateway, **event):
+    content = json.dumps({"call_cid": CID, **event}).encode()
+    headers = signed_request(content, SECRET, KEY)
+    async with session.post(gateway.url, data=content, headers=headers) as response:
+        assert response.status == 200
+
+
+REMOVED = {"type": "call.member_removed", "members": ["ben", "anna"]}
+BLOCKED = {"type": "call.blocked_user", "user": {"id": "ben"}}
+
+
+@pytest.mark.parametrize("event", [REMOVED, BLOCKED], ids=["removed", "blocked"])
+async def test_who_is_shut_out_hears_no_more(gateway, event):
+    """The event that says so is the last one; who created the call, and others, hear on."""
+    base = f"http://127.0.0.1:{gateway.port}"
+    async with (
+        stream_client(base, "anna") as anna,
+        stream_client(base, "ben") as ben,
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{base}/feed") as plain,
+    ):
+        await anna.connect()
+        await ben.connect()
+        data = {"data": {"members": [{"user_id": "ben"}, {"user_id": "kim"}]}}
+        await anna.ask("POST", PATH, data, watching=True)
+        assert (await ben.ask("GET", PATH, watching=True)).status == 200
+        first = {"type": "watch", "token": token("ben"), "api_key": KEY, "calls": [CID]}
+        await plain.send_json(first)
+        assert (await plain.receive_json(timeout=5))["type"] == "watching"
+        await _tell(session, gateway, **event)
+        for one in (anna, ben):
+            assert (await one.event())["type"] == event["type"]
+        assert (await plain.receive_json(timeout=5))["event"]["type"] == event["type"]
+        said = await plain.receive_json(timeout=5)
+        assert (said["type"], said["code"], said["calls"]) == ("error", 17, [CID])
+        await _tell(session, gateway, type="custom", custom={"n": 1})
+        assert (await anna.event())["custom"] == {"n": 1}
+        await eventually(lambda: _is_refused(ben))
+        await _tell(session, gateway, type="custom", custom={"n": 2})
+        assert (await anna.event())["custom"] == {"n": 2}
+        with pytest.raises(TimeoutError):
+            await ben.event(within_s=0.3)
+        with pytest.raises(asyncio.TimeoutError):
+            await plain.receive_json(timeout=0.3)
+
+
+async def _is_refused(client):
+    return (await client.ask("GET", PATH)).status == 403
+
+
+async def test_who_comes_back_too_early_is_found(gateway):
+    """Whoever watches again before the state knows of it has not won anything."""
+    base = f"http://127.0.0.1:{gateway.port}"
+    async with (
+        stream_client(base, "anna") as anna,
+        stream_client(base, "ben") as ben,
+        aiohttp.ClientSession() as session,
+    ):
+        await anna.connect()
+        await ben.connect()
+        await anna.ask("POST", PATH, {"data": {"members": [{"user_id": "ben"}]}}, watching=True)
+        await ben.ask("GET", PATH, watching=True)
+        await _tell(session, gateway, **BLOCKED)
+        assert (await ben.event())["type"] == BLOCKED["type"]
+        while (await ben.ask("GET", PATH, watching=True)).status == 200:
+            pass
+
+        async def hears_nothing():
+            await _tell(session, gateway, type="custom", custom={"n": len(heard)})
+            heard.append(await anna.event())
+            try:
+                await ben.event(within_s=0.3)
+            except TimeoutError:
+                return True
+            return False
+
+        heard = []
+        await eventually(hears_nothing, within_s=20)
