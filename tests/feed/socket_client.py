@@ -21,7 +21,7 @@ TOKENS = Tokens(
 )
 
 
-def token(user="alice", *, secret=SECRET, lifetime_s=600, **claims):
+def token(user="alice", *, secret=SECRET, lifetime_s=86_400, **claims):
     now = int(time.time())
     named = {} if user is None else {"user_id": user}
     return jwts.encode(

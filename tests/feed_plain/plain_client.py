@@ -12,7 +12,7 @@ CALL = "default:numbers"
 KEY, SECRET = "demo-key", "demo-secret"
 
 
-def token(user="alice", *, secret=SECRET, lifetime_s=600, **claims):
+def token(user="alice", *, secret=SECRET, lifetime_s=86_400, **claims):
     now = int(time.time())
     return jwts.encode(
         {"user_id": user, "iat": now - 5, "exp": now + lifetime_s, **claims}, secret, "HS256"
