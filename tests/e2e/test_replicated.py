@@ -11,12 +11,13 @@ import pytest
 from support.eventually import eventually
 from support.load import Load
 from support.running_gateway import running_gateway
-from support.servers import replicated
+from support.servers import cluster, replicated
 from support.webhooks import distinct_event, signed_request
 
 from gateway.stream import keys
+from gateway.stream.cluster import slot_of
 
-pytestmark = pytest.mark.xdist_group("servers")
+pytestmark = [pytest.mark.xdist_group("servers"), pytest.mark.timeout(300)]
 
 
 @asynccontextmanager
@@ -79,8 +80,33 @@ async def is_well(gateway):
     return await gateway.ask("/readyz") is not None
 
 
-async def post(gateway, n):
-    body = distinct_event(n)
+async def test_each_master_of_a_cluster_needs_its_own(tmp_path):
+    """With one master's replica frozen its shards are 503 and the others' are not; all are 200
+    once it is back.
+    """
+    async with cluster(tmp_path / "r") as redis:
+        settings = {"redis": {"url": redis.url}, "ingest": {"ack": {"replicated": 1}}}
+        calls = {}
+        for n in range(64):
+            shard = keys.shard_of(keys.call_key("demo-key", f"default:{n}"))
+            calls[await redis.holder(slot_of(keys.events(shard)))] = f"default:{n}"
+        async with running_gateway(tmp_path / "g", **settings) as gateway:
+            await eventually(lambda: is_well(gateway), within_s=20)
+            alone, well, _ = (calls[master] for master in redis.masters)
+            assert await post(gateway, 1, alone) == (200, None)
+            redis.replicas[0].signal(signal.SIGSTOP)
+            assert await post(gateway, 2, well) == (200, None)
+            assert await post(gateway, 3, alone) == (503, "1")
+            redis.replicas[0].signal(signal.SIGCONT)
+            await eventually(lambda: is_well(gateway), within_s=20)
+            assert await post(gateway, 3, alone) == (200, None)
+            ledger = await gateway.settled()
+            assert ledger["overall"]["published"] == 3
+            assert ledger["overall"]["duplicates"] == 1
+
+
+async def post(gateway, n, call="default:call-1"):
+    body = distinct_event(n, call)
     async with aiohttp.ClientSession() as session:
         async with session.post(gateway.url, data=body, headers=signed_request(body)) as answer:
             return answer.status, answer.headers.get("Retry-After")
