@@ -18,6 +18,7 @@ from redis.asyncio.client import PubSub
 from gateway.errors import Fenced, StreamRefused, StreamUnavailable
 from gateway.stream import keys
 from gateway.stream.access import Access
+from gateway.stream.clients import Clients
 from gateway.stream.replies import Arg, Failure, explain, is_deposed, redirection
 from gateway.stream.scripts import script
 from gateway.stream.servers import topology_of
@@ -36,9 +37,7 @@ class Engine:
         self._topology = topology_of(url, self.access, timeout_s)
         # Grows whenever a server fails: what answers next may have lost the newest of its data.
         self.interruptions = 0
-        # By server. A blocking read outlives any reply time-out; its deadline is the caller's.
-        self._clients: dict[str, aioredis.Redis] = {}
-        self._blocking: dict[str, aioredis.Redis] = {}
+        self._clients = Clients(self.access, timeout_s)
 
     @property
     def together(self) -> Sequence[Sequence[int]]:
@@ -65,7 +64,9 @@ class Engine:
 
         Raises the first error of the others; those behind it have run nevertheless.
         """
-        pipeline = self._client(await self._locate(_key_of((b"", key)))).pipeline(transaction=False)
+        pipeline = self._clients.of(await self._locate(_key_of((b"", key)))).pipeline(
+            transaction=False
+        )
         for command in commands:
             pipeline.execute_command(*command)
         try:
@@ -104,7 +105,7 @@ class Engine:
         Raises `StreamUnavailable` or `StreamRefused`, within seconds also when the connection has
         died without a word; what is published meanwhile is not heard.
         """
-        client = self._client(await self._locate(channel), blocking=True)
+        client = self._clients.of(await self._locate(channel), blocking=True)
         try:
             async with client.pubsub() as pubsub:
                 await pubsub.subscribe(channel)
@@ -169,7 +170,7 @@ class Engine:
             return [failure] * len(calls)
 
     async def _run_on(self, server: str, calls: Sequence[Call]) -> list[Any | Failure]:
-        pipeline = self._client(server).pipeline(transaction=False)
+        pipeline = self._clients.of(server).pipeline(transaction=False)
         for name, names, args in calls:
             pipeline.execute_command("EVALSHA", script(name).sha, len(names), *names, *args)
         try:
@@ -194,7 +195,7 @@ class Engine:
         server, asking = await self._locate(key), False
         for _ in range(_MOST_HOPS):
             try:
-                client = self._client(server, blocking=blocking)
+                client = self._clients.of(server, blocking=blocking)
                 if asking:
                     return await _asking(client, args)
                 # Empty options: redis-py must not reshape any reply.
@@ -211,7 +212,7 @@ class Engine:
 
     async def _ask(self, server: str, args: Sequence[Arg]) -> Any:
         try:
-            return await self._client(server).execute_command(*args, NEVER_DECODE=False)  # type: ignore[no-untyped-call]
+            return await self._clients.of(server).execute_command(*args, NEVER_DECODE=False)  # type: ignore[no-untyped-call]
         except _ERRORS as error:
             raise self._explained(error) from error
 
@@ -228,31 +229,11 @@ class Engine:
         server = self._topology.known(key)
         if server is None:
             server = await self._topology.locate(key)
-            await self._leave()
+            await self._clients.keep(self._topology.servers())
         return server
 
-    async def _leave(self) -> None:
-        """Drop servers that are named no more: nothing would ever come from one."""
-        named = self._topology.servers()
-        for clients in (self._clients, self._blocking):
-            for server in clients.keys() - named:
-                await clients.pop(server).aclose()
-
-    def _client(self, server: str, *, blocking: bool = False) -> aioredis.Redis:
-        clients = self._blocking if blocking else self._clients
-        client = clients.get(server)
-        if client is None:
-            client = clients[server] = self.access.client(
-                server,
-                socket_timeout=None if blocking else self.timeout_s,
-                socket_connect_timeout=self.timeout_s,
-                max_connections=64,
-            )
-        return client
-
     async def close(self) -> None:
-        for client in (*self._clients.values(), *self._blocking.values()):
-            await client.aclose()
+        await self._clients.close()
         await self._topology.close()
 
 
