@@ -1,9 +1,10 @@
 """Requests that Stream answers, and the watch that its answer permits.
 
-Stream alone decides here who may read a call: what it shows a caller, the caller may watch. The
-token is verified here all the same, before anything is asked, since it is our socket that will
-watch. The watch is registered before Stream's answer goes back, so that nothing which happens
-after it is missed; where that fails the caller hears so, though Stream has done its part.
+Stream decides here who may read a call: what it shows a caller, the caller may watch, unless the
+token is for other calls. The token is verified here all the same, before anything is asked,
+since it is our socket that will watch. The watch is registered before Stream's answer goes back,
+so that nothing which happens after it is missed; where that fails the caller hears so, though
+Stream has done its part.
 """
 
 import time
@@ -12,9 +13,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import msgspec
 from aiohttp import web
 
-from gateway.api.asking import asked_to_watch, connection_of, read_body
+from gateway.api.asking import asked_to_watch, cid_of, connection_of, read_body
 from gateway.api.upstream import Answer, Upstream, UpstreamFailed
 from gateway.api.upstream_messages import take_watch
+from gateway.calls.access import check_token
 from gateway.calls.tokens import Identity
 
 Verify = Callable[[str | None, str | None, float], Identity]
@@ -64,6 +66,7 @@ class Passage:
         if connection_id is None:
             return await self.through(request)
         caller = self._identify(request)
+        check_token(caller, cid_of(request))
         answer = await self._upstream.ask(request, await self._admit(request), readable=True)
         if answer.succeeded:
             await self._watch(connection_id, caller, [_state(answer).call.cid])
@@ -79,6 +82,8 @@ class Passage:
         answer = await self._upstream.ask(request, body, readable=True)
         if answer.succeeded:
             cids = [state.call.cid for state in _found(answer).calls]
+            if caller.call_cids is not None:
+                cids = [cid for cid in cids if cid in caller.call_cids]
             await self._watch(connection_id, caller, cids)
         return _respond(answer)
 

@@ -46,7 +46,7 @@ def read_message(text: str | bytes) -> Message:
         raise BadRequest(f"{message.type} needs calls")
     check_calls(message.calls)
     read_types(message)
-    return message
+    return msgspec.structs.replace(message, calls=tuple(dict.fromkeys(message.calls)))
 
 
 def read_query(query: Query, *, last_event_id: str | None = None) -> Message:
@@ -77,7 +77,7 @@ def read_query(query: Query, *, last_event_id: str | None = None) -> Message:
     )
     check_calls(message.calls)
     read_types(message)
-    return message
+    return msgspec.structs.replace(message, calls=tuple(dict.fromkeys(message.calls)))
 
 
 def read_types(message: Message) -> TypeFilter | None:

@@ -30,6 +30,7 @@ LIVE = "connection-1"
 class Named:
     app: str
     user: str
+    call_cids: frozenset[str] | None = None
 
 
 class Watches:

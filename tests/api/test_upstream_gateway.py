@@ -109,6 +109,17 @@ async def test_query_watches_what_stream_found(around):
     await around.watches(alice, ROOM, not_=[OTHER])
 
 
+async def test_a_token_for_other_calls_watches_none_of_these(around):
+    """Whatever Stream shows: Get and Join are code 17, of what a query finds its calls are watched."""
+    bob = await around.client("bob", connected=True)
+    bob.token = token("bob", call_cids=[OTHER])
+    assert (await bob.ask("GET", PATH, watching=True)).code == 17
+    assert (await bob.ask("POST", PATH + "/join", {}, watching=True)).code == 17
+    found = await bob.ask("POST", "/video/calls", {"watch": True}, watching=True)
+    assert len(found.json["calls"]) == 2
+    await around.watches(bob, OTHER, not_=[ROOM])
+
+
 async def test_a_connection_nobody_holds_is_code_46(around):
     """Stream has answered, but the watch is not there: the caller is told."""
     alice = await around.client("alice")

@@ -21,6 +21,12 @@ def test_a_message_says_what_to_watch():
     assert (message.types, message.since, message.snapshot) == (("call.*",), "c", True)
 
 
+def test_a_call_that_is_named_often_counts_once():
+    """Or one message could ask for thousands of snapshots of it."""
+    asked = {"type": "watch", "calls": ["d:a", "d:b", "d:a", "d:a"], "snapshot": True}
+    assert read_message(orjson.dumps(asked)).calls == ("d:a", "d:b")
+
+
 @pytest.mark.parametrize(
     "text",
     [
