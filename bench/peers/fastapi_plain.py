@@ -43,6 +43,7 @@ def main() -> None:
         loop="uvloop",
         http="httptools",
         access_log=False,
+        timeout_keep_alive=75,  # in an open loop a connection may have nothing to do for a while
         log_level="warning",
     )
 
