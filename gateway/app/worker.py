@@ -39,6 +39,8 @@ def main() -> None:
     except GatewayError as error:
         log(_log, logging.ERROR, "the worker cannot go on", worker=number, reason=str(error))
         sys.exit(1)
+    except EOFError:  # the supervisor ended before it had told us what to do
+        sys.exit(1)
 
 
 async def _serve(line: socket.socket) -> None:

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 from support.eventually import eventually
-from support.load import Load, assert_in_order
+from support.load import Load
 from support.receiver import running_receiver
 from support.running_gateway import running_gateway
 
@@ -31,7 +31,7 @@ async def replaced(gateway, number, pid):
 
 
 async def assert_nothing_lost(gateway, load, receiver):
-    """Every acked event was delivered, those of a call in order; return how many twice."""
+    """Every acked event was delivered; return how many twice."""
     ledger = await gateway.settled()
     delivered = receiver.bodies
     lost = set(load.acked) - set(delivered)
@@ -82,7 +82,6 @@ async def test_a_worker_told_to_end_is_replaced_and_nothing_repeats(tmp_path):
             load.stop = True
             await sending
             assert await assert_nothing_lost(gateway, load, receiver) == 0
-            assert_in_order(receiver.bodies)
             assert load.refused == 0
             assert set(load.statuses) <= {200, 0}  # 0: sent as the connection was being closed
 
