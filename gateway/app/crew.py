@@ -42,9 +42,11 @@ class Crew:
         self._metrics.worker_ends.add()
 
     async def run(self) -> None:
-        """Look at what every worker counts, for the case that it is killed, until cancelled."""
+        """Look at every worker until cancelled: what it counts, and whether it hangs."""
         while True:
             await asyncio.gather(*(one.counted() for one in self.seats))
+            for one in self.seats:
+                one.end_hanging()
             await asyncio.sleep(_LOOK_S)
 
     # ---- what the admin listener shows

@@ -1,7 +1,8 @@
 """One worker's seat: a process is kept in it, until the supervisor stops.
 
 A worker that ends is replaced after a pause that doubles while lives stay short, up to a bound;
-it is replaced only once it is dead, for the next one opens the same journal.
+it is replaced only once it is dead, for the next one opens the same journal. One that hangs is
+killed, or what its journal holds would wait for ever.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ _log = logging.getLogger("gateway")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 _STEADY_S = 10.0  # a life as long as this makes the next pause short again
 _ANSWER_S = 2.0
+HANG_S = 15.0  # without a word: longer than anybody waits for an answer of ours
 
 
 class NoAnswer(Exception):
@@ -46,6 +48,7 @@ class Seat:
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._questions = 0
         self._next_start = 0.0
+        self._heard = 0.0  # monotonic
         self._stopping = False
 
     # ---- a process in it
@@ -95,6 +98,7 @@ class Seat:
                 self._take(await channel.answer())
 
     def _take(self, said: Answer) -> None:
+        self._heard = monotonic()
         if said.what == "ready":
             self.is_ready.set()
         if said.what in {"metrics", "last"}:
@@ -114,6 +118,17 @@ class Seat:
         self._asked.clear()
         self._ended(self.number, self._counted)
         self._counted = tally.empty()
+
+    def end_hanging(self) -> None:
+        """Kill the worker if it has been silent for too long, although it is asked."""
+        silent_s = monotonic() - self._heard
+        if self._process is not None and self.is_ready.is_set() and silent_s > HANG_S:
+            log(
+                _log, logging.ERROR, "a worker hangs: killed",
+                worker=self.number, silent_s=round(silent_s),
+            )  # fmt: skip
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
 
     async def stop(self, patience_s: float) -> None:
         """Have the worker drain and end; kill it when it takes longer than `patience_s`."""

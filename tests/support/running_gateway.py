@@ -98,7 +98,13 @@ class RunningGateway:
         ready_before = self._ready_lines()
         with (self.folder / "log").open("ab") as out:
             self._process = self._popen(out)
-        await eventually(lambda: self._ready_lines() > ready_before or self._dead(), within_s=60)
+        try:
+            await eventually(
+                lambda: self._ready_lines() > ready_before or self._dead(), within_s=60
+            )
+        except AssertionError:
+            await self.kill()
+            raise
         assert self._process.poll() is None, self.log_text
 
     def _popen(self, out: IO[bytes]) -> subprocess.Popen:
