@@ -27,7 +27,7 @@ CONCURRENCY = 8
 
 @asynccontextmanager
 async def two_gateways(folder, url, receiver, **more):
-    """The first to come has the leases."""
+    """Both deliver: each has its share of the subscriber's shards."""
     subscriber = {"name": "app", "kind": "http", "url": receiver.url, "order": "call"}
     settings = {
         "redis": {"url": url, "lease": f"{LEASE_S}s"},
@@ -51,7 +51,7 @@ def union(*loads):
 
 
 async def test_a_killed_gateway_is_replaced_within_its_lease(tmp_path):
-    """kill -9 of the one that delivers: the other delivers within the lease; the dead one's
+    """kill -9 of one: the other delivers all within the lease; the dead one's
     journal comes with it, and nothing that either acknowledged is lost.
     """
     async with supervised(tmp_path / "r") as redis, running_receiver() as receiver:
@@ -73,7 +73,7 @@ async def test_a_killed_gateway_is_replaced_within_its_lease(tmp_path):
 
 
 async def test_a_frozen_gateway_that_wakes_settles_and_starts_nothing(tmp_path):
-    """SIGSTOP of the one that delivers, past its lease, and SIGCONT: at most what it had under
+    """SIGSTOP of one, past its lease, and SIGCONT: at most what it had under
     way is delivered twice, and every account adds up.
     """
     frozen_s = 30 if LONG else 3 * LEASE_S
