@@ -97,6 +97,9 @@ class Member(asyncio.Protocol):
     def watches(self):
         return self.first is not None and self.first["type"] == "watching"
 
+    def has_come_to(self, number):
+        return bool(self.numbers) and self.numbers[-1] >= number
+
     async def has(self, count, within_s=30):
         await eventually(lambda: len(self.numbers) >= count, within_s=within_s)
 
