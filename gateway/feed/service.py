@@ -33,6 +33,7 @@ from gateway.stream.mailbox import Mailbox
 from gateway.stream.shard_reader import readers_of
 from gateway.stream.tail import Tail
 from gateway.stream.tickets import TicketStore
+from gateway.tasks import together
 
 _AWAY_S = 0.05
 
@@ -84,14 +85,13 @@ class FeedService:
         await self._answered()
         self._doorway.admission.open()
         ping_interval_s = self._config.feed.ping_interval_s
-        async with asyncio.TaskGroup() as loops:
-            loops.create_task(self._tail.run(self._hub), name="feed-tail")
-            loops.create_task(self.registration.run(), name="feed-registration")
-            loops.create_task(
-                keep_pinging(self._sdk.open, SdkWatcher.ping, ping_interval_s), name="feed-pings"
-            )
-            loops.create_task(self._plain.run(), name="feed-plain-pings")
-            loops.create_task(self._leaving.run(), name="feed-leaving")
+        await together(
+            self._tail.run(self._hub),
+            self.registration.run(),
+            keep_pinging(self._sdk.open, SdkWatcher.ping, ping_interval_s),
+            self._plain.run(),
+            self._leaving.run(),
+        )
 
     async def _answered(self) -> None:
         while True:

@@ -16,6 +16,7 @@ from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.logs import Seldom
 from gateway.stream import keys
 from gateway.stream.connection import Engine
+from gateway.tasks import together
 
 _logger = logging.getLogger(__name__)
 BLOCK_MS = 5_000
@@ -69,9 +70,7 @@ class Doorbell:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        async with asyncio.TaskGroup() as listening:
-            for shards in self._engine.together:
-                listening.create_task(self._listen(shards))
+        await together(*(self._listen(shards) for shards in self._engine.together))
 
     async def _listen(self, shards: Sequence[int]) -> None:
         while True:

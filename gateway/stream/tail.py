@@ -23,6 +23,7 @@ from gateway.options import KIB
 from gateway.stream import keys
 from gateway.stream.doorbell import Id
 from gateway.stream.shard_reader import Page, Raw, ShardReader
+from gateway.tasks import together
 
 _logger = logging.getLogger(__name__)
 AWAY_S = 0.5
@@ -100,9 +101,7 @@ class Tail:
     async def run(self, sink: Sink) -> None:
         """Follow until cancelled; whatever Redis does, come back and go on."""
         try:
-            async with asyncio.TaskGroup() as following:
-                for reader in self._readers:
-                    following.create_task(self._run(reader, sink))
+            await together(*(self._run(reader, sink) for reader in self._readers))
         finally:
             for reader in self._readers:
                 await reader.close()
