@@ -95,7 +95,7 @@ async def _copy_group(source: Engine, target: Engine, name: bytes, group: dict[s
     while page := await source.run("pending", [name.decode()], [title, begin, _IDS]):
         for consumer in {row[1] for row in page}:
             ids = [row[0] for row in page if row[1] == consumer]
-            await target.command("XCLAIM", name, title, consumer, 0, *ids, "FORCE", "JUSTID")
+            await target.run("claim", [name.decode()], [title, consumer, *ids])
         begin = b"(" + page[-1][0]
 
 
