@@ -87,9 +87,7 @@ class Doorbell:
             ]
         except (StreamUnavailable, StreamRefused) as error:
             self._seldom.log("bell", _logger, "cannot listen for events", reason=str(error))
-            self._ring_all(
-                shards
-            )  # whoever takes next finds out what is wrong, or that all is well
+            self._ring_all(shards)  # whoever takes next finds out what is wrong, if it still is
             await asyncio.sleep(AWAY_S)
             return
         for shard, entry_id in found:
