@@ -40,6 +40,7 @@ class AnsweringConnection(asyncio.Protocol):
         "_due",
         "_fresh",
         "_held",
+        "_joined",
         "_need",
         "_paused",
         "_receiver",
@@ -62,6 +63,7 @@ class AnsweringConnection(asyncio.Protocol):
         self._paused = self._writing_paused = False
         self._fresh = True  # has never sent anything
         self._unread = False  # the peer may still be sending what will never be read
+        self._joined = -1  # its descriptor, while `native.Sockets` reads it, not the transport
         # `_since`: the start of what has a deadline now; both by time.perf_counter().
         self.read_at = self._since = perf_counter()
 
@@ -82,7 +84,16 @@ class AnsweringConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._state = State.GONE
+        if self._joined >= 0 and self._receiver is not None:
+            self._receiver.sockets.leave(self)
         self._around.left(self)
+
+    def _read_by_sockets(self) -> None:
+        self._transport.pause_reading()
+
+    def _read_by_transport(self) -> None:
+        if not self._paused:
+            self._transport.resume_reading()
 
     def eof_received(self) -> bool:
         """Stay half open while answers are due; TLS cannot."""

@@ -18,6 +18,7 @@ from gateway.errors import JournalFailed, JournalFull
 from gateway.event import Event
 from gateway.ingest import answers
 from gateway.ingest.answers import Answer, Reply
+from gateway.ingest.inlet import LONGEST_REST_S, Inlet
 from gateway.journal.journal import Journal
 from gateway.metrics import Metrics
 from gateway.options import AckMode
@@ -28,9 +29,6 @@ _log = logging.getLogger("gateway.ingest")
 ACK_DEADLINE_S = 4.5
 # Replicas that do not have it by now are away: say so while Stream may still try twice.
 REPLICAS_DEADLINE_S = 2.0
-# Where the ack waits for Redis anyway, an event is journaled together with those that come while
-# the publisher is busy, but never later than this.
-LONGEST_REST_S = 0.005
 
 
 class _Held(NamedTuple):
@@ -59,7 +57,10 @@ class Intake:
         journal.on_synced = self._release
         journal.is_awaited = lambda: bool(self._held) and not publisher.is_up
         publisher.on_progress = self._release
-        publisher.on_take = self._flush
+        self.inlet: Inlet | None = None
+        if native.sockets is not None:
+            self.inlet = Inlet(native.sockets(), flush=self._flush, may_rest=self._may_rest)
+        publisher.on_take = self.inlet.take if self.inlet else self._flush
 
     def submit(self, event: Event, reply: Reply) -> None:
         """Take `event`; `reply` is resolved later in this tick, or when it is safe."""
@@ -72,10 +73,15 @@ class Intake:
 
     def begin(self) -> None:
         """Arrange for the end of a tick whose first event is about to be taken."""
-        if self._acks_at_once or not self._publisher.is_busy:
-            self._loop.call_soon(self._flush)
-        else:  # the publisher comes for it as soon as it can; one write for all of those
+        if self.inlet is not None and self.inlet.is_reading:
+            return
+        if self._may_rest():  # the publisher comes for it as soon as it can; one write for them all
             self._loop.call_later(LONGEST_REST_S, self._flush)
+        else:
+            self._loop.call_soon(self._flush)
+
+    def _may_rest(self) -> bool:
+        return not self._acks_at_once and self._publisher.is_busy
 
     @property
     def pending(self) -> int:

@@ -166,6 +166,8 @@ class Listener:
         await self._runner.cleanup()
         for connection in (*around.open, *around.lingering):
             connection.abort()
+        if around.inlet is not None:
+            around.inlet.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
 

@@ -12,6 +12,7 @@ from gateway.clock import now_ms
 from gateway.event import Event
 from gateway.ingest.acceptance import Acceptance
 from gateway.ingest.answers import INTERNAL, Answer, Reply
+from gateway.ingest.inlet import Inlet
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
 from gateway.options import IngestOptions
@@ -27,6 +28,7 @@ class Intake(Protocol):
     events: list[Event]
     replies: list[Reply]
     read_ats: list[float]
+    inlet: Inlet | None  # None: every connection is read by its own transport
 
     def begin(self) -> None:
         """Get ready for the first event of a tick; only then may the lists be added to."""

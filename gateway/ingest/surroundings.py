@@ -10,6 +10,7 @@ from typing import Protocol
 from gateway import native
 from gateway.event import Event
 from gateway.ingest.answers import STORED, Reply, Wire
+from gateway.ingest.inlet import Inlet
 from gateway.ingest.reception import Reception
 from gateway.metrics import Metrics
 from gateway.options import ServerOptions
@@ -63,6 +64,7 @@ class Surroundings:
     submit: Callable[[Event, Reply], None] = field(init=False)
     take: TakePlain | None = field(init=False)
     receiver: native.Receiver | None = field(init=False)
+    inlet: Inlet | None = field(init=False)
     counted: dict[tuple[str, ...], float] = field(init=False)  # answers, by status
     open: set[Connection] = field(default_factory=set)
     lingering: set[Connection] = field(default_factory=set)
@@ -72,7 +74,7 @@ class Surroundings:
 
     def __post_init__(self) -> None:
         self.max_body_bytes = self.reception.options.max_body_bytes
-        self.submit = self.reception.submit
+        self.submit, self.inlet = self.reception.submit, self.reception.intake.inlet
         self.counted = self.metrics.webhooks.values
         self.counted.setdefault(STORED_LABEL, 0)
         self.take = self.keyring.take if self.keyring else None
@@ -81,11 +83,13 @@ class Surroundings:
 
     def _receiver(self, keyring: native.Keyring) -> native.Receiver:
         intake = self.reception.intake
-        return native.receiver(
+        receiver = native.receiver(
             keyring, self.request_line, MAX_HEAD_BYTES, self.max_body_bytes,
             intake.events, intake.replies, intake.read_ats, intake.begin,
             self.counted, STORED_LABEL,
         )  # fmt: skip
+        receiver.sockets = self.inlet.sockets if self.inlet else None
+        return receiver
 
     def tick(self) -> None:
         """Follow the clock: answers bear a date."""

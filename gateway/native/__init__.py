@@ -21,8 +21,9 @@ from gateway.options import App
 if TYPE_CHECKING:
     from gateway.native._native import Keyring as Keyring
     from gateway.native._native import Receiver as Receiver
+    from gateway.native._native import Sockets as Sockets
 else:
-    Keyring = Receiver = Any
+    Keyring = Receiver = Sockets = Any
 
 
 def _load() -> Any:
@@ -36,6 +37,8 @@ def _load() -> Any:
 
 _native = _load()
 IS_BUILT = _native is not None
+# () -> what reads many sockets in one call; None: not on this system
+sockets: "Callable[[], Sockets] | None" = _native.Sockets if IS_BUILT else None
 # (key) -> what signs as `gateway.keyed_hash` does
 KeyedHash = _native.KeyedHash if IS_BUILT and _native.HASHES_FAST else None
 # (descriptor, data) -> how much of it the socket took at once

@@ -23,6 +23,7 @@ typedef struct {
     PyObject *begin;   /* called before the first of them */
     PyObject *stored;  /* the bytes of the 200 while it is the plain one, else None */
     PyObject *counts, *label; /* the 200s are counted in counts[label] */
+    PyObject *sockets; /* reads those who sent nothing but plain requests; None: nobody does */
 } receiver;
 
 static PyTypeObject *receiver_type;
@@ -30,12 +31,12 @@ static PyTypeObject *receiver_type;
 /* ---- the connections, and where their slots lie */
 
 enum {
-    RECEIVER, STATE, DUE, BUFFER, PAUSED, FRESH, READ_AT, SINCE, TRANSPORT, DESCRIPTOR,
+    RECEIVER, STATE, DUE, BUFFER, PAUSED, FRESH, READ_AT, SINCE, TRANSPORT, DESCRIPTOR, JOINED,
     CONNECTION_SLOTS
 };
 static const char *const CONNECTION_SLOT_NAMES[CONNECTION_SLOTS] = {
     "_receiver", "_state", "_due", "_buffer", "_paused", "_fresh", "read_at", "_since", "_transport",
-    "_descriptor",
+    "_descriptor", "_joined",
 };
 static PyTypeObject *connection_type;
 static Py_ssize_t connection_offsets[CONNECTION_SLOTS];
@@ -85,8 +86,7 @@ static int submit(receiver *to, PyObject *one, PyObject *event, PyObject *now) {
 }
 
 /* 1: taken; 0: not the plain case; -1: an exception, and nothing taken. */
-static int receive(receiver *to, PyObject *one, PyObject *data) {
-    const slice given = {PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data)};
+static int receive(receiver *to, PyObject *one, slice given) {
     const slice line = {PyBytes_AS_STRING(to->line), (size_t)PyBytes_GET_SIZE(to->line)};
     size_t length;
     PyObject *event = take_plain(to->ring, given, line, (size_t)to->max_head,
@@ -103,6 +103,8 @@ static int receive(receiver *to, PyObject *one, PyObject *data) {
     Py_DECREF(event);
     return done ? -1 : 1;
 }
+
+static int sockets_admit(PyObject *to, PyObject *one);
 
 /* Tell the connection that something of ours has failed, which it answers or ends. */
 static PyObject *tell_failed(PyObject *one) {
@@ -122,8 +124,9 @@ static PyObject *data_received(PyObject *one, PyObject *data) {
     PyObject *buffer = CONNECTION(one, BUFFER);
     if (to && PyBytes_CheckExact(data) && buffer && PyByteArray_CheckExact(buffer)
         && !PyByteArray_GET_SIZE(buffer)) {
-        const int taken = receive(to, one, data);
-        if (taken < 0) return tell_failed(one);
+        const slice given = {PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data)};
+        const int taken = receive(to, one, given);
+        if (taken < 0 || (taken && sockets_admit(to->sockets, one))) return tell_failed(one);
         if (taken) Py_RETURN_NONE;
     }
     return PyObject_CallMethodOneArg(one, name_receive, data);
@@ -256,6 +259,7 @@ static int receiver_init(receiver *self, PyObject *args, PyObject *named) {
     Py_XSETREF(self->counts, Py_NewRef(counts));
     Py_XSETREF(self->label, Py_NewRef(label));
     Py_XSETREF(self->stored, Py_NewRef(Py_None));
+    Py_XSETREF(self->sockets, Py_NewRef(Py_None));
     return 0;
 }
 
@@ -267,6 +271,7 @@ static int receiver_traverse(receiver *self, visitproc visit, void *arg) {
     Py_VISIT(self->begin);
     Py_VISIT(self->counts);
     Py_VISIT(self->label);
+    Py_VISIT(self->sockets);
     return 0;
 }
 
@@ -280,6 +285,7 @@ static int receiver_clear(receiver *self) {
     Py_CLEAR(self->stored);
     Py_CLEAR(self->counts);
     Py_CLEAR(self->label);
+    Py_CLEAR(self->sockets);
     return 0;
 }
 
@@ -293,6 +299,7 @@ static void receiver_dealloc(receiver *self) {
 
 static PyMemberDef receiver_members[] = {
     {"stored", T_OBJECT, offsetof(receiver, stored), 0, "The bytes of the plain 200, or None."},
+    {"sockets", T_OBJECT, offsetof(receiver, sockets), 0, "The Sockets that connections join, or None."},
     {NULL, 0, 0, 0, NULL},
 };
 static PyType_Slot receiver_slots[] = {

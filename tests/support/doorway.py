@@ -15,6 +15,7 @@ from gateway.journal.journal import Journal
 from gateway.metrics import Metrics
 from gateway.options import App, IngestOptions, JournalOptions, ServerOptions
 from gateway.stream.publisher import Publisher
+from gateway.tasks import end
 
 PATH = "/webhooks/stream"
 OTHER = App(api_key="other-key", secrets=("other-new", "other-old"))
@@ -50,16 +51,16 @@ class Doorway:
 @contextlib.asynccontextmanager
 async def opened(
     folder, *, ack="journal", journal=None, tls=None, drain_s=0.0, is_native=True,
-    add_routes=lambda _: None, **server,
+    add_routes=lambda _: None, url=None, **server,
 ):  # fmt: skip
     """Open a doorway; with `ack="redis"`, Redis being away, answers wait for the disk.
 
-    `is_native`: with the C piece, if it is built.
+    `is_native`: with the C piece, if it is built; `url`: of an engine to publish to.
     """
     metrics = Metrics()
     ingest = IngestOptions(path=PATH, max_body_bytes=MAX_BODY)
     stored = Journal(folder / "journal", journal or JournalOptions(), metrics)
-    publisher = Publisher("unix:///nowhere", stored, metrics, window_s=3600.0)
+    publisher = Publisher(url or "unix:///nowhere", stored, metrics, window_s=3600.0, linger_s=0)
     listener = Listener(
         ServerOptions(port=0, tls=tls, **server),
         ingest,
@@ -70,9 +71,11 @@ async def opened(
     )
     add_routes(listener.app)
     await listener.start()
+    publishing = [asyncio.create_task(publisher.run())] if url else []
     try:
         yield Doorway(listener, stored, metrics)
     finally:
+        await end(publishing)
         await listener.drain(drain_s)
         stored.close()
 
