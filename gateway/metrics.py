@@ -142,8 +142,8 @@ class Metrics:
         )
         self.ack_seconds = Histogram(
             "gateway_ack_seconds",
-            "From the last byte of a webhook read to its 200 written. Where an ack waits for Redis it"
-            " may have waited unread before, up to 5 ms.",
+            "From the last byte of a webhook read to its 200 written. Where an ack waits for Redis,"
+            " it may have waited unread before, up to 5 ms.",
         )
         self.connections = Gauge("gateway_connections", "Open connections on the public port.")
         self.connections_refused = Counter(
