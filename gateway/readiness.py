@@ -6,6 +6,7 @@ have kept; a full journal or a drain does. The operator's list has everything th
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from gateway.errors import StreamRefused, StreamUnavailable
@@ -42,11 +43,13 @@ class Readiness:
         journal: Filling | None,
         publisher: Publishing | None,
         journal_max_bytes: int,
+        *,
+        complaint: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """Without `journal` and `publisher` nothing is taken here."""
+        """Without `journal` and `publisher` nothing is taken here. `complaint`: of the engine."""
         self.is_draining = False
         self._engine, self._journal, self._publisher = engine, journal, publisher
-        self._journal_max_bytes = journal_max_bytes
+        self._journal_max_bytes, self._complaint = journal_max_bytes, complaint
         self._memory_share = 0.0
         self._is_away = False  # at the last look
 
@@ -75,6 +78,8 @@ class Readiness:
             found.append("Redis is away: webhooks are taken into the journal")
         elif self._publisher.lacks_replicas:
             found.append("too few replicas have all events: webhooks wait for them, then get 503")
+        if (complaint := self._complaint()) is not None:
+            found.append(complaint)
         if self._journal_share >= NEAR:
             found.append(f"the journal is {self._journal_share:.0%} full")
         if self._memory_share >= NEAR:

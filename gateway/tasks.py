@@ -6,7 +6,9 @@ of its own, after which the task goes on. So it is asked again until it has ende
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from typing import Any
+from typing import Any, NoReturn
+
+from gateway.errors import GatewayError
 
 _ASK_AGAIN_S = 0.1
 
@@ -27,6 +29,14 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
             pending = {task for task in pending if not task.done()}
     if was_cancelled:
         raise asyncio.CancelledError
+
+
+def raise_failure(task: asyncio.Task[Any]) -> NoReturn:
+    """Raise why a loop has ended that should have gone on."""
+    error = task.exception()
+    if error is not None:
+        raise error
+    raise GatewayError(f"the {task.get_name()} has ended by itself")
 
 
 async def together(*loops: Coroutine[Any, Any, None]) -> None:

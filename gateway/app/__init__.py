@@ -5,6 +5,7 @@
     supervisor  the same for several: `seat` keeps a worker running, `crew` shows all as one
     worker      what the supervisor runs; `channel` is the line between the two
     process     opens a port and parts, runs the loops until it is told to stop, drains
+    gate        whether the engine may be used: nothing is written there before
     part        what a part of the process is asked for
     ingest      journal, publisher, intake, sources
     delivery    the subscribers, and the janitor

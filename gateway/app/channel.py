@@ -62,7 +62,8 @@ class Channel:
         self._send(pickle.dumps(brief))
 
     def _send(self, payload: bytes) -> None:
-        self._writer.write(_LENGTH.pack(len(payload)) + payload)
+        if not self._writer.is_closing():  # else nobody hears it: the reader finds out
+            self._writer.write(_LENGTH.pack(len(payload)) + payload)
 
     async def brief(self) -> Brief:
         """Return the first frame. Raises EOFError."""

@@ -1,7 +1,6 @@
 """The part that delivers: the subscribers, and the janitor of what they leave behind."""
 
 import asyncio
-import logging
 from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Any
@@ -9,23 +8,15 @@ from typing import Any
 from gateway.app.shared import Shared
 from gateway.delivery.matching import Matcher
 from gateway.delivery.service import DeliveryService, Served
-from gateway.errors import StreamUnavailable
-from gateway.logs import Seldom
 from gateway.options import SubscriberOptions
-from gateway.stream.durability import check_durability
 from gateway.stream.retention import Janitor
 from gateway.subscribers import kinds
-
-_log = logging.getLogger("gateway")
-_REDIS_POLL_S = 0.2
 
 
 class DeliveryPart:
     """`holder` names this process in leases, and the one that will come in its place."""
 
     def __init__(self, shared: Shared, holder: str) -> None:
-        self._shared = shared
-        self._seldom = Seldom()
         self._served = [_served(shared, one) for one in shared.config.subscribers]
         self._service = DeliveryService(
             shared.engine, self._served, shared.metrics, holder=holder,
@@ -39,19 +30,7 @@ class DeliveryPart:
         return self._service.joined
 
     def loops(self) -> Mapping[str, Coroutine[Any, Any, None]]:
-        return {"delivery": self._deliver(), "janitor": self._janitor.run()}
-
-    async def _deliver(self) -> None:
-        """Deliver from an engine that keeps events. Raises `StreamRefused` for any other."""
-        while True:
-            try:
-                allowed = self._shared.config.redis.allow_volatile
-                await check_durability(self._shared.engine, allow_volatile=allowed)
-                break
-            except StreamUnavailable as error:
-                self._seldom.log("away", _log, "waiting for Redis", reason=str(error))
-                await asyncio.sleep(_REDIS_POLL_S)
-        await self._service.run()
+        return {"delivery": self._service.run(), "janitor": self._janitor.run()}
 
     async def take_no_more(self, timeout_s: float) -> None:
         """Go on for now: what is still published can be delivered as well."""

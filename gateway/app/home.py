@@ -1,10 +1,12 @@
 """The data directory and what lives in it once: its lock, and the embedded engine.
 
-Whoever runs the gateway holds both: the single process, or the supervisor for its workers.
+Whoever runs the gateway holds both: the single process, or the supervisor for its workers. So do
+commands that none may run beside.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from gateway.app.left_behind import refuse_left_behind
 from gateway.embedded.engine import EmbeddedEngine
@@ -29,22 +31,38 @@ async def enter(config: Config, stack: AsyncExitStack) -> Home:
 
     Raises `GatewayError` when another gateway has it, or the engine cannot be started.
     """
-    lock = await stack.enter_async_context(_only_owner(config))
+    told = f"another gateway runs in {config.data_dir}: give each its data_dir"
+    lock = await stack.enter_async_context(
+        only_owner(config.data_dir, patience_s=_LOCK_PATIENCE_S, otherwise=told)
+    )
     await refuse_left_behind(config)
     return Home(config, lock, await _embedded(config, stack))
 
 
 @asynccontextmanager
-async def _only_owner(config: Config) -> AsyncIterator[Lock]:
-    """Hold the data directory: two journals in one folder would tear each other's records."""
-    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = Lock(config.data_dir / "gateway.lock")
+async def only_owner(data_dir: Path, *, patience_s: float, otherwise: str) -> AsyncIterator[Lock]:
+    """Hold the data directory: two journals in one folder would tear each other's records.
+
+    Raises `GatewayError`, with `otherwise` when somebody else holds it for longer than we wait.
+    """
+    lock = _lock(data_dir)
     try:
-        if not await lock.take_within(_LOCK_PATIENCE_S):
-            raise GatewayError(f"another gateway runs in {config.data_dir}: give each its data_dir")
+        if not await lock.take_within(patience_s):
+            raise GatewayError(otherwise)
         yield lock
     finally:
         lock.close()
+
+
+def _lock(data_dir: Path) -> Lock:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Lock(data_dir / "gateway.lock")
+    except OSError as error:
+        raise GatewayError(
+            f"cannot use data_dir {data_dir}: {error.strerror or error}: name a directory that"
+            " the gateway's user may write to"
+        ) from error
 
 
 async def _embedded(config: Config, stack: AsyncExitStack) -> EmbeddedEngine | None:

@@ -22,6 +22,7 @@ from gateway.admin.ledger import JournalSide
 from gateway.app.delivery import DeliveryPart
 from gateway.app.duty import Duty, journals
 from gateway.app.feed import FeedPart
+from gateway.app.gate import Gate
 from gateway.app.ingest import IngestPart
 from gateway.app.part import Part
 from gateway.app.shared import Shared
@@ -36,7 +37,7 @@ from gateway.options import Config, JournalOptions
 from gateway.readiness import Readiness
 from gateway.stream.access import access_of
 from gateway.stream.connection import Engine
-from gateway.tasks import end
+from gateway.tasks import end, raise_failure
 
 _log = logging.getLogger("gateway")
 
@@ -61,11 +62,13 @@ class Process:
             self._delivery = DeliveryPart(shared, holder)
         if self._ingest is not None and "feed" in duty.parts:
             self._feed = FeedPart(shared, self._ingest.store, holder)
+        self._gate = Gate(shared.engine, allow_volatile=shared.config.redis.allow_volatile)
         self._readiness = Readiness(
             shared.engine,
             self._ingest.journal if self._ingest else None,
             self._ingest.publisher if self._ingest else None,
             shared.config.journal.max_bytes,
+            complaint=lambda: self._gate.complaint,
         )
         if self._ingest is not None:
             self._wire(self._ingest)
@@ -75,7 +78,7 @@ class Process:
         if self._delivery is not None:
             ingest.may_publish = self._delivery.joined
         else:
-            ingest.may_publish.set()
+            ingest.may_publish = self._gate.passed
         self._listener = Listener(
             config.server,
             config.ingest,
@@ -159,14 +162,16 @@ class Process:
             if stopped in done:
                 await self._drain(self.drain_s)
             for task in done - {stopped}:
-                _raise_failure(task)
+                raise_failure(task)
         finally:
             await end((stopped, *loops))
 
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
-        loops = {"readiness": self._readiness.run()}
+        loops = {"readiness": self._readiness.run(), "gate": self._gate.run()}
         for part in self._parts:
-            loops.update(part.loops())
+            for name, loop in part.loops().items():
+                # What takes events waits for no engine; its publishing does, by `may_publish`.
+                loops[name] = loop if part is self._ingest else self._gate.then(loop)
         return loops
 
     async def _drain(self, timeout_s: float) -> None:
@@ -200,10 +205,3 @@ def _journal(folder: Path, options: JournalOptions, metrics: Metrics) -> Journal
         raise GatewayError(
             f"cannot open the journal in {folder}: {error.strerror or error}"
         ) from error
-
-
-def _raise_failure(task: asyncio.Task[Any]) -> None:
-    error = task.exception()
-    if error is not None:
-        raise error
-    raise GatewayError(f"the {task.get_name()} has ended by itself")

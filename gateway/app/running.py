@@ -19,7 +19,7 @@ async def run(
     parts: frozenset[Name] = ALL,
     on_ready: Callable[[Ports], None] = lambda _: None,
 ) -> None:
-    """Run `parts` of the gateway until SIGTERM or SIGINT; then drain and return.
+    """Run `parts` of the gateway until SIGTERM, SIGINT or SIGHUP; then drain and return.
 
     Raises `GatewayError` when it cannot start or cannot go on.
     """
@@ -27,8 +27,9 @@ async def run(
     _check(config, duty)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it for SIGHUP
+            loop.add_signal_handler(number, stop.set)
     listening = sockets.passed_in(os.environ)
     run_it = supervisor.run if duty.workers > 1 else single.run
     with closing(listening) if listening is not None else nullcontext():

@@ -41,6 +41,7 @@ class Seat:
         self.is_ready = asyncio.Event()  # a worker serves
         self.deaths = 0  # in a row, each after a short life
         self.why = ""  # the last one ended
+        self._reason = ""  # that it gave itself
         self._brief, self._pass_fds, self._ended = brief, pass_fds, ended
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel | None = None
@@ -74,23 +75,37 @@ class Seat:
 
     async def _one_life(self) -> str:
         """Run a worker until it is dead; return how that came."""
-        ours, theirs = socket.socketpair()
-        with contextlib.closing(theirs):
-            self._process = process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "gateway.app.worker", str(self.number), str(theirs.fileno()),
-                pass_fds=(theirs.fileno(), *self._pass_fds), stdin=asyncio.subprocess.DEVNULL,
-            )  # fmt: skip
+        self._reason = ""
+        try:
+            process, line = await self._begin()
+        except OSError as error:
+            return f"no process could be started: {error.strerror or error}"
+        self._process = process
         if self._stopping:
             process.terminate()
-        channel = await Channel.over(ours)
+        channel = await Channel.over(line)
         try:
             channel.send_brief(self._brief)
             self._channel = channel
             await self._listen(channel)
+            self._channel = None  # nobody is there to be asked
             code = await process.wait()
         finally:
             self._over(channel)
-        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return self._reason or ended
+
+    async def _begin(self) -> tuple[asyncio.subprocess.Process, socket.socket]:
+        """Start a worker; return it, and our end of the line to it. Raises OSError."""
+        ours, theirs = socket.socketpair()
+        with contextlib.closing(theirs), contextlib.ExitStack() as on_failure:
+            on_failure.callback(ours.close)
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "gateway.app.worker", str(self.number), str(theirs.fileno()),
+                pass_fds=(theirs.fileno(), *self._pass_fds), stdin=asyncio.subprocess.DEVNULL,
+            )  # fmt: skip
+            on_failure.pop_all()
+        return process, ours
 
     async def _listen(self, channel: Channel) -> None:
         with contextlib.suppress(EOFError):
@@ -101,6 +116,8 @@ class Seat:
         self._heard = monotonic()
         if said.what == "ready":
             self.is_ready.set()
+        if said.what == "cannot":
+            self._reason = said.value
         if said.what in {"metrics", "last"}:
             self._counted = said.value
         waiting = self._asked.pop(said.number, None)

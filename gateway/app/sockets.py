@@ -48,9 +48,11 @@ def _is_listening(found: socket.socket) -> bool:
 def listen(options: ServerOptions) -> socket.socket:
     """Open the public port, to be shared. Raises `GatewayError`."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(
+        found = socket.getaddrinfo(
             options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        )
+        # One socket: of a name with addresses of both kinds, as localhost often is, that of IPv4.
+        family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         opened = socket.create_server(address, family=family, backlog=_BACKLOG)
     except OSError as error:
         raise GatewayError(

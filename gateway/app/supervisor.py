@@ -20,6 +20,7 @@ from gateway.app import home, sockets
 from gateway.app.channel import Brief
 from gateway.app.crew import Crew
 from gateway.app.duty import Duty
+from gateway.app.gate import Gate
 from gateway.app.ports import Ports
 from gateway.app.seat import Seat
 from gateway.errors import GatewayError
@@ -28,7 +29,7 @@ from gateway.logs import log
 from gateway.options import Config
 from gateway.stream.access import access_of
 from gateway.stream.connection import Engine
-from gateway.tasks import end
+from gateway.tasks import end, raise_failure
 
 _log = logging.getLogger("gateway")
 _START_S = 60.0
@@ -72,13 +73,14 @@ async def run(
         admin = AdminServer(config.admin, crew)
         await admin.start()
         stack.push_async_callback(admin.stop)
-        supervisor = _Supervisor(crew, config.server.drain_s)
+        gate = Gate(engine, allow_volatile=config.redis.allow_volatile)
+        supervisor = _Supervisor(crew, gate, config.server.drain_s)
         try:
             await supervisor.start(stop)
             if not stop.is_set():
                 port = shared.getsockname()[1] if shared is not None else None
                 on_ready(Ports(port, admin.port))
-                await stop.wait()
+                await supervisor.watch(stop)
         finally:
             if shared is not None and shared is not listening:
                 shared.close()  # whoever connects now is better refused than left waiting
@@ -93,17 +95,23 @@ def _loads(workers: int) -> IO[bytes]:
 
 
 class _Supervisor:
-    def __init__(self, crew: Crew, drain_s: float) -> None:
-        self._crew, self._drain_s = crew, drain_s
-        self._tasks: list[asyncio.Task[None]] = []
+    def __init__(self, crew: Crew, gate: Gate, drain_s: float) -> None:
+        """`gate`: workers have their own, but what they find they are only replaced for."""
+        self._crew, self._gate, self._drain_s = crew, gate, drain_s
+        self._seats: list[asyncio.Task[None]] = []
+        self._others: list[asyncio.Task[None]] = []
 
     async def start(self, stop: asyncio.Event) -> None:
         """Return once every worker serves, or `stop` is set. Raises `GatewayError`."""
         seats = self._crew.seats
-        self._tasks = [asyncio.create_task(one.run(), name=f"seat {one.number}") for one in seats]
-        self._tasks.append(asyncio.create_task(self._crew.run(), name="crew"))
+        self._seats = [asyncio.create_task(one.run(), name=f"seat {one.number}") for one in seats]
+        self._others = [
+            asyncio.create_task(self._crew.run(), name="crew"),
+            asyncio.create_task(self._gate.run(), name="gate"),
+        ]
         deadline = asyncio.get_running_loop().time() + _START_S
         while not stop.is_set() and not all(one.is_ready.is_set() for one in seats):
+            self._raise_failures()
             failed = next((one for one in seats if one.deaths), None)
             if failed is not None:
                 raise GatewayError(f"worker {failed.number} cannot start: {failed.why}")
@@ -111,11 +119,28 @@ class _Supervisor:
                 raise GatewayError(f"the workers have not started within {_START_S:.0f} s")
             await asyncio.sleep(0.01)
 
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Return at `stop`. Raises `GatewayError` for an engine that is refused, or a defect."""
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            await asyncio.wait(
+                (stopped, *self._seats, *self._others), return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            await end([stopped])
+        self._raise_failures()
+
+    def _raise_failures(self) -> None:
+        for task in (*self._seats, *self._others):
+            if task.done():
+                raise_failure(task)
+
     async def stop(self) -> None:
         """Drain all workers; kill those that take far too long."""
         log(_log, logging.INFO, "stopping the workers", workers=len(self._crew.seats))
         # A drain has three steps that may take as long each, and something at its end.
         patience_s = 3 * self._drain_s + 10
         await asyncio.gather(*(one.stop(patience_s) for one in self._crew.seats))
-        await asyncio.wait(self._tasks, timeout=_LAST_ANSWERS_S)
-        await end(self._tasks)
+        if self._seats:
+            await asyncio.wait(self._seats, timeout=_LAST_ANSWERS_S)
+        await end((*self._seats, *self._others))

@@ -2,7 +2,7 @@
 
 Started as `python -m gateway.app.worker NUMBER FD`; all else comes over the line at FD. It ends
 by SIGTERM, drained, and when the supervisor is gone: then quickly, for somebody else will come
-for the port and the data directory. Ctrl-C is the supervisor's business.
+for the port and the data directory. Ctrl-C and a closing terminal are the supervisor's business.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import Any
 import uvloop
 
 from gateway import logs
-from gateway.app.channel import Answer, Channel
+from gateway.app.channel import Answer, Brief, Channel
 from gateway.app.collecting import collect_seldom
 from gateway.app.process import Process
 from gateway.errors import GatewayError
@@ -31,7 +31,8 @@ _ORPHAN_DRAIN_S = 2.0
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for signal_of_terminal in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(signal_of_terminal, signal.SIG_IGN)
     number, fd = map(int, sys.argv[1:])
     try:
         collect_seldom()
@@ -48,23 +49,37 @@ async def _serve(line: socket.socket) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     channel = await Channel.over(line)
     brief = await channel.brief()
-    config = brief.config
-    logs.set_up(level=config.log.level, style=config.log.format, worker=brief.duty.number)
+    log_options = brief.config.log
+    logs.set_up(level=log_options.level, style=log_options.format, worker=brief.duty.number)
+    try:
+        await _work(channel, brief, stop)
+    except GatewayError as error:
+        await _say(channel, "cannot", str(error))
+        raise
+
+
+async def _work(channel: Channel, brief: Brief, stop: asyncio.Event) -> None:
+    """Serve until `stop`. Raises `GatewayError` when this worker cannot start or go on."""
     listening, loads = None, None
     if brief.listening_fd is not None and brief.loads_fd is not None:
         listening = socket.socket(fileno=brief.listening_fd)
         loads = Loads(brief.loads_fd, brief.duty.workers)
     async with AsyncExitStack() as stack:
         process = await Process.open(
-            config, brief.duty, brief.redis_url, stack, listening=listening, loads=loads
+            brief.config, brief.duty, brief.redis_url, stack, listening=listening, loads=loads
         )
         channel.send(Answer(0, "ready", None))
         answering = asyncio.create_task(_answer(channel, process, stop))
         stack.push_async_callback(end, [answering])
         await process.run(stop)
-        with suppress(OSError):  # nobody hears it any more
-            channel.send(Answer(0, "last", process.metrics.snapshot()))
-            await channel.flush()
+        await _say(channel, "last", process.metrics.snapshot())
+
+
+async def _say(channel: Channel, what: str, value: Any) -> None:
+    """Say something unasked, if anybody hears it still."""
+    with suppress(OSError):
+        channel.send(Answer(0, what, value))
+        await channel.flush()
 
 
 async def _answer(channel: Channel, process: Process, stop: asyncio.Event) -> None:

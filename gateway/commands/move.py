@@ -1,8 +1,6 @@
 """`gateway move`: from the embedded engine, or any other, to another one."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,15 +8,15 @@ import click
 import uvloop
 
 from gateway import embedded
+from gateway.app.home import only_owner
 from gateway.commands.reach import CONFIG, DRY_RUN, load, redis_of
 from gateway.config.values import redis_url
-from gateway.embedded.locks import Lock
 from gateway.errors import GatewayError
 from gateway.options import Config
 from gateway.stream.connection import Engine
-from gateway.stream.durability import check_durability
 from gateway.stream.holdings import read_holdings
 from gateway.stream.moving import move as move_all
+from gateway.stream.requirements import check_engine
 
 
 def _url(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
@@ -53,11 +51,11 @@ def move(*, config_path: Path, dry_run: bool, source: str | None, target: str | 
 async def _move(config: Config, source: str, target: str, *, dry_run: bool) -> None:
     began = time.monotonic()
     async with (
-        _nobody_runs(config),
+        only_owner(config.data_dir, patience_s=0, otherwise=_running(config)),
         redis_of(_at(config, source)) as here,
         redis_of(_at(config, target)) as there,
     ):
-        await check_durability(there, allow_volatile=config.redis.allow_volatile)
+        await check_engine(there, allow_volatile=config.redis.allow_volatile)
         if dry_run:
             click.echo(f"would move: {await read_holdings(here)}")
             return
@@ -79,14 +77,5 @@ def _at(config: Config, url: str) -> Config:
     return replace(config, redis=replace(config.redis, url=url))
 
 
-@asynccontextmanager
-async def _nobody_runs(config: Config) -> AsyncIterator[None]:
-    """Keep a gateway from starting in the data directory meanwhile."""
-    config.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = Lock(config.data_dir / "gateway.lock")
-    try:
-        if not lock.try_take():
-            raise GatewayError(f"a gateway runs in {config.data_dir}: stop it first")
-        yield
-    finally:
-        lock.close()
+def _running(config: Config) -> str:
+    return f"a gateway runs in {config.data_dir}: stop it first"

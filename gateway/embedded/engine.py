@@ -151,8 +151,12 @@ class EmbeddedEngine:
             process = launch(binary, config, log=self._folder.log, lock_fd=lock.fd)
         except (OSError, EmbeddedEngineError) as error:
             return str(error)
-        lock.name_holder(process.pid)
         self._server = Server(process)
+        try:
+            lock.name_holder(process.pid)
+        except OSError as error:  # a full disk: it is supervised nevertheless
+            log(_log, logging.WARNING, "the server's process id is not written down",
+                pid=process.pid, reason=error.strerror)  # fmt: skip
         log(_log, logging.DEBUG, "the embedded server is launched", pid=process.pid)
         code = await self._server.ended()
         self._server = None

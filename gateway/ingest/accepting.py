@@ -80,10 +80,14 @@ class Acceptor:
         self._loop.add_reader(self._listening, self._readable)
 
     def close(self) -> None:
-        """Accept no more; others go on."""
+        """Accept no more, and let go of the socket; others that have it go on.
+
+        Once nobody has it, whoever connects is refused at once, instead of left waiting.
+        """
         self._loop.remove_reader(self._listening)
         if self._timer is not None:
             self._timer.cancel()
+        self._listening.close()
         self._loads.leave(self._number)
 
     def tell(self) -> int:

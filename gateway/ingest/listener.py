@@ -152,6 +152,7 @@ class Listener:
             self._server.close()
         if self._acceptor is not None:
             self._acceptor.close()
+            self._acceptor = None
         around = self._around
         around.drain()
         for connection in tuple(around.open):

@@ -40,6 +40,11 @@ class Engine:
         self._clients = Clients(self.access, timeout_s)
 
     @property
+    def is_cluster(self) -> bool:
+        """Whether different shards may lie on different servers."""
+        return self._topology.is_split
+
+    @property
     def together(self) -> Sequence[Sequence[int]]:
         """Return all shards, in groups that one command can be about."""
         every = range(keys.SHARDS)

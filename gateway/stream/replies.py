@@ -16,6 +16,9 @@ _PASSING = (
 )  # fmt: skip
 # Of these, those after which another server may be the one to ask.
 _DEPOSED = ("READONLY", "CLUSTERDOWN", "MASTERDOWN", "UNBLOCKED")
+ONE_NODE = (
+    "this is one node of a Cluster: write redis+cluster:// in redis.url, or rediss+cluster://"
+)
 GONE = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, TimeoutError)
 
 
@@ -36,10 +39,7 @@ def explain(error: Exception) -> Failure:
     if text.startswith("FENCED"):
         return Fenced(text)
     if redirection(error) is not None:
-        return StreamRefused(
-            "this is one node of a Cluster: write redis+cluster:// in redis.url, or"
-            " rediss+cluster://"
-        )
+        return StreamRefused(ONE_NODE)
     if _code(error) in _PASSING:
         return StreamUnavailable(text)
     return StreamUnanswered(text) if isinstance(error, GONE) else StreamRefused(text)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import pytest
 import uvloop
 from support.commands import run_here, write_config
 from support.eventually import eventually
@@ -92,3 +93,14 @@ def test_a_wrong_configuration_ends_with_2(tmp_path):
         _, told = process.communicate(timeout=30)
     assert process.returncode == 2
     assert told.startswith(f"{config}:")
+
+
+@pytest.mark.parametrize("command", [("run",), ("move", "--to", "redis://127.0.0.1:1")])
+def test_a_data_dir_that_cannot_be_used(tmp_path, command):
+    """One line that names it and says what to do, exit code 1."""
+    config = write_config(tmp_path, more="data_dir: in-the-way/data")
+    (tmp_path / "in-the-way").write_bytes(b"")
+    said = run_here(*command, "--config", config)
+    assert said.exit_code == 1
+    assert said.stderr.startswith(f"gateway: cannot use data_dir {tmp_path}/in-the-way/data: ")
+    assert "may write to" in said.stderr

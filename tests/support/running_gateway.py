@@ -94,10 +94,8 @@ class RunningGateway:
 
     async def start(self) -> None:
         """Start it; return once its port is open."""
-        self.write_config()
         ready_before = self._ready_lines()
-        with (self.folder / "log").open("ab") as out:
-            self._process = self._popen(out)
+        self.launch()
         try:
             await eventually(
                 lambda: self._ready_lines() > ready_before or self._dead(), within_s=60
@@ -105,7 +103,13 @@ class RunningGateway:
         except AssertionError:
             await self.kill()
             raise
-        assert self._process.poll() is None, self.log_text
+        assert not self._dead(), self.log_text
+
+    def launch(self) -> None:
+        """Start it, whatever comes of it."""
+        self.write_config()
+        with (self.folder / "log").open("ab") as out:
+            self._process = self._popen(out)
 
     def _popen(self, out: IO[bytes]) -> subprocess.Popen:
         command = [sys.executable, "-m", "gateway", "run", "--config", "config.yaml", *self._args]

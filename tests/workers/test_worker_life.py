@@ -5,16 +5,24 @@ import os
 import shutil
 import signal
 import socket
+import sys
 from contextlib import closing
 
 import aiohttp
 import pytest
+from support.commands import write_config
+from support.engines import running_engine
 from support.eventually import eventually
 from support.load import Load
 from support.receiver import running_receiver
 from support.running_gateway import RunningGateway, running_gateway
 from support.stream_client import stream_client
 from support.webhooks import distinct_event, signed_request
+
+from gateway.app.channel import Brief
+from gateway.app.duty import Duty
+from gateway.app.seat import Seat
+from gateway.config import load as load_config
 
 CALL = "default:room"
 
@@ -68,12 +76,89 @@ async def test_a_worker_that_cannot_start_at_all(tmp_path):
     (tmp_path / "g" / "data" / "journal").mkdir(parents=True)
     (tmp_path / "g" / "data" / "journal" / "1").write_bytes(b"in the way")
     gateway = RunningGateway(tmp_path / "g", {"server": {"workers": 2}})
-    with pytest.raises(AssertionError, match="worker 1 cannot start: exit code 1") as died:
+    with pytest.raises(
+        AssertionError, match="worker 1 cannot start: cannot open the journal in"
+    ) as died:
         await gateway.start()
     assert "cannot open the journal in" in str(died.value)
     assert "Traceback" not in str(died.value)
     assert await gateway.ended() == 1
     assert not gateway.workers()
+
+
+async def test_a_worker_for_which_there_is_no_process(tmp_path, monkeypatch):
+    """Where the system starts no more processes it is tried again, and said why; then it serves."""
+    async with running_engine(tmp_path / "e") as url:
+        options = load_config(write_config(tmp_path, redis=url), {})
+        brief = Brief(options, Duty(frozenset({"delivery"})), url, None, None)
+        seat = Seat(brief, (), lambda *_: None)
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
+        running = asyncio.create_task(seat.run())
+        await eventually(lambda: seat.deaths > 1)
+        assert (await seat.reasons())[0].startswith(f"it has ended, {seat.deaths} times in a row")
+        assert seat.why == "no process could be started: No such file or directory"
+        monkeypatch.undo()
+        await eventually(seat.is_ready.is_set, within_s=30)
+        await seat.stop(20)
+        await running
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_terminal_that_closes_cuts_nobody_off(tmp_path, workers):
+    """SIGHUP, which a terminal sends to everybody in it, drains as SIGTERM does."""
+    gateway = RunningGateway(tmp_path / "g", {"server": {"workers": workers}})
+    await gateway.start()
+    slow = await half_a_webhook(gateway)
+    for pid in (gateway.pid, *gateway.workers().values()):
+        os.kill(pid, signal.SIGHUP)
+    await eventually(lambda: gateway.log_text.count("stopping: no new connections") == workers)
+    assert await slow.finish() == 200
+    assert await gateway.ended() == 0
+
+
+async def test_nobody_is_left_waiting_at_a_port_that_is_being_closed(tmp_path):
+    """While workers drain, who connects is refused, as with one process."""
+    async with running_gateway(tmp_path / "g", server={"workers": 2}) as gateway:
+        slow = [await half_a_webhook(gateway, number) for number in range(1, 5)]
+        gateway.send_signal(signal.SIGTERM)
+        await eventually(lambda: refuses(gateway.port))
+        assert [await one.finish() for one in slow] == [200] * 4
+        assert await gateway.ended() == 0
+
+
+async def refuses(port):
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
+
+
+class HalfAWebhook:
+    def __init__(self, streams, rest):
+        self._streams, self._rest = streams, rest
+
+    async def finish(self):
+        reader, writer = self._streams
+        writer.write(self._rest)
+        status = int((await reader.readuntil(b"\r\n\r\n")).split()[1])
+        writer.close()
+        return status
+
+
+async def half_a_webhook(gateway, number=1):
+    """A webhook under way, the `number`th, of which the second half is still to come."""
+    request = Load(gateway.port).request(distinct_event(number))
+    streams = await asyncio.open_connection("127.0.0.1", gateway.port)
+    streams[1].write(request[:-20])
+    await eventually(lambda: has_connections(gateway, number))
+    assert await has_connections(gateway, number)  # a turn of its loop later: it has read that
+    return HalfAWebhook(streams, request[-20:])
+
+
+async def has_connections(gateway, count):
+    return await gateway.metric("gateway_connections") == count
 
 
 async def test_what_all_workers_count_is_one_sum(tmp_path):

@@ -1,0 +1,65 @@
+"""The gate to the engine: nothing is written there before it is known to be one that we can use.
+
+The port does not wait for it: however long the engine needs, webhooks are taken into the journal.
+One that is refused ends the process, with what to change. Whoever takes its place later, after a
+failover or a change of its settings, is looked at as well, but then it is only told: to stop
+would lose more.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.logs import Seldom
+from gateway.stream.connection import Engine
+from gateway.stream.format import check_format
+from gateway.stream.requirements import check_engine
+
+_log = logging.getLogger("gateway")
+_TRY_AGAIN_S = 0.2
+_LOOK_AGAIN_S = 5.0
+
+
+class Gate:
+    """`passed` once the engine may be used; `complaint`: what is wrong with it since."""
+
+    def __init__(self, engine: Engine, *, allow_volatile: bool) -> None:
+        self.passed = asyncio.Event()
+        self.complaint: str | None = None
+        self._engine, self._allow_volatile = engine, allow_volatile
+        self._seldom = Seldom()
+
+    async def run(self) -> None:
+        """Look until cancelled. Raises `StreamRefused` for an engine that was never accepted."""
+        while not self.passed.is_set():
+            try:
+                await check_engine(self._engine, allow_volatile=self._allow_volatile)
+                await check_format(self._engine)
+                self.passed.set()
+            except StreamUnavailable as error:
+                self._seldom.log("away", _log, "waiting for Redis", reason=str(error))
+                await asyncio.sleep(_TRY_AGAIN_S)
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            await self._look_again()
+
+    async def then(self, loop: Coroutine[Any, Any, None]) -> None:
+        """Run `loop` once the engine may be used."""
+        try:
+            await self.passed.wait()
+        except BaseException:
+            loop.close()  # it never began
+            raise
+        await loop
+
+    async def _look_again(self) -> None:
+        try:
+            await check_engine(self._engine, allow_volatile=self._allow_volatile)
+            self.complaint = None
+        except StreamUnavailable:
+            pass  # others say so
+        except StreamRefused as error:
+            self.complaint = str(error)
+            self._seldom.log("complaint", _log, "this Redis may lose events", reason=str(error))

@@ -1,0 +1,73 @@
+"""What an engine has to be: new enough, named as what it is, and one that keeps what it is given.
+
+Of a Cluster every master is asked. Asked with INFO, which hosted services answer too where they
+refuse CONFIG.
+"""
+
+from typing import Any
+
+from gateway.errors import StreamRefused
+from gateway.stream.connection import Engine
+from gateway.stream.replies import ONE_NODE
+
+# Scripts say in their first line that they may run on a full engine: since Redis 7. Valkey tells
+# the version of Redis that it began from, 7.2.
+_OLDEST_REDIS = 7
+# How one that is not a server of its own has to be named in `redis.url`.
+_NAMED = {
+    "sentinel": "this is a Sentinel and holds no data: write redis+sentinel://host:port/name in"
+    " redis.url, with what it calls the master (rediss+sentinel:// over TLS)",
+    "cluster": ONE_NODE,
+}
+
+
+async def check_engine(engine: Engine, *, allow_volatile: bool) -> None:
+    """Make sure that this engine can be used, evicts nothing, and outlives a restart.
+
+    `allow_volatile` waives the last: a restart of Redis then costs what the journal does not
+    hold any more. Raises `StreamRefused`, or `StreamUnavailable` when it is away.
+    """
+    for info in await engine.everywhere("INFO"):
+        _check_kind(info, is_cluster=engine.is_cluster)
+        _check_version(info)
+        _check_eviction(info)
+        if not allow_volatile:
+            _check_persistence(info)
+
+
+def _check_kind(info: dict[str, Any], *, is_cluster: bool) -> None:
+    mode = _text(info, "redis_mode") or _text(info, "server_mode")
+    if mode in _NAMED and not (mode == "cluster" and is_cluster):
+        raise StreamRefused(_NAMED[mode])
+
+
+def _check_version(info: dict[str, Any]) -> None:
+    version = _text(info, "redis_version")
+    major = version.partition(".")[0]
+    if major.isdecimal() and int(major) < _OLDEST_REDIS:
+        raise StreamRefused(
+            f"this Redis is too old (version {version}): upgrade it to Redis {_OLDEST_REDIS} or"
+            " Valkey 8 or later, or point redis.url at another one"
+        )
+
+
+def _check_eviction(info: dict[str, Any]) -> None:
+    policy = _text(info, "maxmemory_policy") or "noeviction"
+    if policy != "noeviction":
+        raise StreamRefused(
+            f"this Redis would throw events away when it is full (maxmemory-policy {policy}):"
+            " set maxmemory-policy to noeviction, or point redis.url at another one"
+        )
+
+
+def _check_persistence(info: dict[str, Any]) -> None:
+    if not int(info.get("aof_enabled", 0)):
+        raise StreamRefused(
+            "this Redis forgets everything when it restarts (appendonly no): set appendonly to"
+            " yes, or write allow_volatile: true under redis if replicas keep its data"
+        )
+
+
+def _text(info: dict[str, Any], field: str) -> str:
+    value = info.get(field, "")
+    return value.decode() if isinstance(value, bytes) else str(value)
