@@ -405,6 +405,15 @@ def test_certificates_need_a_redis_that_speaks_tls(tmp_path, certificates):
 
 
 @pytest.mark.parametrize(
+    "url",
+    ["redis://h", "redis://h/", "redis://u:p%2Fq@h:1/3", "redis://h?db=3", "unix:///a/b?db=1"],
+)
+def test_where_one_redis_is(tmp_path, url):
+    """What a URL of one server may hold: a user, a port, a database."""
+    assert load(tmp_path, APPS + f"redis: {{url: '{url}'}}").redis.url == url
+
+
+@pytest.mark.parametrize(
     ("url", "said"),
     [
         ("redis://h:1,h:2", "several hosts: begin with redis+sentinel:// or redis+cluster://"),
@@ -414,7 +423,16 @@ def test_certificates_need_a_redis_that_speaks_tls(tmp_path, certificates):
         ("redis+cluster://h:1,h:2/1", "a Cluster has no other databases than 0"),
         ("redis+cluster://h:1,:2", "the URL names no host"),
         ("redis+cluster://h:port", "a port in the URL is none"),
+        ("redis://h:0", "a port in the URL is none"),
+        ("redis://h/calls", "nothing but the number of a database may follow"),
+        ("redis://h/0?protocol=3", "nothing but the number of a database may follow"),
+        ("rediss://h/0?ssl_cert_reqs=none", "nothing but the number of a database may follow"),
+        ("redis://:a/b@h/0", "in a password write / as %2F"),
+        ("redis://:a?b@h/0", "in a password write / as %2F"),
+        ("redis+cluster://:a#b@h", "in a password write / as %2F"),
         ("unix://", "the URL names no socket"),
+        ("unix://relative/path", "the URL names no socket"),
+        ("unix:///path?x=1", "nothing but the number of a database may follow"),
     ],
 )
 def test_where_redis_is_must_be_whole(tmp_path, url, said):

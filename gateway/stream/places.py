@@ -11,7 +11,7 @@ the servers that hold the data; what Sentinels ask for has keys of its own.
 import re
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 Kind = Literal["one", "sentinel", "cluster"]
 HostPort = tuple[str, int]
@@ -30,6 +30,12 @@ _SCHEMES: dict[str, tuple[Kind, str]] = {
     "rediss+cluster": ("cluster", "rediss"),
 }
 _DEFAULT_PORT = {"one": 6379, "sentinel": 26379, "cluster": 6379}
+_DATABASE_PATH = re.compile(r"/?|/[0-9]{1,4}")
+_DATABASE_ASKED = re.compile(r"|db=[0-9]{1,4}")
+_DATABASE_EXPECTED = (
+    "nothing but the number of a database may follow, such as redis://host:6379/0 or"
+    " unix:///path?db=0; in a password write / as %2F, ? as %3F, # as %23"
+)
 _SENTINEL_PATH = re.compile(r"/([A-Za-z0-9._-]{1,128})(?:/([0-9]{1,4}))?")
 
 
@@ -68,17 +74,18 @@ def parse(url: str) -> Place:
     if parts.scheme not in _SCHEMES or re.search(r"[\s\x00-\x1f\x7f]", url):
         raise ValueError(f"expected {EXPECTED}")
     kind, scheme = _SCHEMES[parts.scheme]
+    _check_rest(kind, parts)
+    credentials, _, hosts = parts.netloc.rpartition("@")
     if scheme == "unix":
-        if not parts.path:
+        if hosts or not parts.path:
             raise ValueError("the URL names no socket: expected unix:///path/to/socket")
         return Place(kind, url, scheme)
-    credentials, _, hosts = parts.netloc.rpartition("@")
     seeds = tuple(_seed(host, _DEFAULT_PORT[kind]) for host in hosts.split(","))
     if kind == "one":
         if len(seeds) > 1:
             raise ValueError("several hosts: begin with redis+sentinel:// or redis+cluster://")
         return Place(kind, url, scheme)
-    name, database = _set_of(kind, parts.path, parts.query)
+    name, database = _set_of(kind, parts.path)
     return Place(kind, url, scheme, f"{credentials}@" if credentials else "", seeds, name, database)
 
 
@@ -90,12 +97,25 @@ def _seed(text: str, default_port: int) -> HostPort:
         raise ValueError("a port in the URL is none: expected host:port") from None
     if not host:
         raise ValueError("the URL names no host: expected redis://host:6379/0")
+    if port == 0:
+        raise ValueError("a port in the URL is none: expected host:port")
     return host, default_port if port is None else port
 
 
-def _set_of(kind: Kind, path: str, query: str) -> tuple[str, int]:
-    if query:
-        raise ValueError("a query has no meaning here: leave out what follows the ?")
+def _check_rest(kind: Kind, parts: SplitResult) -> None:
+    """Refuse what redis-py would take for settings of its own, or for nothing at all."""
+    if parts.fragment:
+        raise ValueError(_DATABASE_EXPECTED)
+    if kind != "one":
+        if parts.query:
+            raise ValueError("a query has no meaning here: leave out what follows the ?")
+        return
+    is_path_fine = parts.scheme == "unix" or _DATABASE_PATH.fullmatch(parts.path) is not None
+    if not is_path_fine or _DATABASE_ASKED.fullmatch(parts.query) is None:
+        raise ValueError(_DATABASE_EXPECTED)
+
+
+def _set_of(kind: Kind, path: str) -> tuple[str, int]:
     if kind == "cluster":
         if path not in {"", "/", "/0"}:
             raise ValueError("a Cluster has no other databases than 0: leave out the path")
