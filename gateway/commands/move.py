@@ -43,8 +43,11 @@ def move(*, config_path: Path, dry_run: bool, source: str | None, target: str | 
     if source is None:
         source = "embedded" if embedded.holds_data(config.data_dir) else config.redis.url
     target = target or config.redis.url
-    if target in {"embedded", source}:
-        raise GatewayError("it is not said where to: name it with --to, or in redis.url")
+    if target == source:
+        raise GatewayError(
+            f"it is not said where to: all is in {_shown(source)} already; name the new place with"
+            " --to, or in redis.url"
+        )
     uvloop.run(_move(config, source, target, dry_run=dry_run))
 
 
@@ -52,8 +55,8 @@ async def _move(config: Config, source: str, target: str, *, dry_run: bool) -> N
     began = time.monotonic()
     async with (
         only_owner(config.data_dir, patience_s=0, otherwise=_running(config)),
-        redis_of(_at(config, source)) as here,
-        redis_of(_at(config, target)) as there,
+        redis_of(_at(config, source), moves=True) as here,
+        redis_of(_at(config, target), moves=True) as there,
     ):
         await check_engine(there, allow_volatile=config.redis.allow_volatile)
         if dry_run:
@@ -71,6 +74,12 @@ async def _move(config: Config, source: str, target: str, *, dry_run: bool) -> N
 async def _told(here: Engine, there: Engine) -> str:
     moved = await move_all(here, there, lambda text: click.echo(text, err=True))
     return f"{moved.holdings} ({moved.keys} keys)"
+
+
+def _shown(url: str) -> str:
+    """Return `url` without its password."""
+    scheme, divider, rest = url.rpartition("://")
+    return f"{scheme}{divider}{rest.rpartition('@')[2]}"
 
 
 def _at(config: Config, url: str) -> Config:

@@ -17,7 +17,7 @@ from gateway.errors import GatewayError
 from gateway.options import Config
 from gateway.stream.access import access_of
 from gateway.stream.connection import Engine
-from gateway.stream.format import holds_our_format
+from gateway.stream.format import holds_our_format, refuse_while_moving
 
 CONFIG = click.option(
     "--config",
@@ -37,16 +37,18 @@ def load(path: Path) -> Config:
 
 
 @asynccontextmanager
-async def redis_of(config: Config) -> AsyncIterator[Engine]:
+async def redis_of(config: Config, *, moves: bool = False) -> AsyncIterator[Engine]:
     """Give the Redis of a configuration; an embedded one is started for the while if need be.
 
-    Raises `StreamUnavailable`, `StreamRefused` when it holds another format, or
-    `EmbeddedEngineError`.
+    Raises `StreamUnavailable`, `StreamRefused` when it holds another format or is being moved
+    (but for whoever `moves` it), or `EmbeddedEngineError`.
     """
     async with _url(config) as url:
         access = access_of(config.redis)
         engine = Engine(url, timeout_s=config.redis.timeout_s, access=access)
         try:
+            if not moves:
+                await refuse_while_moving(engine)
             await holds_our_format(engine)
             yield engine
         finally:

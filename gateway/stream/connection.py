@@ -224,6 +224,9 @@ class Engine:
     def _explained(self, error: Exception) -> Failure:
         if is_deposed(error):
             self._interrupted()
+        if self._topology.is_split and redirection(error) is not None:
+            self._topology.doubt()
+            return StreamUnavailable(f"its slot has moved: {error}")
         return explain(error)
 
     def _interrupted(self) -> None:

@@ -19,7 +19,7 @@ async def check_format(engine: Engine) -> bool:
     Raises `StreamRefused` when it holds another one or is being moved, `StreamUnavailable` when
     it is away.
     """
-    await _refuse_while_moving(engine)
+    await refuse_while_moving(engine)
     if await holds_our_format(engine):  # first: a full engine takes no SET
         return False
     if await engine.command("SET", keys.FORMAT, orjson.dumps(_OURS), "NX") is not None:
@@ -32,7 +32,8 @@ async def write_format(engine: Engine) -> None:
     await engine.command("SET", keys.FORMAT, orjson.dumps(_OURS))
 
 
-async def _refuse_while_moving(engine: Engine) -> None:
+async def refuse_while_moving(engine: Engine) -> None:
+    """Raise `StreamRefused` while this engine is on one side of a move."""
     arriving = await engine.command("GET", keys.MOVING_FROM)
     if await engine.command("EXISTS", keys.MOVING_TO) or (
         arriving is not None and b'"done":true' not in arriving

@@ -14,7 +14,7 @@ from gateway.errors import StreamUnavailable
 from gateway.stream import keys
 from gateway.stream.access import Access
 from gateway.stream.link import Link, pack
-from gateway.stream.replies import is_deposed, redirection
+from gateway.stream.replies import Failure, explain, is_deposed, redirection
 from gateway.stream.servers import topology_of
 
 # A replica that is well answers within a round trip. Longer than this nobody is held up, because
@@ -60,10 +60,14 @@ class Lines:
         for left in self._links.keys() - servers:
             await self._links.pop(left).close()
 
-    def doubt(self, error: Exception) -> None:
-        """Ask anew who has what, if that is what a reply that is an error tells."""
-        if is_deposed(error) or redirection(error) is not None:
+    def explained(self, error: Exception) -> Failure:
+        """Say whose turn it is after a reply that is an error; ask anew who has what if need be."""
+        has_moved = redirection(error) is not None
+        if has_moved or is_deposed(error):
             self._topology.doubt()
+        if has_moved and self.is_split:
+            return StreamUnavailable(f"its slot has moved: {error}")
+        return explain(error)
 
     async def _on(self, server: str, commands: Sequence[bytes]) -> list[Any]:
         link = self._links.get(server)

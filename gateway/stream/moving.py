@@ -6,15 +6,12 @@ when all of it is there does the new engine become ours and is the old one empti
 journals, dedupe and the ledger go along, so that nothing is delivered twice for having moved.
 """
 
-import asyncio
-import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 from uuid import uuid4
 
 import msgspec
 
-from gateway.clock import now_ms
 from gateway.errors import GatewayError
 from gateway.stream import keys
 from gateway.stream.connection import Engine
@@ -22,10 +19,8 @@ from gateway.stream.copying import copy_key
 from gateway.stream.format import holds_our_format, write_format
 from gateway.stream.holdings import Holdings, read_holdings
 from gateway.stream.ledger import read_ledger
-from gateway.stream.subscriptions import Subscriptions
+from gateway.stream.quiet import wait_until_quiet
 
-_LEASES_S = 12.0  # the longest that a lease outlives whoever held it
-_POLL_S = 0.2
 _OURS = "gw:*"
 _PASSING = (b"gw:ticket:", keys.HOLDERS.encode())  # they live for seconds
 _MARKS = (keys.FORMAT, keys.MOVING_TO, keys.MOVING_FROM)
@@ -52,7 +47,7 @@ async def move(source: Engine, target: Engine, say: Callable[[str], None]) -> Mo
     """
     mark = await _begin(source, target)
     if not mark.done:
-        await _wait_for_leases(source)
+        await wait_until_quiet(source)
         say(f"copying: {await read_holdings(source)}")
         await _copy_all(source, target)
         if await read_ledger(source) != await read_ledger(target):
@@ -75,41 +70,27 @@ async def _begin(source: Engine, target: Engine) -> _Mark:
             f" or delete the key {keys.MOVING_TO} here and all keys {_OURS} there"
         )
     if not await holds_our_format(source):
+        if there is not None and there.done and not await _is_used(source):
+            return there  # it was cut off when all was done
         raise GatewayError("there is nothing to move: no gateway has run there")
     if await _is_used(target):
         raise GatewayError(
             "the Redis to move to holds a gateway's data already (or is the one to move from):"
             " name an empty one, or an empty database of it"
         )
-    mark = _Mark(uuid4().hex)
-    await _write(target, keys.MOVING_FROM, mark)
-    await _write(source, keys.MOVING_TO, mark)
-    return mark
+    if there is None:
+        there = _Mark(uuid4().hex)
+        await _write(target, keys.MOVING_FROM, there)
+    await _write(source, keys.MOVING_TO, there)
+    return there
 
 
-async def _is_used(target: Engine) -> bool:
-    async for _ in target.names(_OURS):
-        return True
-    return False
-
-
-async def _wait_for_leases(source: Engine) -> None:
-    """Wait until nobody works there. Raises `GatewayError` when somebody goes on to."""
-    deadline = time.monotonic() + _LEASES_S
-    names = [*await Subscriptions(source).read(), keys.CALL_KEEPER]
-    while await _is_leased(source, names):
-        if time.monotonic() > deadline:
-            raise GatewayError("a gateway still works on the Redis to move from: stop all of them")
-        await asyncio.sleep(_POLL_S)
-
-
-async def _is_leased(source: Engine, names: list[str]) -> bool:
-    for name in names:
-        for shard in range(keys.SHARDS):
-            sub = keys.subscription(shard, name)
-            holder, until = await source.command("HMGET", sub, "holder", "expires_ms")
-            if holder and int(until or 0) > now_ms():
-                return True
+async def _is_used(engine: Engine) -> bool:
+    """Whether anything of a gateway is there; the mark of a move that has not begun is nothing."""
+    is_done = (mark := await _read(engine, keys.MOVING_FROM)) is not None and mark.done
+    async for name in engine.names(_OURS):
+        if is_done or name != keys.MOVING_FROM.encode():
+            return True
     return False
 
 

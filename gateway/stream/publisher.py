@@ -26,7 +26,6 @@ from gateway.stream.access import Access
 from gateway.stream.batches import Batch, first_slice, group, unjournaled
 from gateway.stream.lines import Lines
 from gateway.stream.link import arguments, pack
-from gateway.stream.replies import explain
 from gateway.stream.scripts import script
 from gateway.stream.shards import ShardState, read_state
 
@@ -426,9 +425,9 @@ class Publisher:
         replies = await self._lines.exchange(commands, shards)
         if any(isinstance(reply, Exception) for reply in replies):
             error = next(reply for reply in replies if isinstance(reply, Exception))
-            self._lines.doubt(error)
+            failure = self._lines.explained(error)
             # Scripts that got lost are loaded on the way back, before positions are asked for.
-            raise StreamUnavailable(str(error)) if _is_lost(error) else explain(error)
+            raise StreamUnavailable(str(error)) if _is_lost(error) else failure
         return replies
 
     def _loads(self) -> list[bytes]:

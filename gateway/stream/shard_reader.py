@@ -14,7 +14,7 @@ from gateway.stream.connection import Engine
 from gateway.stream.doorbell import BLOCK_MS, Id, parse
 from gateway.stream.lines import Lines
 from gateway.stream.link import pack
-from gateway.stream.replies import Arg, explain
+from gateway.stream.replies import Arg
 from gateway.stream.scripts import script
 
 _EPOCH_BYTES = 6
@@ -94,8 +94,7 @@ class ShardReader:
         replies = await self._lines.exchange(commands, shards)
         for reply in replies:
             if isinstance(reply, Exception):
-                self._lines.doubt(reply)
-                raise explain(reply)
+                raise self._lines.explained(reply)
         return replies
 
     async def close(self) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 from support import receiver as behaviours
+from support.commands import command
 from support.engines import supervised
 from support.eventually import eventually
 from support.load import Load
@@ -30,16 +31,6 @@ async def new_engine(kind, folder):
     else:
         async with supervised(folder) as own:
             yield own.url
-
-
-async def command(gateway, *args):
-    """Run a command in the gateway's folder; return exit code and what it said."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", *args, cwd=gateway.folder,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    said = await process.communicate()
-    return process.returncode, said[0].decode()
 
 
 def config(receiver, refuser):
@@ -83,7 +74,7 @@ async def test_all_goes_along_and_nothing_twice(tmp_path, kind):
             await gateway.stop()
             refused = await command(gateway, "move")
             assert refused[0] == 1
-            assert "name it with --to" in refused[1]
+            assert "all is in embedded already; name the new place with --to" in refused[1]
             assert await command(gateway, "move", "--to", url, "--dry-run") == (
                 0, "would move: 0 waiting, 300 parked, 300 dead letters\n",
             )  # fmt: skip
@@ -141,6 +132,9 @@ async def test_a_move_that_is_killed_is_made_again(tmp_path):
                 assert code == 1
                 expected = "run it again" if url == "embedded" else "still holds events ("
                 assert expected in said, said
+                code, said = await command(gateway, "dead", "list")
+                assert code == 1
+                assert "is being moved by `gateway move`" in said, said
             code, said = await command(gateway, "move")  # redis.url says where to
             assert code == 0, said
             assert (await command(gateway, "subscriber", "resume", "app"))[0] == 0

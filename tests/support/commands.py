@@ -1,6 +1,8 @@
 """Running commands as a person would, each in a thread with an event loop of its own."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -20,6 +22,17 @@ def run_here(*args: object, env: dict[str, str] | None = None) -> Result:
 async def run(*args: object, env: dict[str, str] | None = None) -> Result:
     """Run a command beside whatever this loop does."""
     return await asyncio.to_thread(lambda: run_here(*args, env=env))
+
+
+async def command(gateway, *args: str) -> tuple[int, str]:
+    """Run a command as a process, in the gateway's folder; return exit code and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", *args, cwd=gateway.folder,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, said.decode()
 
 
 def write_config(folder: Path, *, redis: str = "embedded", more: str = "", names=("sub",)) -> Path:

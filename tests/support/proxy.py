@@ -26,6 +26,7 @@ class Proxy:
     def __init__(self, target):
         self._target = target
         self._links = set()
+        self.on_request = lambda: None
 
     def hold(self):
         for link in self._links:
@@ -53,6 +54,7 @@ class Proxy:
         answers = asyncio.create_task(self._answers(link, from_server, writer))
         try:
             while data := await reader.read(1 << 16):
+                self.on_request()
                 link.forward(data)
             while link.holding:
                 await asyncio.sleep(0.01)

@@ -1,0 +1,69 @@
+"""Whether anybody still works on an engine.
+
+Who delivers, or keeps the states of calls, renews its leases; who publishes moves the clock of its
+journal on, every second, also when nothing comes. So an engine on which neither moves for a while,
+and no lease of anybody dead is left, is nobody's.
+"""
+
+import asyncio
+import time
+from typing import NamedTuple
+
+from gateway.errors import GatewayError
+from gateway.stream import keys
+from gateway.stream.connection import Engine
+from gateway.stream.publisher import CHECKPOINT_S
+from gateway.stream.subscriptions import Subscriptions
+
+_LISTEN_S = 2.5 * CHECKPOINT_S
+_POLL_S = 0.2
+
+
+class _Signs(NamedTuple):
+    """Of life: until when each lease is held, and how far each journal's clock is, Unix ms."""
+
+    leases: dict[str, int]
+    clocks: dict[str, int]
+
+    def stirs(self, later: "_Signs") -> bool:
+        """Whether anything has moved on between these and `later`."""
+        return any(
+            moment > before.get(name, 0)
+            for before, after in zip(self, later, strict=True)
+            for name, moment in after.items()
+        )
+
+
+async def wait_until_quiet(engine: Engine) -> None:
+    """Return once nobody works there, and the leases of whoever died have ended.
+
+    Raises `GatewayError` when somebody does, `StreamUnavailable` or `StreamRefused`.
+    """
+    names = [*await Subscriptions(engine).read(), keys.CALL_KEEPER]
+    first, began = await _signs(engine, names), time.monotonic()
+    while True:
+        await asyncio.sleep(_POLL_S)
+        later = await _signs(engine, names)
+        if first.stirs(later):
+            raise GatewayError("a gateway still works on the Redis to move from: stop all of them")
+        seconds, _ = await engine.command("TIME")  # the leases are by this clock
+        is_over = max(later.leases.values(), default=0) < int(seconds) * 1000
+        if is_over and time.monotonic() - began > _LISTEN_S:
+            return
+
+
+async def _signs(engine: Engine, names: list[str]) -> _Signs:
+    leases, clocks = {}, {}
+    for shard in range(keys.SHARDS):
+        for name in names:
+            sub = keys.subscription(shard, name)
+            holder, until = await engine.command("HMGET", sub, "holder", "expires_ms")
+            if holder:
+                leases[sub] = int(until or 0)
+        flat = await engine.command("HGETALL", keys.shard_state(shard))
+        # Raw replies are flat lists; redis-py turns this one into a dictionary.
+        pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
+        for field, value in pairs:
+            if field.startswith(b"clock:"):
+                clocks[f"{shard} {field.decode()}"] = int(value)
+    return _Signs(leases, clocks)
