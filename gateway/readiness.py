@@ -28,6 +28,7 @@ class Filling(Protocol):
 
 class Publishing(Protocol):
     is_up: bool
+    why_down: str
     lacks_replicas: bool
 
     @property
@@ -51,14 +52,14 @@ class Readiness:
         self._engine, self._journal, self._publisher = engine, journal, publisher
         self._journal_max_bytes, self._complaint = journal_max_bytes, complaint
         self._memory_share = 0.0
-        self._is_away = False  # at the last look
+        self._is_away, self._why = False, ""  # at the last look
 
     async def run(self) -> None:
         while True:
             try:
                 self._memory_share, self._is_away = await used_share(self._engine), False
-            except (StreamUnavailable, StreamRefused):
-                self._memory_share, self._is_away = 0.0, True
+            except (StreamUnavailable, StreamRefused) as error:
+                self._memory_share, self._is_away, self._why = 0.0, True, str(error)
             await asyncio.sleep(_POLL_S)
 
     def takes_webhooks(self) -> bool:
@@ -73,9 +74,10 @@ class Readiness:
             found.append("draining: the process is about to end")
         if self._publisher is None:
             if self._is_away:
-                found.append("Redis is away: deliveries wait")
+                found.append(f"Redis is away: deliveries wait ({self._why})")
         elif not self._publisher.is_up:
-            found.append("Redis is away: webhooks are taken into the journal")
+            why = self._publisher.why_down or (self._why if self._is_away else "not asked yet")
+            found.append(f"Redis is away: webhooks are taken into the journal ({why})")
         elif self._publisher.lacks_replicas:
             found.append("too few replicas have all events: webhooks wait for them, then get 503")
         if (complaint := self._complaint()) is not None:

@@ -95,6 +95,7 @@ class Publisher:
         self.on_progress: Callable[[], None] = lambda: None
         self.on_take: Callable[[], None] = lambda: None  # the journal is about to be read
         self.is_up = False
+        self.why_down = ""  # the last time; empty before the first answer, and while it is up
         self.is_busy = False  # with a batch, or resting after one: it will take the next by itself
         self._linger_s = linger_s
         self.cursor = 0  # everything before it is published
@@ -183,11 +184,12 @@ class Publisher:
         while self._direct:
             self._direct.popleft()[1](False)
         if error is not None:
+            self.why_down = str(error)
             self._seldom.log("away", _log, "not published, trying again", error=str(error))
         self.on_progress()
 
     def _came_back(self) -> None:
-        self.is_up = True
+        self.is_up, self.why_down = True, ""
         self._metrics.stream_up.set(to=1)
         self.on_progress()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import redis.asyncio as aioredis
 from redis.exceptions import RedisError
 from support.eventually import eventually
+from support.tls_servers import NAME, Fronts
 
 from gateway.embedded import find_server
 
@@ -97,13 +98,17 @@ def data_lines(*more: str) -> list[str]:
 
 
 @asynccontextmanager
-async def replicated(folder: Path, replicas: int):
+async def replicated(folder: Path, replicas: int, *, fronts: Fronts | None = None):
     """A master and its replicas, in step; a list, the master first."""
     ports = free_ports(replicas + 1)
     async with AsyncExitStack() as stack:
         servers = []
+        at_front = [fronts.port_before(port) for port in ports] if fronts else ports
+        host = NAME if fronts else "127.0.0.1"
         for at, port in enumerate(ports):
-            more = [f"replicaof 127.0.0.1 {ports[0]}"] if at else []
+            more = [f"replica-announce-ip {host}", f"replica-announce-port {at_front[at]}"]
+            if at:
+                more.append(f"replicaof {host} {at_front[0]}")
             servers.append(await _started(stack, Server(folder / f"{at}", port, data_lines(*more))))
         await eventually(lambda: servers[0].has_replicas(replicas), within_s=30)
         yield servers
@@ -115,13 +120,21 @@ async def _started(stack: AsyncExitStack, server: Server) -> Server:
     return server
 
 
+def _hosts(scheme: str, servers: list[Server], fronts: Fronts | None) -> tuple[str, str]:
+    """The scheme and the hosts by which a gateway is to know these."""
+    if fronts is None:
+        return scheme, ",".join(f"127.0.0.1:{one.port}" for one in servers)
+    ports = (fronts.port_before(one.port) for one in servers)
+    return scheme.replace("redis", "rediss"), ",".join(f"{NAME}:{port}" for port in ports)
+
+
 class SentinelSet:
     """`servers`: the master first; `url`: what a gateway is told."""
 
-    def __init__(self, servers: list[Server], sentinels: list[Server]):
+    def __init__(self, servers: list[Server], sentinels: list[Server], fronts: Fronts | None):
         self.servers, self.sentinels = servers, sentinels
-        hosts = ",".join(f"127.0.0.1:{one.port}" for one in sentinels)
-        self.url = f"redis+sentinel://{hosts}/{MASTER}"
+        scheme, hosts = _hosts("redis+sentinel", sentinels, fronts)
+        self.url = f"{scheme}://{hosts}/{MASTER}"
 
     async def agreed(self) -> bool:
         """Whether every Sentinel knows the others and both replicas."""
@@ -153,11 +166,18 @@ def _text(value):
 
 
 @asynccontextmanager
-async def sentinel_set(folder: Path, replicas: int = 2):
+async def sentinel_set(folder: Path, replicas: int = 2, *, fronts: Fronts | None = None):
     """A master, its replicas, and three Sentinels that fail over after a second."""
-    async with replicated(folder / "data", replicas) as servers, AsyncExitStack() as stack:
+    async with (
+        replicated(folder / "data", replicas, fronts=fronts) as servers,
+        AsyncExitStack() as stack,
+    ):
+        announced = await servers[0].client.config_get("replica-announce-*")
+        host, port = (announced[f"replica-announce-{one}"] for one in ("ip", "port"))
         lines = [
-            f"sentinel monitor {MASTER} 127.0.0.1 {servers[0].port} 2",
+            "sentinel resolve-hostnames yes",
+            "sentinel announce-hostnames yes",
+            f"sentinel monitor {MASTER} {host} {port} 2",
             f"sentinel down-after-milliseconds {MASTER} 1000",
             f"sentinel failover-timeout {MASTER} 3000",
         ]
@@ -165,7 +185,7 @@ async def sentinel_set(folder: Path, replicas: int = 2):
             await _started(stack, Server(folder / f"s{at}", port, lines, sentinel=True))
             for at, port in enumerate(free_ports(3))
         ]
-        found = SentinelSet(servers, sentinels)
+        found = SentinelSet(servers, sentinels, fronts)
         await eventually(found.agreed, within_s=30)
         yield found
 
@@ -173,10 +193,9 @@ async def sentinel_set(folder: Path, replicas: int = 2):
 class Cluster:
     """Three masters, each with one replica of its own; `url`: what a gateway is told."""
 
-    def __init__(self, masters: list[Server], replicas: list[Server]):
+    def __init__(self, masters: list[Server], replicas: list[Server], fronts: Fronts | None):
         self.masters, self.replicas = masters, replicas
-        hosts = ",".join(f"127.0.0.1:{one.port}" for one in masters)
-        self.url = f"redis+cluster://{hosts}"
+        self.url = "://".join(_hosts("redis+cluster", masters, fronts))
 
     @property
     def servers(self) -> list[Server]:
@@ -209,7 +228,7 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(folder: Path):
+async def cluster(folder: Path, *, fronts: Fronts | None = None):
     """A Cluster of three masters and three replicas that fails over after a second."""
     ports = free_ports(12)
     async with AsyncExitStack() as stack:
@@ -219,8 +238,14 @@ async def cluster(folder: Path):
                 "cluster-enabled yes", "cluster-config-file nodes.conf", f"cluster-port {bus}",
                 "cluster-node-timeout 1000", "cluster-replica-validity-factor 0",
             )  # fmt: skip
+            if fronts is not None:
+                lines += [
+                    f"cluster-announce-client-port {fronts.port_before(port)}",
+                    f"cluster-announce-hostname {NAME}",
+                    "cluster-preferred-endpoint-type hostname",
+                ]
             servers.append(await _started(stack, Server(folder / f"{at}", port, lines)))
-        found = Cluster(servers[:3], servers[3:])
+        found = Cluster(servers[:3], servers[3:], fronts)
         await _joined(found, ports[6:])
         yield found
 
