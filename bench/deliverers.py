@@ -86,10 +86,14 @@ class GatewayDeliverer:
     def start(self, job: Job, *, core: int) -> Iterator[Delivering]:
         with gateway_for(job.urls).start(job.folder, job.engine, core=core) as gateway:
             yield Delivering(gateway.pid, lambda: self._is_settled(job))
-            metrics = get(gateway.admin_port, "/metrics")
-            for number in range(len(job.urls)):
-                counted = f'settled_total{{subscriber="s{number}",how="delivered"}} {job.events}\n'
-                assert counted in metrics, "the ledger has another number of deliveries"
+            wait_until(lambda: self._is_counted(job, gateway), "as many deliveries are counted")
+
+    def _is_counted(self, job: Job, gateway: RunningGateway) -> bool:
+        metrics = get(gateway.admin_port, "/metrics")
+        return all(
+            f'settled_total{{subscriber="s{number}",how="delivered"}} {job.events}\n' in metrics
+            for number in range(len(job.urls))
+        )
 
     def _is_settled(self, job: Job) -> bool:
         groups = [one for name in _SHARDS for one in job.engine.client.xinfo_groups(name)]

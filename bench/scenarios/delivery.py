@@ -42,13 +42,17 @@ _ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    events: int = 40000  # much more than anybody reads ahead while the receiver is stopped
+    events: int = 20000  # much more than anybody reads ahead while the receiver is stopped
     rounds: int = 3
+    all_rounds: int = 1  # with so many of them there is more than one subscriber, or a steady rate
     size: int = 1024
     subscribers: tuple[int, ...] = (1, 3)
     rate: int = 1000
-    paced: int = 4000
+    paced: int = 3000
     only: tuple[str, ...] = ()
+
+    def subscribers_in(self, number: int) -> tuple[int, ...]:
+        return self.subscribers if number < self.all_rounds else self.subscribers[:1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(wanted: argparse.Namespace) -> Results:
     plan = Plan(size=wanted.size, only=tuple(wanted.only))
     if wanted.full:
-        plan = replace(plan, events=100000, rounds=7, paced=30000)
+        plan = replace(plan, events=100000, rounds=7, all_rounds=7, paced=30000)
     plan = replace(
         plan, rounds=wanted.rounds or plan.rounds, events=wanted.events or plan.events,
         subscribers=tuple(wanted.subscribers or plan.subscribers),
@@ -109,7 +113,7 @@ def _rounds(plan: Plan) -> tuple[list[Sample], list[Paced], list[str]]:
             for number in range(plan.rounds):
                 for one in wanted:
                     try:
-                        for count in plan.subscribers:
+                        for count in plan.subscribers_in(number):
                             home = folder / f"{number}-{one.name}-{count}"
                             home.mkdir()
                             samples.append(
@@ -117,7 +121,8 @@ def _rounds(plan: Plan) -> tuple[list[Sample], list[Paced], list[str]]:
                             )
                     except Missing as missing:
                         left_out[one.name] = f"{one.shown}: {missing}"
-                for beside in ("", "a black hole") if not plan.only else ():
+                paces = not plan.only and number < plan.all_rounds
+                for beside in ("", "a black hole") if paces else ():
                     home = folder / f"{number}-paced-{len(beside)}"
                     home.mkdir()
                     paced.append(_pace(plan, beside, home, engine))

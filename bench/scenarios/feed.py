@@ -50,9 +50,9 @@ class Case:
         )  # fmt: skip
 
 
-BASE = Case(1000, 1, alone=100, in_flight=400, paced=500)
-LARGE = (Case(5000, 1, alone=20, in_flight=96), Case(5000, 500, alone=400, in_flight=8000))
-BESIDE = Case(1000, 1, alone=0, in_flight=0, paced=800, stalled=_STALLED)
+BASE = Case(1000, 1, alone=40, in_flight=128, paced=240)
+LARGE = (Case(5000, 1, alone=8, in_flight=32), Case(5000, 500, alone=200, in_flight=2000))
+BESIDE = Case(1000, 1, alone=0, in_flight=0, paced=240, stalled=_STALLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(wanted: argparse.Namespace) -> Results:
     plan = Plan(size=wanted.size, only=tuple(wanted.only))
     if wanted.full:
-        plan = replace(plan, rounds=5, large_rounds=5, times=3)
+        plan = replace(plan, rounds=5, large_rounds=5, times=8)
     plan = replace(plan, rounds=wanted.rounds or plan.rounds)
     samples, left_out = _rounds(plan)
     facts = {"plan": asdict(plan), "samples": [asdict(one) for one in samples]}

@@ -36,7 +36,7 @@ class Plan:
     """`backlogs`: how many wait when a measurement begins."""
 
     rounds: int = 1
-    measured: int = 40000
+    measured: int = 20000
     calls: tuple[int, ...] = (1000, 10000, 100000)
     backlogs: tuple[int, ...] = (0, 100000, 300000, 1000000)
 

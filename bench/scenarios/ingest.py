@@ -44,8 +44,8 @@ class Case:
 BASE = Case()
 # With how many events: one connection waits most of the time, `always` for the disk.
 EVENTS = {
-    BASE: 20000,
-    Case(half=True): 20000,
+    BASE: 16000,
+    Case(half=True): 8000,
     Case(connections=1): 2000,
     Case(connections=16): 8000,
     Case(connections=256): 15000,
@@ -57,18 +57,22 @@ EVENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`events` of each case; all times `longer` in a full run."""
+    """`events` of each case. All but the first two run in the first `all_rounds` only."""
 
     events: dict[Case, int]
     rounds: int = 3
+    all_rounds: int = 1
     warm_up: int = 3000
     only: tuple[str, ...] = ()
 
     def contenders(self) -> list[Contender]:
         return [one for one in (*CONTENDERS, *VARIANTS) if not self.only or one.name in self.only]
 
-    def cases(self, contender: Contender) -> Iterable[Case]:
-        return [BASE] if contender in VARIANTS else self.events
+    def cases(self, number: int, contender: Contender) -> Iterable[Case]:
+        if contender in VARIANTS:
+            return [BASE]
+        cases = list(self.events)
+        return cases if number < self.all_rounds else cases[:2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +162,15 @@ def _check_bodies(name: str, server: Running, numbers: Numbers, expected: range,
     assert server.stored() == stored, f"{name}: a forged request was stored"
 
 
-def _round(plan: Plan, bench: Bench, contender: Contender) -> list[Sample]:
-    """Run every case of one contender. Raises `Missing`."""
+def _round(plan: Plan, bench: Bench, contender: Contender, number: int) -> list[Sample]:
+    """Run the cases of one contender in round `number`, from 0. Raises `Missing`."""
     samples: list[Sample] = []
     bench.engine.empty()
     home = bench.folder / contender.name
     home.mkdir(exist_ok=True)
     with contender.start(home, bench.engine, core=machine.cores()[0]) as server:
         measure(bench, contender.name, server, Case(connections=16), plan.warm_up)
-        for case in plan.cases(contender):
+        for case in plan.cases(number, contender):
             made = [one.per_second for one in samples if one.case == BASE]
             if case.half and not made:
                 continue
@@ -189,7 +193,7 @@ def _rounds(plan: Plan) -> tuple[list[Sample], dict[str, str]]:
             for index in range(plan.rounds):
                 for contender in plan.contenders():
                     try:
-                        samples += _round(plan, bench, contender)
+                        samples += _round(plan, bench, contender, index)
                     except Missing as error:
                         missing[contender.shown] = str(error)
                 print(f"round {index + 1} of {plan.rounds} done", flush=True)
@@ -212,7 +216,8 @@ def _plan(wanted: argparse.Namespace) -> Plan:
         events = {Case(connections=c): EVENTS.get(Case(c), 20000) for c in wanted.connections}
     plan = Plan(events, only=tuple(wanted.only))
     if wanted.full:
-        plan = replace(plan, rounds=9, events={case: 4 * n for case, n in events.items()})
+        longer = {case: 5 * n for case, n in events.items()}
+        plan = replace(plan, rounds=9, all_rounds=9, events=longer)
     return replace(plan, rounds=wanted.rounds or plan.rounds)
 
 

@@ -44,10 +44,10 @@ _REST_S, _AT_REST_CPU_S = 0.3, 0.01
 class Plan:
     rounds: int = 3
     size: int = 1024
-    messages: int = 6000
+    messages: int = 2000
 
     def longer(self) -> "Plan":
-        return Plan(rounds=7, size=self.size, messages=5 * self.messages)
+        return Plan(rounds=7, size=self.size, messages=15 * self.messages)
 
 
 @dataclass(frozen=True, slots=True)
