@@ -2,14 +2,15 @@
 
 Most watchers of a call want the same bytes: all of Stream's own protocol, and those of the plain
 feed that watch one call and all of it. For them one frame is built for an event, the frames of one
-page are joined, and one `write` is all that a watcher costs. Others choose by themselves. Neither
-is ever waited for: who does not take what it is sent is let go, alone.
+page are joined, and one system call is all that a watcher costs. Others choose by themselves.
+Neither is ever waited for: who does not take what it is sent is let go, alone.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
+from gateway import native
 from gateway.clock import now_ms
 from gateway.feed.connections import Connections
 from gateway.feed.frames import text_frame
@@ -20,7 +21,6 @@ from gateway.metrics import Metrics
 from gateway.stream.tail import Entry
 
 _logger = logging.getLogger(__name__)
-Write = Callable[[bytes], object]
 Render = Callable[[Entry], bytes]
 
 
@@ -29,10 +29,17 @@ class Watcher(Protocol):
     calls: set[str]
 
 
-class Relayed(Watcher, Protocol):
-    """A watcher that is given the bytes of frames, by its transport's own `write`."""
+class Outlet(Protocol):
+    """A connection, as the hub writes to it."""
 
-    write: Write
+    def relay(self, frames: bytes) -> None:
+        """Send whole frames behind all that was sent before. Never raises, never waits."""
+
+
+class Relayed(Watcher, Protocol):
+    """A watcher that is given the bytes of frames, past itself."""
+
+    outlet: Outlet
 
 
 class Choosy(Watcher, Protocol):
@@ -46,10 +53,10 @@ class Choosy(Watcher, Protocol):
 class _Group:
     """Watchers of one call who want the same bytes, and what waits for the end of the page."""
 
-    __slots__ = ("frames", "writes")
+    __slots__ = ("frames", "outlets")
 
     def __init__(self) -> None:
-        self.writes: dict[Relayed, Write] = {}
+        self.outlets: dict[Relayed, Outlet] = {}
         self.frames: list[bytes] = []
 
 
@@ -65,13 +72,18 @@ class _Audience:
     def forget(self, watcher: Watcher) -> None:
         self.choosy.discard(watcher)  # if it is of that kind
         for render, group in tuple(self.groups.items()):
-            if group.writes.pop(watcher, None) and not group.writes:  # type: ignore[call-overload]
+            if group.outlets.pop(watcher, None) and not group.outlets:  # type: ignore[call-overload]
                 del self.groups[render]
 
 
 def _bare(entry: Entry) -> bytes:
     """Make a frame as Stream's own protocol has it: the body, byte for byte."""
     return text_frame(entry.body)
+
+
+def _relay(outlets: Mapping[Relayed, Outlet], data: bytes) -> None:
+    for outlet in outlets.values():
+        outlet.relay(data)
 
 
 class Hub:
@@ -104,7 +116,7 @@ class Hub:
         for cid in calls:
             audience = self._audience(watcher.app, cid)
             audience.choosy.discard(watcher)  # if it was of that kind
-            audience.groups.setdefault(render, _Group()).writes[watcher] = watcher.write
+            audience.groups.setdefault(render, _Group()).outlets[watcher] = watcher.outlet
             watcher.calls.add(cid)
 
     def watch(self, watcher: Choosy, calls: Iterable[str]) -> None:
@@ -192,15 +204,8 @@ class Hub:
             self._leaving.clear()
 
     def _write(self, group: _Group, data: bytes, frames: int) -> None:
-        writes = iter(group.writes.values())
-        while True:
-            try:
-                for write in writes:
-                    write(data)
-                break
-            except Exception:  # one watcher's transport must not cost the others an event
-                _logger.exception("a frame was not written")
-        count = len(group.writes)
+        (native.relay or _relay)(group.outlets, data)
+        count = len(group.outlets)
         self._frames.add(by=frames * count)
         self._bytes.add(by=len(data) * count)
 

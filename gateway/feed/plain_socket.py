@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 
-from gateway.feed.hub import Write
+from gateway.feed.hub import Outlet
 from gateway.feed.plain_messages import Style
 from gateway.feed.room import wait_for_room
 from gateway.feed.socket_connection import SocketConnection
@@ -38,11 +38,11 @@ class SocketSink:
     def write(self, data: bytes) -> None:
         self._connection.write(data)
 
-    def direct(self, full: Callable[[], None], lost: Callable[[], None]) -> Write | None:
+    def direct(self, full: Callable[[], None], lost: Callable[[], None]) -> Outlet | None:
         if self._connection.is_full or self._connection.is_closing:
             return None
         self._on_full, self._on_lost = full, lost
-        return self._connection.transport.write
+        return self._connection
 
     async def drained(self) -> None:
         await wait_for_room(self._connection.transport)

@@ -11,7 +11,7 @@ from typing import Protocol
 from gateway.feed import plain_messages
 from gateway.feed.cursors import encode
 from gateway.feed.frames import TRY_LATER
-from gateway.feed.hub import Hub, Write
+from gateway.feed.hub import Hub, Outlet
 from gateway.feed.plain_frames import PlainFrames, Shards
 from gateway.feed.plain_messages import Style
 from gateway.feed.type_filter import TypeFilter
@@ -32,8 +32,8 @@ class Sink(Protocol):
     def write(self, data: bytes) -> None:
         """Send whole frames. Never raises, never waits."""
 
-    def direct(self, full: Callable[[], None], lost: Callable[[], None]) -> Write | None:
-        """Return a quicker `write`, None where there is none now.
+    def direct(self, full: Callable[[], None], lost: Callable[[], None]) -> Outlet | None:
+        """Return what frames may be relayed to past the sink, None where there is no such now.
 
         `full` is called once more than the outbox waits, `lost` once nothing more may be written.
         """
@@ -64,7 +64,7 @@ class PlainWatcher:
         self._queue: list[bytes] = []
         self._queued_bytes = 0
         self._is_gone = False
-        self.write: Write = sink.write
+        self.outlet: Outlet
         self.on_barred: Callable[[str], None] = self.calls.discard
 
     # ---- what is watched
@@ -94,13 +94,13 @@ class PlainWatcher:
         """
         if self._is_gone:
             return
-        write = None
+        outlet = None
         if len(self.calls) == 1 and self.wants is None and self._held is None:
-            write = self._sink.direct(self._overflowed, lambda: hub.leave(self))
-        if write is None:
+            outlet = self._sink.direct(self._overflowed, lambda: hub.leave(self))
+        if outlet is None:
             hub.watch(self, self.calls)
         else:
-            self.write = write
+            self.outlet = outlet
             hub.relay(self, self.calls, self._frames.of_one_call)
 
     def _overflowed(self) -> None:

@@ -15,7 +15,7 @@ from gateway.clock import now_ms
 from gateway.feed import sdk_messages
 from gateway.feed.connections import Connections
 from gateway.feed.frames import INTERNAL, POLICY, TRY_LATER
-from gateway.feed.hub import Hub, Write
+from gateway.feed.hub import Hub, Outlet
 from gateway.feed.names import Names
 from gateway.feed.sdk_messages import UserDetails
 from gateway.feed.socket_connection import SocketConnection
@@ -55,11 +55,12 @@ class SdkWatcher:
         "app",
         "calls",
         "connection_id",
+        "outlet",
         "user_id",
-        "write",
     )
     app: str
     user_id: str | None
+    outlet: Outlet
 
     def __init__(
         self, parts: SdkParts, connection: SocketConnection, api_key: str | None,
@@ -71,7 +72,7 @@ class SdkWatcher:
         others.add(self)
         self.connection_id = ""  # none yet
         self.calls: set[str] = set()
-        self.write: Write = connection.transport.write
+        self.outlet = connection
         self._expires_s: float | None = None
         self._timer = self._later(parts.options.handshake_timeout_s, self._too_slow)
         parts.connections.open += 1

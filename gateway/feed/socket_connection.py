@@ -1,7 +1,7 @@
 """One WebSocket of the feed, from the handshake to its end: its whole server side.
 
 Not aiohttp's: an open socket costs no task and no timer, and whoever writes to a thousand of them
-writes to the transport itself. Everything is bounded: messages in bytes and pieces, how often
+does so past all of this (`relay`). Everything is bounded: messages in bytes and pieces, how often
 the other side speaks, what it has not taken yet.
 
 It ends in one of three ways: the other side closes; we do, with a code (`close`), and it has
@@ -13,6 +13,7 @@ import logging
 import socket
 from typing import Protocol
 
+from gateway import native
 from gateway.feed.frame_reader import BadFrame, FrameReader, Received
 from gateway.feed.frames import (
     CLOSE,
@@ -57,9 +58,11 @@ class SocketConnection(asyncio.Protocol):
         "_outbox_bytes",
         "_reader",
         "_receiver",
+        "_socket",
         "_spoken",
         "_timer",
         "_window_ends_s",
+        "descriptor",
         "transport",
     )
 
@@ -74,6 +77,9 @@ class SocketConnection(asyncio.Protocol):
         self._is_heard = True
         self._spoken, self._window_ends_s = 0, 0.0
         self._timer: asyncio.TimerHandle | None = None
+        # Of the socket, where bytes may go to it past the transport: not over TLS, nor while the
+        # transport has anything to send.
+        self.descriptor = self._socket = -1
 
     def begin(self, receiver: Receiver, answer: bytes, early: bytes = b"") -> None:
         """Open the WebSocket. `answer`: the handshake's; `early`: what came behind the request."""
@@ -82,8 +88,10 @@ class SocketConnection(asyncio.Protocol):
         own = transport.get_extra_info("socket")
         if own is not None:
             own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
+            if transport.get_extra_info("sslcontext") is None:
+                self._socket = own.fileno()
         transport.set_write_buffer_limits(high=self._outbox_bytes)
-        transport.write(answer)
+        self.relay(answer)
         transport.resume_reading()
         if early:
             self.data_received(early)
@@ -106,13 +114,22 @@ class SocketConnection(asyncio.Protocol):
     def write(self, frames: bytes) -> None:
         """Send whole frames. Never raises, never waits."""
         if not self._is_closing:
-            self.transport.write(frames)
+            self.relay(frames)
+
+    def relay(self, frames: bytes) -> None:
+        """Send, whatever state this is in: an `Outlet` of the hub's, which is told of an end."""
+        transport = self.transport
+        try:
+            transport.write(frames)
+        except Exception:  # it must not cost others an event
+            _logger.exception("frames were not written")
+        self.descriptor = -1 if transport.get_write_buffer_size() else self._socket
 
     def close(self, code: int | None, reason: str = "") -> None:
         """Say goodbye, and cut off whoever does not answer it."""
         if self._is_closing:
             return
-        self.transport.write(close_frame(code, reason))
+        self.relay(close_frame(code, reason))
         self._end_soon()
 
     def ping(self) -> bool:
@@ -197,6 +214,11 @@ class SocketConnection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self.descriptor = self._socket = -1  # closed right after this
         if self._timer is not None:
             self._timer.cancel()
         self._end()
+
+
+if native.relay_by is not None:
+    native.relay_by(SocketConnection)

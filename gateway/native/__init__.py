@@ -1,9 +1,10 @@
 """The optional C piece: the plain case of what every webhook costs, done in one call.
 
 It takes a whole plain request (head, signature, routing fields) to the intake and answers it,
-encodes journal records and reads them back, packs the publishing commands, and signs what is
-delivered. It is never another opinion: whatever is not the plain case it leaves to the Python
-code beside it, which is complete without it. The same tests run over both.
+encodes journal records and reads them back, packs the publishing commands, sends a frame to all
+who watch a call, and signs what is delivered. It is never another opinion: whatever is not the
+plain case it leaves to the Python code beside it, which is complete without it. The same tests run
+over both.
 
 It is built where there is a C compiler when the package is installed. GATEWAY_NATIVE=0 in the
 environment leaves it out.
@@ -43,6 +44,10 @@ sockets: "Callable[[], Sockets] | None" = _native.Sockets if IS_BUILT else None
 KeyedHash = _native.KeyedHash if IS_BUILT and _native.HASHES_FAST else None
 # (descriptor, data) -> how much of it the socket took at once
 send: Callable[[int, bytes], int] | None = _native.send if IS_BUILT else None
+# (outlets, data): send the same bytes to all values of a dict, past the transport where it is idle
+relay = _native.relay if IS_BUILT else None
+# (type): those whose slot `descriptor` says where bytes may go past the transport
+relay_by = _native.relay_by if IS_BUILT else None
 # (connections, open state): give them a `data_received` that uses their Receiver, if they have one
 receive_by = _native.receive_by if IS_BUILT else None
 # (replies, 200): resolve them all

@@ -517,8 +517,12 @@ static PyObject *send_some(PyObject *module, PyObject *args) {
     return PyLong_FromSsize_t(send_at_once(fd, data));
 }
 
+#include "crowd.h"
+
 static PyMethodDef functions[] = {
     {"send", send_some, METH_VARARGS, "Send what a socket takes at once."},
+    {"relay", relay, METH_VARARGS, "Send the same bytes to many connections."},
+    {"relay_by", relay_by, METH_VARARGS, "Learn which connections relay sends to by itself."},
     {"receive_by", receive_by, METH_VARARGS, "Give connections their data_received."},
     {"answer", answer, METH_VARARGS, "Resolve replies with the plain 200."},
     {"observe", observe, METH_VARARGS, "Count moments in a histogram."},

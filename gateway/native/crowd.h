@@ -1,0 +1,58 @@
+/* relay: the same bytes to many connections, by each socket itself where nothing waits for it.
+ *
+ * A connection's slot `descriptor` says where bytes may go at once. Where it is below 0, and for what
+ * the socket does not take, there is the connection's method `relay`, which needs nothing of this.
+ */
+#ifndef GATEWAY_CROWD_H
+#define GATEWAY_CROWD_H
+
+static const char *const OUTLET_SLOT_NAMES[] = {"descriptor"};
+static PyTypeObject *outlet_type;
+static Py_ssize_t descriptor_offset;
+static PyObject *name_relay;
+
+static int descriptor_of(PyObject *outlet) {
+    if (!outlet_type || !Py_IS_TYPE(outlet, outlet_type)) return -1;
+    PyObject *found = *(PyObject **)((char *)outlet + descriptor_offset);
+    return found && PyLong_CheckExact(found) ? (int)PyLong_AsLong(found) : -1;
+}
+
+/* Have the connection send `data` from `from` on. */
+static int relay_rest(PyObject *outlet, PyObject *data, Py_ssize_t from) {
+    const Py_ssize_t size = PyBytes_GET_SIZE(data) - from;
+    PyObject *rest =
+        from ? PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + from, size) : Py_NewRef(data);
+    Py_INCREF(outlet); /* its dict may lose it meanwhile */
+    PyObject *done = rest ? PyObject_CallMethodOneArg(outlet, name_relay, rest) : NULL;
+    Py_DECREF(outlet);
+    Py_XDECREF(rest);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+/* relay(outlets: dict[Any, Outlet], data: bytes): send `data` to all of its values */
+static PyObject *relay(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *outlets, *data, *outlet;
+    if (!PyArg_ParseTuple(args, "O!S", &PyDict_Type, &outlets, &data)) return NULL;
+    Py_ssize_t at = 0;
+    while (PyDict_Next(outlets, &at, NULL, &outlet)) {
+        const int fd = descriptor_of(outlet);
+        const Py_ssize_t sent = fd < 0 ? 0 : send_at_once(fd, data);
+        if (sent < PyBytes_GET_SIZE(data) && relay_rest(outlet, data, sent)) return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* relay_by(type): the connections whose `descriptor` counts */
+static PyObject *relay_by(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *type;
+    if (!PyArg_ParseTuple(args, "O!", &PyType_Type, &type)) return NULL;
+    if (!name_relay && !(name_relay = PyUnicode_InternFromString("relay"))) return NULL;
+    if (find_slots(type, OUTLET_SLOT_NAMES, &descriptor_offset, 1)) return NULL;
+    Py_XSETREF(outlet_type, (PyTypeObject *)Py_NewRef(type));
+    Py_RETURN_NONE;
+}
+
+#endif
