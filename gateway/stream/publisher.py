@@ -14,63 +14,27 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from gateway import clock, native
+from gateway import clock
 from gateway.errors import StreamRefused, StreamUnavailable
-from gateway.event import Event, Stored
+from gateway.event import Event
 from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
-from gateway.stream import keys
+from gateway.stream import keys, positions
 from gateway.stream.access import Access
-from gateway.stream.batches import Batch, first_slice, group, unjournaled
+from gateway.stream.batches import first_slice, group, unjournaled
 from gateway.stream.lines import Lines
-from gateway.stream.link import arguments, pack
+from gateway.stream.link import pack
+from gateway.stream.packing import Packing
 from gateway.stream.scripts import script
-from gateway.stream.shards import ShardState, read_state
+from gateway.stream.shards import ShardState
+from gateway.stream.source import Source
 
 _log = logging.getLogger("gateway.publisher")
 CHECKPOINT_S = 1.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
-_FIXED = 12  # arguments of the publishing command beside the names of slices, and the events
 _ALL = range(keys.SHARDS)
-
-
-class Piece(Protocol):
-    """A bounded piece of the journal: its events with their places, and where to read on."""
-
-    @property
-    def stored(self) -> Sequence[Stored]: ...
-    @property
-    def upto(self) -> int: ...
-
-
-class Watermarks(Protocol):
-    """What outlives us of what shards have said."""
-
-    def of(self, shard: int) -> int: ...
-    def keep(self, positions: Sequence[int]) -> None: ...
-
-
-class Source(Protocol):
-    """The journal, as far as the publisher sees it."""
-
-    end: int
-    next_number: int
-
-    opened_at: int
-    opened_number: int
-
-    @property
-    def watermarks(self) -> Watermarks: ...
-    @property
-    def id(self) -> str: ...
-    @property
-    def start(self) -> int: ...
-    def read(self, position: int) -> Piece: ...
-    def read_files(self, position: int, limit: int) -> Piece: ...
-    def release(self, position: int) -> None: ...
-    def go_on_at(self, position: int) -> None: ...
 
 
 class Publisher:
@@ -113,7 +77,7 @@ class Publisher:
         metrics.stream_up.set(to=0)
         self._seldom = Seldom(interval_s=10)
         self._publish, self._checkpoint = script("publish"), script("checkpoint")
-        self._own_id = arguments(source.id)
+        self._packing = Packing(source.id, self._publish.sha)
 
     # ---- what others ask
 
@@ -195,72 +159,19 @@ class Publisher:
 
     async def _ask_positions(self) -> None:
         await self._lines.everywhere(self._loads())
-        commands = [pack("HGETALL", keys.shard_state(shard)) for shard in _ALL]
-        replies = await self._exchange(commands, _ALL)
-        known = bool(self._shards)
-        fresh = [read_state(reply, self._source.id, self._window_ms) for reply in replies]
-        for shard, new in enumerate(fresh):
-            had = self._shards[shard].position if known else self._source.watermarks.of(shard)
-            new.must_heal = new.position < had or (known and self._shards[shard].must_heal)
-            if new.position < had:
-                self._metrics.rewinds.add()
-                log(
-                    _log, logging.WARNING, "Redis has lost entries, healing from the journal",
-                    shard=shard, had=had, has=new.position,
-                )  # fmt: skip
-        self._shards = fresh
-        await self._renew_epochs()
+        is_first = not self._shards
+        self._shards = await positions.ask(
+            self._source, self._shards, self._exchange, self._metrics, self._window_ms
+        )
+        await positions.renew_epochs(self._shards, self._exchange)
         if not self._is_reconciled:
-            await self._outlive()
+            await positions.outlive(self._source, self._shards, self._exchange)
             self._is_reconciled = True
-        lowest = min(state.position for state in fresh)
-        self.cursor = min(self.cursor, lowest) if known else lowest
-        self.cursor = max(self.cursor, self._source.start)
-        self._next_number = None if not known else self._next_number
+        lowest = min(state.position for state in self._shards)
+        self.cursor = max(lowest if is_first else min(self.cursor, lowest), self._source.start)
+        if is_first:
+            self._next_number = None
         self._came_back()
-
-    async def _renew_epochs(self) -> None:
-        """Tell at once that cursors of a shard that has lost its tail mean nothing any more, also
-        where nothing is left to be healed with. Its next batch tells it again.
-        """
-        lost = [shard for shard in _ALL if self._shards[shard].must_heal]
-        commands = [
-            pack("HSET", keys.shard_state(shard), "epoch", self._shards[shard].new_epoch)
-            for shard in lost
-        ]
-        if lost:
-            await self._exchange(commands, lost)
-
-    async def _outlive(self) -> None:
-        """See whether Redis knows more of the journal than its disk does.
-
-        Then the machine died before the newest records were on disk, after they were published.
-        What was appended since moves behind them.
-        """
-        source = self._source
-        highest = max(state.position for state in self._shards)
-        if highest <= source.opened_at:
-            return
-        taken = sum(state.taken for state in self._shards)
-        kept = source.opened_number - 1 - self.damaged - self._unpublished(source.opened_at)
-        # All that it ever lost so, not only now: set, so that asking twice counts once.
-        outlived = max(0, taken - kept)
-        field = f"outlived:{source.id}"
-        await self._exchange([pack("HSET", keys.shard_state(0), field, outlived)], (0,))
-        self._shards[0].outlived = outlived
-        source.go_on_at(highest)
-        log(_log, logging.WARNING, "the journal's disk had lost what Redis has", ever=outlived)
-
-    def _unpublished(self, end: int) -> int:
-        """Count the records before `end` that their shard does not have."""
-        position = max(self._source.start, min(state.position for state in self._shards))
-        count = 0
-        while position < end:
-            piece = self._source.read_files(position, end)
-            batches = group(piece.stored, piece.upto, self._shards)
-            count += sum(len(batch.events) for batch in batches)
-            position = piece.upto
-        return count
 
     async def _publish_all(self) -> None:
         checkpoint_at = time.monotonic() + CHECKPOINT_S
@@ -296,7 +207,7 @@ class Publisher:
             await self._count_damage(piece.stored[0].number)
         self._next_number = piece.stored[0].number if piece.stored else self._next_number
         stored, upto = first_slice(piece.stored, piece.upto, self._window_ms)
-        shards, commands, upto = self._commands(stored, upto)
+        shards, commands = self._packing.commands(stored, upto, self._shards)
         await self._send(shards, commands, upto)
         if stored:
             self._next_number = stored[-1].number + 1
@@ -331,7 +242,8 @@ class Publisher:
     async def _publish_direct(self) -> None:
         events, done = self._direct[0]
         batches = group(unjournaled(events), None, self._shards)
-        await self._send([batch.shard for batch in batches], map(self._packed, batches), None)
+        commands = [self._packing.packed(batch, self._shards[batch.shard]) for batch in batches]
+        await self._send([batch.shard for batch in batches], commands, None)
         for batch in batches:
             self._shards[batch.shard].elsewhere += len(batch.events)
         self._direct.popleft()
@@ -358,41 +270,6 @@ class Publisher:
         self._metrics.published.add(by=published)
         self._metrics.duplicates.add(by=duplicates)
         self._metrics.unfit.add(by=unfit)
-
-    def _commands(
-        self, stored: Sequence[Stored], upto: int
-    ) -> tuple[list[int], Iterable[bytes], int]:
-        """Return who lacks any of `stored`, all of one slice of time, and a command for each."""
-        if stored and native.publish is not None and type(stored) is list:
-            first_ms, last_ms = stored[0].event.accepted_ms, stored[-1].event.accepted_ms
-            heads = [self._head(shard, first_ms, last_ms) for shard in range(len(self._shards))]
-            found = native.publish(stored, heads, self._own_id, upto)
-            if found is not None:
-                return *found, upto
-        batches = group(stored, upto, self._shards)
-        return [batch.shard for batch in batches], map(self._packed, batches), upto
-
-    def _head(self, shard: int, first_ms: int, last_ms: int) -> tuple[int, int, bytes, bytes]:
-        """Return what `native.publish` needs of a shard."""
-        state = self._shards[shard]
-        names = state.slices.keys(shard, first_ms, last_ms)
-        named = state.named(names, lambda names: self._named(shard, names))
-        return state.position, _FIXED + len(names), named, state.closing(first_ms)
-
-    def _packed(self, batch: Batch) -> bytes:
-        state = self._shards[batch.shard]
-        names = state.slices.keys(batch.shard, batch.first_ms, batch.last_ms)
-        named = state.named(names, lambda names: self._named(batch.shard, names))
-        journal = self._source.id if batch.upto is not None else ""
-        place = arguments(journal, state.position, batch.upto or 0, batch.last_ms)
-        events = list(batch.arguments())
-        count = _FIXED + len(names) + len(events)
-        closing = state.closing(batch.first_ms)
-        return b"".join((b"*%d\r\n" % count, named, place, closing, arguments(*events)))
-
-    def _named(self, shard: int, slices: Sequence[str]) -> bytes:
-        names = keys.events(shard), keys.shard_state(shard), *slices
-        return arguments("EVALSHA", self._publish.sha, len(names), *names)
 
     # ---- checkpoints
 

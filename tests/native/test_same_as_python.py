@@ -1,6 +1,5 @@
 """The C piece is never another opinion: what it takes, Python takes, and makes the same of it."""
 
-import asyncio
 import hashlib
 import hmac
 import json
@@ -17,12 +16,11 @@ from gateway.ingest.acceptance import Acceptance
 from gateway.ingest.request_head import parse_head
 from gateway.ingest.surroundings import MAX_HEAD_BYTES
 from gateway.journal import reading, records
-from gateway.journal.journal import Journal
 from gateway.keyed_hash import KeyedHash
-from gateway.metrics import Histogram, Metrics
-from gateway.options import App, IngestOptions, JournalOptions
+from gateway.metrics import Histogram
+from gateway.options import App, IngestOptions
 from gateway.stream import keys
-from gateway.stream.publisher import Publisher
+from gateway.stream.packing import Packing
 from gateway.stream.seen import Slices
 from gateway.stream.shards import ShardState
 
@@ -279,19 +277,6 @@ def test_plain_records_are_read_back_in_one_call():
     assert native.decode(data, -1, 0) == []
 
 
-@pytest.fixture(scope="module")
-def publisher(tmp_path_factory):
-    """One that was never connected: what it would send is asked of it."""
-
-    async def made():
-        journal = Journal(tmp_path_factory.mktemp("journal"), JournalOptions(), Metrics())
-        one = Publisher("unix:///nowhere", journal, Metrics(), window_s=3600)
-        journal.close()
-        return one
-
-    return asyncio.run(made())
-
-
 @given(
     st.lists(st.binary(max_size=300), min_size=1, max_size=40),
     st.lists(st.integers(0, 5000), min_size=keys.SHARDS, max_size=keys.SHARDS),
@@ -299,22 +284,23 @@ def publisher(tmp_path_factory):
     st.integers(0, 39),
 )
 @settings(max_examples=300, deadline=None)
-def test_publishing_commands(publisher, bodies, positions, must_heal, unfit):
+def test_publishing_commands(bodies, positions, must_heal, unfit):
     """The commands for the shards are byte for byte the same; who has an event gets none."""
-    publisher._shards = [
+    packing = Packing("journal-id", "0" * 40)
+    states = [
         ShardState(position, 0, 0, 0, 0, Slices(3_600_000), must_heal) for position in positions
     ]
     _, stored = records.encode_all(some_events(bodies), 7, 77)
     upto = stored[-1].end
-    by_python = publisher._commands(tuple(stored), upto)
-    shards, commands, _ = publisher._commands(stored, upto)
-    assert dict(zip(shards, commands, strict=True)) == dict(zip(*by_python[:2], strict=True))
+    by_python = packing.commands(tuple(stored), upto, states)
+    shards, commands = packing.commands(stored, upto, states)
+    assert dict(zip(shards, commands, strict=True)) == dict(zip(*by_python, strict=True))
     assert shards == sorted(shards)
-    heads = [publisher._head(shard, 0, 40) for shard in range(keys.SHARDS)]
+    heads = [packing.head(shard, state, 0, 40) for shard, state in enumerate(states)]
     assert native.publish(stored, heads, b"", upto) is not None
     stored[unfit % len(stored)].event.unfit = "not_an_event"
     assert native.publish(stored, heads, b"", upto) is None
-    assert len(publisher._commands(stored, upto)[0]) == len(shards)
+    assert len(packing.commands(stored, upto, states)[0]) == len(shards)
 
 
 @given(st.lists(st.floats(0, 20)))
