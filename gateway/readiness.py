@@ -6,7 +6,6 @@ have kept; a full journal or a drain does. The operator's list has everything th
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
 from gateway.errors import StreamRefused, StreamUnavailable
@@ -35,6 +34,13 @@ class Publishing(Protocol):
     def waiting(self) -> int | None: ...
 
 
+class Entering(Protocol):
+    """The gate to the engine: `complaint`: what is wrong with it; `waiting`: why it is not open."""
+
+    complaint: str | None
+    waiting: str
+
+
 class Readiness:
     """Looks at the engine's memory now and then; everything else is asked when asked."""
 
@@ -44,13 +50,12 @@ class Readiness:
         journal: Filling | None,
         publisher: Publishing | None,
         journal_max_bytes: int,
-        *,
-        complaint: Callable[[], str | None] = lambda: None,
+        gate: Entering,
     ) -> None:
-        """Without `journal` and `publisher` nothing is taken here. `complaint`: of the engine."""
+        """Without `journal` and `publisher` nothing is taken here."""
         self.is_draining = False
         self._engine, self._journal, self._publisher = engine, journal, publisher
-        self._journal_max_bytes, self._complaint = journal_max_bytes, complaint
+        self._journal_max_bytes, self._gate = journal_max_bytes, gate
         self._memory_share = 0.0
         self._is_away, self._why = False, ""  # at the last look
 
@@ -76,12 +81,12 @@ class Readiness:
             if self._is_away:
                 found.append(f"Redis is away: deliveries wait ({self._why})")
         elif not self._publisher.is_up:
-            why = self._publisher.why_down or (self._why if self._is_away else "not asked yet")
+            why = self._publisher.why_down or self._gate.waiting or "nothing is published yet"
             found.append(f"Redis is away: webhooks are taken into the journal ({why})")
         elif self._publisher.lacks_replicas:
             found.append("too few replicas have all events: webhooks wait for them, then get 503")
-        if (complaint := self._complaint()) is not None:
-            found.append(complaint)
+        if self._gate.complaint is not None:
+            found.append(self._gate.complaint)
         if self._journal_share >= NEAR:
             found.append(f"the journal is {self._journal_share:.0%} full")
         if self._memory_share >= NEAR:

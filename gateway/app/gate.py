@@ -23,10 +23,13 @@ _LOOK_AGAIN_S = 5.0
 
 
 class Gate:
-    """`passed` once the engine may be used; `complaint`: what is wrong with it since."""
+    """`passed` once the engine may be used; `waiting`: why not yet; `complaint`: what is wrong with
+    it since.
+    """
 
     def __init__(self, engine: Engine, *, allow_volatile: bool) -> None:
         self.passed = asyncio.Event()
+        self.waiting = ""
         self.complaint: str | None = None
         self._engine, self._allow_volatile = engine, allow_volatile
         self._seldom = Seldom()
@@ -38,8 +41,10 @@ class Gate:
                 await check_engine(self._engine, allow_volatile=self._allow_volatile)
                 await check_format(self._engine)
                 self.passed.set()
+                self.waiting = ""
             except StreamUnavailable as error:
-                self._seldom.log("away", _log, "waiting for Redis", reason=str(error))
+                self.waiting = str(error)
+                self._seldom.log("away", _log, "waiting for Redis", reason=self.waiting)
                 await asyncio.sleep(_TRY_AGAIN_S)
         while True:
             await asyncio.sleep(_LOOK_AGAIN_S)

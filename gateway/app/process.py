@@ -68,7 +68,7 @@ class Process:
             self._ingest.journal if self._ingest else None,
             self._ingest.publisher if self._ingest else None,
             shared.config.journal.max_bytes,
-            complaint=lambda: self._gate.complaint,
+            self._gate,
         )
         if self._ingest is not None:
             self._wire(self._ingest)

@@ -5,7 +5,6 @@ text that says what would be right. No text repeats a value that may be a secret
 """
 
 import ipaddress
-import os
 import re
 import ssl
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
+from gateway.config.processors import processors
 from gateway.delivery.matching import compile_where
 from gateway.stream import places
 from gateway.stream.keys import GATEWAY
@@ -64,16 +64,10 @@ def size(value: object) -> int:
 def workers(value: object) -> int:
     """Return how many processes: a number, or one for each processor that we may use."""
     if value == "auto":
-        return min(_processors(), MAX_WORKERS)
+        return min(processors(), MAX_WORKERS)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_WORKERS:
         raise ValueError(f"expected a number of processes from 1 to {MAX_WORKERS}, or auto")
     return value
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def subscriber_name(value: str) -> str:

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import signal
-from contextlib import asynccontextmanager
+import socket
+from contextlib import asynccontextmanager, closing
 
 import pytest
 from feed_plain.plain_client import CALL, watching
@@ -26,7 +27,7 @@ CONCURRENCY = 8
 
 
 @asynccontextmanager
-async def two_gateways(folder, url, receiver, **more):
+async def two_gateways(folder, url, receiver, listening=(None, None), **more):
     """Both deliver: each has its share of the subscriber's shards."""
     subscriber = {"name": "app", "kind": "http", "url": receiver.url, "order": "call"}
     settings = {
@@ -35,9 +36,9 @@ async def two_gateways(folder, url, receiver, **more):
         "feed": {"access": "any"},
         **more,
     }
-    async with running_gateway(folder / "one", **settings) as one:
+    async with running_gateway(folder / "one", listening=listening[0], **settings) as one:
         await eventually(lambda: one.is_up(), within_s=20)
-        async with running_gateway(folder / "two", **settings) as two:
+        async with running_gateway(folder / "two", listening=listening[1], **settings) as two:
             await eventually(lambda: two.is_up(), within_s=20)
             yield one, two
 
@@ -103,6 +104,43 @@ async def test_a_frozen_gateway_that_wakes_settles_and_starts_nothing(tmp_path):
             # Under way, and answered but not settled yet: one batch at most.
             assert repeats <= 2 * CONCURRENCY
             assert await repeats_told(two) >= repeats
+
+
+async def test_gateways_are_restarted_one_after_another(tmp_path):
+    """A rolling restart under load, twice around, each gateway on a socket that outlives it: no
+    connection is refused, what either acknowledged is delivered once and in order.
+    """
+    async with supervised(tmp_path / "r") as redis, running_receiver() as receiver:
+        with closing(passed_socket()) as first, closing(passed_socket()) as second:
+            async with two_gateways(
+                tmp_path, redis.url, receiver, listening=(first, second), server={"drain": "2s"}
+            ) as gateways:
+                loads = [
+                    Load(one.port, name=f"to{number}-", pause_s=0.005)
+                    for number, one in enumerate(gateways)
+                ]
+                sending = [asyncio.create_task(load.run(1_000_000)) for load in loads]
+                for gateway, load in [*zip(gateways, loads, strict=True)] * 2:
+                    await restarted(gateway, load)
+                for load in loads:
+                    load.stop = True
+                await asyncio.gather(*sending)
+                assert await assert_nothing_lost(gateways[0], union(*loads), receiver) == 0
+                assert [load.refused for load in loads] == [0, 0]
+                assert all(set(load.statuses) <= {200, 0} for load in loads)
+
+
+async def restarted(gateway, load):
+    before = len(load.acked)
+    await eventually(lambda: len(load.acked) > before + 100, within_s=60)
+    assert await gateway.stop() == 0
+    await gateway.start()
+    await eventually(gateway.is_up, within_s=30)
+
+
+def passed_socket():
+    """What systemd holds for a gateway."""
+    return socket.create_server(("127.0.0.1", 0), backlog=1024)
 
 
 async def repeats_told(gateway):
