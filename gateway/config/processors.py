@@ -34,11 +34,10 @@ def _quotas(own: Path, mount: Path) -> Iterator[tuple[int, int]]:
             quota, period = (folder / "cpu.max").read_text().split()
             yield int(quota), int(period)  # or "max", which is no number
         with suppress(OSError, ValueError):
-            quota, period = (
-                int((folder / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period")
-            )
-            if quota > 0:
-                yield quota, period
+            files = (folder / f"cpu.cfs_{name}_us" for name in ("quota", "period"))
+            quota_us, period_us = (int(file.read_text()) for file in files)
+            if quota_us > 0:
+                yield quota_us, period_us
 
 
 def _groups(own: Path, mount: Path) -> Iterator[Path]:
