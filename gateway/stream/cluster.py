@@ -9,7 +9,7 @@ from redis.crc import key_slot
 
 from gateway.errors import StreamUnavailable
 from gateway.stream.access import Access
-from gateway.stream.places import HostPort, Place
+from gateway.stream.places import HostPort, Place, at
 from gateway.stream.replies import GONE, Redirection
 from gateway.stream.topology import Asked
 
@@ -40,10 +40,10 @@ class Cluster(Asked):
         slot = slot_of(key)
         if slot in self._moved:
             return self._moved[slot]
-        at = bisect_right(self._starts, slot) - 1
-        if at < 0 or slot > self._ranges[at][0]:
+        index = bisect_right(self._starts, slot) - 1
+        if index < 0 or slot > self._ranges[index][0]:
             return None
-        return self._ranges[at][1]
+        return self._ranges[index][1]
 
     def servers(self) -> frozenset[str]:
         return frozenset((*(server for _, server in self._ranges), *self._moved.values()))
@@ -64,12 +64,12 @@ class Cluster(Asked):
                 async with self.asked(self._place.server(*node)) as client:
                     reply = await client.execute_command("CLUSTER", "SLOTS", NEVER_DECODE=False)  # type: ignore[no-untyped-call]
             except (exceptions.RedisError, *GONE) as error:
-                problems.append(f"{node[0]}:{node[1]}: {str(error) or type(error).__name__}")
+                problems.append(f"{at(*node)}: {str(error) or type(error).__name__}")
                 continue
             if reply:
                 self._take(reply, asked=node)
                 return
-            problems.append(f"{node[0]}:{node[1]}: has no slots")
+            problems.append(f"{at(*node)}: has no slots")
         raise StreamUnavailable(f"no node of the Cluster tells who has what: {'; '.join(problems)}")
 
     def _take(self, reply: Any, asked: HostPort) -> None:

@@ -10,7 +10,7 @@ from redis import exceptions
 
 from gateway.errors import StreamUnavailable
 from gateway.stream.access import Access
-from gateway.stream.places import HostPort, Place
+from gateway.stream.places import HostPort, Place, at
 from gateway.stream.replies import GONE
 from gateway.stream.topology import Asked
 
@@ -41,7 +41,7 @@ class SentinelSet(Asked):
                 self._master = self._place.server(*found)
                 return
         why = "; ".join(problems)
-        raise StreamUnavailable(f"no Sentinel knows a master called {self._place.name}: {why}")
+        raise StreamUnavailable(f"no Sentinel has a master called {self._place.name} now: {why}")
 
     async def _ask_one(self, sentinel: HostPort, problems: list[str]) -> HostPort | None:
         try:
@@ -49,16 +49,23 @@ class SentinelSet(Asked):
             async with self.asked(url, **self._access.sentinel) as client:
                 reply = await client.execute_command("SENTINEL", "MASTERS", NEVER_DECODE=False)  # type: ignore[no-untyped-call]
         except (exceptions.RedisError, *GONE) as error:
-            problems.append(f"{sentinel[0]}:{sentinel[1]}: {str(error) or type(error).__name__}")
+            problems.append(f"{at(*sentinel)}: {str(error) or type(error).__name__}")
             return None
-        return _master_in(reply, self._place.name)
+        found = _master_in(reply, self._place.name)
+        if isinstance(found, str):
+            problems.append(f"{at(*sentinel)}: {found}")
+            return None
+        return found
 
 
-def _master_in(reply: Any, name: str) -> HostPort | None:
-    for flat in reply:
-        state = dict(zip(flat[::2], flat[1::2], strict=True))
+def _master_in(reply: Any, name: str) -> HostPort | str:
+    """Return where the master is, or what the Sentinel says instead."""
+    states = [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in reply]
+    for state in states:
         if state[b"name"] == name.encode():
             flags = state[b"flags"].split(b",")
             if b"master" in flags and not {b"s_down", b"o_down", b"disconnected"} & set(flags):
                 return state[b"ip"].decode(), int(state[b"port"])
-    return None
+            return f"it is {state[b'flags'].decode()}"
+    known = ", ".join(state[b"name"].decode(errors="replace") for state in states)
+    return f"knows {known or 'no master'}"

@@ -45,6 +45,11 @@ async def test_sentinels_have_credentials_of_their_own(tmp_path):
         assert str(told.value).count("127.0.0.1:") >= 3
         assert "hush-hush" not in str(told.value)
         await engine.close()
+        other = url.replace(f"/{MASTER}", "/other")
+        engine = Engine(other, access=Access(sentinel={"password": "hush-hush-2"}))
+        with pytest.raises(StreamUnavailable, match=f"called other now: .*: knows {MASTER}"):
+            await engine.command("GET", "gw:{0}:x")
+        await engine.close()
     finally:
         for one in (master, *sentinels):
             await one.close()
