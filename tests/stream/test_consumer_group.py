@@ -10,6 +10,7 @@ from gateway.stream.calls import call, call_together, group_is_gone
 from gateway.stream.connection import Engine
 from gateway.stream.consumer_group import Acquired, Group, HeldElsewhere
 from gateway.stream.due_again import take_due, take_farthest
+from gateway.stream.holders import Holders
 from gateway.stream.ledger import read_account
 from gateway.stream.parcels import Parcel
 from gateway.stream.settling import Settling
@@ -61,6 +62,17 @@ async def test_one_holder_at_a_time(engine, group):
     assert await call(engine, group.release(first)) == 0
     assert await call(engine, group.release(second)) == 1
     assert await acquired(engine, group, "you") > second
+
+
+async def test_a_lease_by_another_clock_keeps_nobody_waiting(engine, group):
+    """A dead holder's lease that ends in an hour, because the master that gave it had another
+    clock, is nobody's; nor does such a holder count among those that are there.
+    """
+    await call(engine, group.join("now"))
+    await acquired(engine, group, holder="dead", ttl_ms=3_600_000)
+    await acquired(engine, group)
+    await Holders(engine, "dead", 3_600).present()
+    assert await Holders(engine, "me", 10).present() == ["me"]
 
 
 async def test_every_call_of_an_old_token_is_fenced(engine, publisher, group):
