@@ -19,7 +19,7 @@ from gateway.errors import Fenced, StreamRefused, StreamUnavailable
 from gateway.stream import keys
 from gateway.stream.access import Access
 from gateway.stream.clients import Clients
-from gateway.stream.replies import Arg, Failure, explain, is_deposed, redirection
+from gateway.stream.replies import GONE, Arg, Failure, explain, is_deposed, redirection
 from gateway.stream.scripts import script
 from gateway.stream.servers import topology_of
 
@@ -38,6 +38,7 @@ class Engine:
         # Grows whenever a server fails: what answers next may have lost the newest of its data.
         self.interruptions = 0
         self._clients = Clients(self.access, timeout_s)
+        self._is_stale = False  # a server is not what it was: connect anew, by name
 
     @property
     def is_cluster(self) -> bool:
@@ -224,6 +225,8 @@ class Engine:
     def _explained(self, error: Exception) -> Failure:
         if is_deposed(error):
             self._interrupted()
+            # A connection that failed is made anew by itself; one that works is not.
+            self._is_stale |= not self._topology.is_asked and not isinstance(error, GONE)
         if self._topology.is_split and redirection(error) is not None:
             self._topology.doubt()
             return StreamUnavailable(f"its slot has moved: {error}")
@@ -234,6 +237,9 @@ class Engine:
         self._topology.doubt()
 
     async def _locate(self, key: str) -> str:
+        if self._is_stale:
+            self._is_stale = False
+            await self._clients.close()
         server = self._topology.known(key)
         if server is None:
             server = await self._topology.locate(key)

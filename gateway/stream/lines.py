@@ -60,11 +60,18 @@ class Lines:
         for left in self._links.keys() - servers:
             await self._links.pop(left).close()
 
+    def doubt(self) -> None:
+        """Ask anew who has what, or connect anew where nobody can be asked."""
+        self._topology.doubt()
+        if not self._topology.is_asked:
+            for link in self._links.values():
+                link.renew()
+
     def explained(self, error: Exception) -> Failure:
         """Say whose turn it is after a reply that is an error; ask anew who has what if need be."""
         has_moved = redirection(error) is not None
         if has_moved or is_deposed(error):
-            self._topology.doubt()
+            self.doubt()
         if has_moved and self.is_split:
             return StreamUnavailable(f"its slot has moved: {error}")
         return explain(error)

@@ -74,6 +74,11 @@ class Link:
         self._connection: Any = None
         self._transport: Any = None
         self._replies = _Replies()
+        self._is_stale = False
+
+    def renew(self) -> None:
+        """Have the next exchange connect anew: the same address may lead to another server."""
+        self._is_stale = True
 
     async def exchange(self, commands: Sequence[bytes]) -> list[Any]:
         """Send packed `commands` in one piece; return their replies.
@@ -83,6 +88,8 @@ class Link:
         """
         timer = None
         try:
+            if self._is_stale:
+                await self.close()
             if self._transport is None:
                 await self._connect()
             if self._transport.is_closing():  # it ended while nobody was waiting
@@ -111,6 +118,7 @@ class Link:
 
     async def close(self) -> None:
         connection, self._connection, self._transport = self._connection, None, None
+        self._is_stale = False
         if connection is not None:
             await connection.disconnect(nowait=True)
 

@@ -52,6 +52,7 @@ class ShardReader:
         self.shards = shards
         timeout_s = engine.timeout_s + BLOCK_MS / 1000
         self._lines = Lines(engine.url, timeout_s=timeout_s, access=engine.access)
+        self._engine, self._interruptions = engine, engine.interruptions
 
     async def standing(self) -> dict[int, Standing]:
         """Return where each shard ends."""
@@ -91,6 +92,10 @@ class ShardReader:
         ]
 
     async def _exchange(self, commands: Sequence[bytes], shards: Sequence[int]) -> list[Any]:
+        if self._interruptions != self._engine.interruptions:
+            # Others have met a server that is deposed; we, who only read, would not notice.
+            self._interruptions = self._engine.interruptions
+            self._lines.doubt()
         replies = await self._lines.exchange(commands, shards)
         for reply in replies:
             if isinstance(reply, Exception):

@@ -20,9 +20,13 @@ from gateway.stream.replies import Redirection
 
 
 class Topology(ABC):
-    """`is_split`: different shards may lie on different servers, and only one per command."""
+    """`is_split`: different shards may lie on different servers, and only one per command;
+    `is_asked`: whoever takes over has another address, which somebody tells. Else it comes to be
+    at the same: connections to one that was deposed have to be made anew.
+    """
 
     is_split = False
+    is_asked = True
 
     def elsewhere(self, found: Redirection, asked: str) -> str | None:  # noqa: ARG002
         """Return the server that `asked` sends us to; None where that has no meaning."""
@@ -62,7 +66,9 @@ class Topology(ABC):
 
 
 class One(Topology):
-    """One server, which never changes."""
+    """One address, behind which another server may come to be, as hosted services do it."""
+
+    is_asked = False
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 from support.eventually import eventually
 from support.load import Load
+from support.moving_name import moving_name
 from support.receiver import running_receiver
 from support.running_gateway import running_gateway
-from support.servers import cluster, cut_off, sentinel_set
+from support.servers import cluster, cut_off, replicated, sentinel_set
 from support.verdict import assert_nothing_lost
 
 from gateway.stream import keys
@@ -147,3 +148,25 @@ async def test_a_slot_moves_under_load(tmp_path):
             repeats = await assert_nothing_lost(gateway, load, receiver)
             assert repeats == 0
             assert set(load.statuses) == {200}
+
+
+async def test_a_name_comes_to_mean_another_server(tmp_path):
+    """One address, as hosted services give, behind which a replica takes over while the old master
+    lives on as its replica, and hangs up on nobody: what it refuses is taken to who is there now.
+    """
+    async with replicated(tmp_path / "r", 1) as (old, new), running_receiver() as receiver:
+        async with moving_name(old.port) as name:
+            async with running_gateway(tmp_path / "g", **settings(name.url, receiver)) as gateway:
+                load = Load(gateway.port, pause_s=0.005)
+                sending = asyncio.create_task(load.run(1_000_000))
+                await eventually(lambda: len(load.acked) > 300, within_s=60)
+                await new.client.execute_command("REPLICAOF", "NO", "ONE")
+                name.port = new.port
+                await old.client.execute_command("REPLICAOF", "127.0.0.1", new.port)
+                moved = len(load.acked)
+                await eventually(lambda: len(load.acked) > moved + 300, within_s=30)
+                load.stop = True
+                await sending
+                await eventually(lambda: set(load.acked) <= set(receiver.bodies), within_s=30)
+                await assert_nothing_lost(gateway, load, receiver)
+                assert set(load.statuses) == {200}
