@@ -554,7 +554,7 @@ PyMODINIT_FUNC PyInit__native(void) {
     keyring_type = (PyTypeObject *)PyType_FromSpec(&keyring_spec);
     if (!keyring_type || PyModule_AddObjectRef(module, "Keyring", (PyObject *)keyring_type)
         || receiver_prepare(module)
-        || sockets_prepare(module)
+        || sockets_prepare(module) || crowd_prepare()
         || PyModule_AddObject(module, "KeyedHash", PyType_FromSpec(&keyed_hash_spec))
         || PyModule_AddIntConstant(module, "HASHES_FAST", sha256_is_fast())) {
         Py_DECREF(module);

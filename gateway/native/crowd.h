@@ -49,10 +49,14 @@ static PyObject *relay_by(PyObject *module, PyObject *args) {
     (void)module;
     PyObject *type;
     if (!PyArg_ParseTuple(args, "O!", &PyType_Type, &type)) return NULL;
-    if (!name_relay && !(name_relay = PyUnicode_InternFromString("relay"))) return NULL;
     if (find_slots(type, OUTLET_SLOT_NAMES, &descriptor_offset, 1)) return NULL;
     Py_XSETREF(outlet_type, (PyTypeObject *)Py_NewRef(type));
     Py_RETURN_NONE;
+}
+
+static int crowd_prepare(void) {
+    name_relay = PyUnicode_InternFromString("relay");
+    return name_relay ? 0 : -1;
 }
 
 #endif

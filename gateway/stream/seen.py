@@ -18,10 +18,10 @@ class Slices:
 
     window_ms: int
     latest: dict[int, int] = field(default_factory=dict)
-    # The last answer, and for which first and last events it is also right.
+    # For which first and last events the last answer is right.
+    first: range = range(0)
+    last_before_ms: float = 0
     _asked: tuple[str, ...] = ()
-    _first: range = range(0)
-    _last_before_ms: float = 0
 
     @property
     def length_ms(self) -> int:
@@ -35,12 +35,12 @@ class Slices:
         `first_ms`..`last_ms`, all of one slice. The same tuple as before when nothing changed;
         always for the same `shard`.
         """
-        if first_ms not in self._first or last_ms >= self._last_before_ms:
+        if first_ms not in self.first or last_ms >= self.last_before_ms:
             own = self.index(first_ms)
             self.latest[self.length_ms] = max(own, self.latest.get(self.length_ms, own))
             self._asked = tuple(self._keys(shard, own, first_ms, last_ms))
-            self._first = range(first_ms, self._first_end(own, first_ms))
-            self._last_before_ms = self._last_end(last_ms)
+            self.first = range(first_ms, self._first_end(own, first_ms))
+            self.last_before_ms = self._last_end(last_ms)
         return self._asked
 
     def _first_end(self, own: int, first_ms: int) -> int:

@@ -296,7 +296,7 @@ def test_publishing_commands(bodies, positions, must_heal, unfit):
     shards, commands = packing.commands(stored, upto, states)
     assert dict(zip(shards, commands, strict=True)) == dict(zip(*by_python, strict=True))
     assert shards == sorted(shards)
-    heads = [packing.head(shard, state, 0, 40) for shard, state in enumerate(states)]
+    heads = packing.heads(states, 0, 40)
     assert native.publish(stored, heads, b"", upto) is not None
     stored[unfit % len(stored)].event.unfit = "not_an_event"
     assert native.publish(stored, heads, b"", upto) is None
