@@ -7,17 +7,18 @@ can be about one shard only, each shard has a reader.
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gateway.stream import keys
 from gateway.stream.connection import Engine
 from gateway.stream.doorbell import BLOCK_MS, Id, parse
 from gateway.stream.lines import Lines
-from gateway.stream.link import pack
-from gateway.stream.replies import Arg
+from gateway.stream.link import arguments, pack
 from gateway.stream.scripts import script
 
 _EPOCH_BYTES = 6
+_OPTIONS = 6  # arguments of XREAD beside names and ids
 
 
 class Standing(NamedTuple):
@@ -53,6 +54,10 @@ class ShardReader:
         timeout_s = engine.timeout_s + BLOCK_MS / 1000
         self._lines = Lines(engine.url, timeout_s=timeout_s, access=engine.access)
         self._engine, self._interruptions = engine, engine.interruptions
+        # All of a read that is the same each time: it is made for every few entries.
+        self._names = [keys.events(shard).encode() for shard in shards]
+        self._streams = arguments("STREAMS", *self._names)
+        self._epochs = [pack("HGET", keys.shard_state(shard), "epoch") for shard in shards]
 
     async def standing(self) -> dict[int, Standing]:
         """Return where each shard ends."""
@@ -74,22 +79,20 @@ class ShardReader:
 
         Waits up to `BLOCK_MS` for the first.
         """
-        names: list[Arg] = [keys.events(shard) for shard in self.shards]
-        ids: list[Arg] = [f"{ms}-{seq}" for ms, seq in after]
         found, *epochs = await self._exchange(
-            [
-                pack("XREAD", "COUNT", count, "BLOCK", BLOCK_MS, "STREAMS", *names, *ids),
-                *(pack("HGET", keys.shard_state(shard), "epoch") for shard in self.shards),
-            ],
-            (self.shards[0], *self.shards),
+            [self._read(after, count), *self._epochs], (self.shards[0], *self.shards)
         )
         entries = {
             name: [Raw(parse(one), values) for one, values in some] for name, some in found or ()
         }
         return [
-            Page(shard, (epoch or b"").decode(), entries.get(keys.events(shard).encode(), []))
-            for shard, epoch in zip(self.shards, epochs, strict=True)
+            Page(shard, (epoch or b"").decode(), entries.get(name, []))
+            for shard, name, epoch in zip(self.shards, self._names, epochs, strict=True)
         ]
+
+    def _read(self, after: Sequence[Id], count: int) -> bytes:
+        parts = [_head(len(self.shards), count), self._streams, *map(_packed, after)]
+        return b"".join(parts)
 
     async def _exchange(self, commands: Sequence[bytes], shards: Sequence[int]) -> list[Any]:
         if self._interruptions != self._engine.interruptions:
@@ -104,6 +107,19 @@ class ShardReader:
 
     async def close(self) -> None:
         await self._lines.close()
+
+
+@lru_cache(maxsize=16)
+def _head(shards: int, count: int) -> bytes:
+    """Return an XREAD up to the word in front of its streams."""
+    options = arguments("XREAD", "COUNT", count, "BLOCK", BLOCK_MS)
+    return b"*%d\r\n%b" % (_OPTIONS + 2 * shards, options)
+
+
+@lru_cache(maxsize=2 * keys.SHARDS)
+def _packed(after: Id) -> bytes:
+    ms, seq = after
+    return arguments(f"{ms}-{seq}")
 
 
 def _new_epoch() -> str:

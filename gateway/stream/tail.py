@@ -3,8 +3,9 @@
 It runs only while somebody wants it. Entries go to a sink in the order of their shard, each once;
 numbers are contiguous, so an entry that is missing (trimmed before we came to it, flushed) shows
 in the next one, and a shard that has lost its tail shows in its epoch. Both are told to the sink
-as `missed`, never passed over. The tail waits for no watcher. Where more comes than one entry at a
-time it rests in proportion to its own work, so that pages grow instead of becoming more.
+as `missed`, never passed over. The tail waits for no watcher. An entry that comes alone, after a
+pause, goes out at once; where they come faster than they go out the tail rests in proportion to its
+own work, so that pages grow instead of becoming more.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ AWAY_S = 0.5
 # A page's bytes for one call come to each of its watchers in one piece.
 _PAGE_BYTES = 64 * KIB
 _FIRST_COUNT, _MOST_COUNT = 8, 512
-_LEAST_REST_S, _LONGEST_REST_S = 0.001, 0.02
+_REST, _LEAST_REST_S, _LONGEST_REST_S = 0.5, 0.001, 0.02  # the first: of the time it was busy
 
 
 class Position(NamedTuple):
@@ -122,15 +123,14 @@ class Tail:
             if all(self.positions):
                 self._stands.set()
         while self._users:
+            asked = perf_counter()
             pages = await reader.read(self._after(reader), self._count)
             began = perf_counter()
             await self._take(reader, pages, sink)
             if entries := sum(len(page.entries) for page in pages):
                 self._count = _next_count(pages)
-                await asyncio.sleep(0)  # what was written above goes out
-                busy_s = perf_counter() - began
-                longest_s = _LONGEST_REST_S if entries > 1 else _LEAST_REST_S
-                await asyncio.sleep(max(_LEAST_REST_S, min(busy_s, longest_s)))
+                if entries > 1 or perf_counter() - began > began - asked:
+                    await _rest(began)
         self._stop(reader)
 
     def _after(self, reader: ShardReader) -> list[Id]:
@@ -193,6 +193,13 @@ class Tail:
                 continue
             positions[shard] = Position(epoch, entry.number, raw.id)
             sink.offer(entry)
+
+
+async def _rest(began: float) -> None:
+    """Leave the loop to others for a share of the time since `began`."""
+    await asyncio.sleep(0)  # what was written meanwhile goes out
+    busy_s = perf_counter() - began
+    await asyncio.sleep(max(_LEAST_REST_S, min(busy_s * _REST, _LONGEST_REST_S)))
 
 
 def _number(raw: Raw) -> int | None:
