@@ -179,6 +179,10 @@ class Metrics:
             "gateway_publisher_rewinds_total",
             "Shards that had lost a tail and were healed from the journal.",
         )
+        self.healed = Counter(
+            "gateway_publisher_healed_total",
+            "Events published again because Redis had lost them; subscribers get them again.",
+        )
         self.stream_up = Gauge(
             "gateway_stream_up", "1 while Redis takes what is published.", least=True
         )

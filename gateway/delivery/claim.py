@@ -86,6 +86,7 @@ class Claim:
         self.renew_at = 0.0
         self.serving_since_ms = 0
         self.standing: Standing | None = None
+        self.furthest: Id = (0, 0)  # that was ever taken here; less may be remembered by Redis
         self._forget()
 
     def _forget(self) -> None:
@@ -111,6 +112,7 @@ class Claim:
         self._forget()
         self.lease = Lease(lease.token, until)
         self.taken = parse(lease.taken)
+        self.furthest = max(self.furthest, self.taken)
         self.cursor, self.took_over, self.look = b"0-0", True, True
         self.renew_at = 0.0
         self.serving_since_ms = now_ms

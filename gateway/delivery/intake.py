@@ -206,8 +206,12 @@ class Intake:
 
     def _taken(self, claim: Claim, taken: Taken) -> None:
         if taken.entries:
+            fresh = [each for each in taken.entries if claim.hold(each)]
+            if parse(taken.entries[0].id) <= claim.furthest:  # Redis has lost how far we were
+                self._reception.repeating(sum(parse(one.id) <= claim.furthest for one in fresh))
             claim.taken = parse(taken.entries[-1].id)
-            self._reception.receive(claim, [each for each in taken.entries if claim.hold(each)])
+            claim.furthest = max(claim.furthest, claim.taken)
+            self._reception.receive(claim, fresh)
         claim.look = taken.more
         if not taken.more:
             claim.drop_before_ms = claim.drop_unread_bytes = 0  # nothing is unread

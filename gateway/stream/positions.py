@@ -38,6 +38,7 @@ async def ask(
     for shard, new in enumerate(states):
         had = before[shard].position if before else source.watermarks.of(shard)
         new.must_heal = new.position < had or (bool(before) and before[shard].must_heal)
+        new.had = max(had, before[shard].had) if before else had
         if new.position < had:
             metrics.rewinds.add()
             log(

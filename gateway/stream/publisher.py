@@ -18,7 +18,7 @@ from typing import Any
 
 from gateway import clock
 from gateway.errors import StreamRefused, StreamUnavailable
-from gateway.event import Event
+from gateway.event import Event, Stored
 from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.stream import keys, positions
@@ -69,6 +69,7 @@ class Publisher:
         self._lines = Lines(url, timeout_s=timeout_s, access=access, replicas=replicas)
         self._replicas = replicas
         self._shards: list[ShardState] = []
+        self._heals_upto = 0  # up to there of the journal something may be published again
         self._is_reconciled = False  # with what Redis knew of the journal at the start
         self._next_number: int | None = None
         self._last_accepted_ms = 0
@@ -163,6 +164,8 @@ class Publisher:
         self._shards = await positions.ask(
             self._source, self._shards, self._exchange, self._metrics, self._window_ms
         )
+        lost = (one.had for one in self._shards if one.position < one.had)
+        self._heals_upto = max(lost, default=0)
         await positions.renew_epochs(self._shards, self._exchange)
         if not self._is_reconciled:
             await positions.outlive(self._source, self._shards, self._exchange)
@@ -208,7 +211,9 @@ class Publisher:
         self._next_number = piece.stored[0].number if piece.stored else self._next_number
         stored, upto = first_slice(piece.stored, piece.upto, self._window_ms)
         shards, commands = self._packing.commands(stored, upto, self._shards)
+        healed = self._count_lost(stored) if self.cursor < self._heals_upto else 0
         await self._send(shards, commands, upto)
+        self._metrics.healed.add(by=healed)
         if stored:
             self._next_number = stored[-1].number + 1
             self._last_accepted_ms = stored[-1].event.accepted_ms
@@ -216,6 +221,11 @@ class Publisher:
         self._count_replicas(everywhere=bool(shards) and not self._lines.is_split)
         self._source.release(upto)
         self.on_progress()
+
+    def _count_lost(self, stored: Sequence[Stored]) -> int:
+        """Count those that their shard has had before, and lost."""
+        states = ((one, self._shards[keys.shard_at(one.event.order_hash)]) for one in stored)
+        return sum(1 for one, state in states if state.position < one.end <= state.had)
 
     def _count_replicas(self, *, everywhere: bool) -> None:
         """After an exchange that wrote: do so many replicas have all that is published?

@@ -14,7 +14,8 @@ class ShardState:
 
     `position`: it has everything of the journal before; `taken`: how many events that was;
     `elsewhere`: events it took from other journals or from none; `damaged`, `outlived`: records
-    that the journal lost before and after they were published; `must_heal`: it has lost a tail,
+    that the journal lost before and after they were published; `had`: the highest position that it
+    is known to have had; `must_heal`: it has lost a tail,
     so its cursors mean nothing any more; `new_epoch`: what it is called then, or if it has no
     epoch yet.
     """
@@ -25,6 +26,7 @@ class ShardState:
     damaged: int
     outlived: int
     slices: Slices
+    had: int = 0
     must_heal: bool = False
     new_epoch: str = field(default_factory=lambda: os.urandom(6).hex())
     _named: tuple[tuple[str, ...], bytes] = ((), b"")

@@ -1,6 +1,7 @@
 """A Sentinel set and a Cluster under load: masters die, tails are lost, slots move."""
 
 import asyncio
+import contextlib
 import signal
 from contextlib import asynccontextmanager
 
@@ -100,6 +101,15 @@ async def test_a_failover_that_loses_the_tail_is_healed_from_the_journal(tmp_pat
             assert len(load.acked) == 1200
             assert 0 < repeats <= 400
             assert await gateway.metric("gateway_publisher_rewinds_total") > 0
+            assert await repeats_told(gateway) >= repeats
+
+
+async def repeats_told(gateway):
+    """What was published again, and what was read again although nothing of it was lost."""
+    healed = await gateway.metric("gateway_publisher_healed_total")
+    with contextlib.suppress(RuntimeError):  # a metric that has not counted yet is not there
+        healed += await gateway.metric('gateway_delivery_repeats_total{subscriber="app"}')
+    return healed
 
 
 async def test_a_master_is_frozen_over_its_own_failover(tmp_path):
