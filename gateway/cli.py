@@ -10,7 +10,8 @@ from importlib import import_module
 import click
 
 from gateway import __version__
-from gateway.errors import ConfigError, GatewayError, StreamUnavailable
+from gateway.commands import failure
+from gateway.errors import GatewayError
 
 # In the order in which a newcomer meets them. Each is `gateway.commands.<name>.<name>`.
 COMMANDS = {
@@ -32,27 +33,10 @@ Exit codes:
 
 
 class Told(click.ClickException):
-    """A failure in words for a person; ends the command with `exit_code`."""
-
-    exit_code = 1
+    """A failure in words for a person."""
 
     def show(self, file: object = None) -> None:  # noqa: ARG002
         click.echo(self.message, err=True)
-
-
-class ToldOfConfig(Told):
-    """Every mistake in the configuration, a line each."""
-
-    exit_code = 2
-
-
-def told(error: GatewayError) -> Told:
-    """Return the failure that a command ends with because of `error`."""
-    if isinstance(error, ConfigError):
-        return ToldOfConfig(str(error))
-    if isinstance(error, StreamUnavailable):
-        return Told(f"gateway: Redis is away: {error}")
-    return Told(f"gateway: {error}")
 
 
 class Commands(click.Group):
@@ -75,7 +59,10 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except GatewayError as error:
-            raise told(error) from error
+            text, code = failure.of(error)
+            told = Told(text)
+            told.exit_code = code  # type: ignore[misc]  # click's own way for an instance
+            raise told from error
 
 
 @click.group(

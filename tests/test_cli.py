@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from support.commands import run_here, write_config
 
-from gateway.cli import COMMANDS, told
+from gateway.app import ALL
+from gateway.cli import COMMANDS
+from gateway.commands import failure, run
 from gateway.errors import ConfigError, EmbeddedEngineError, StreamUnavailable
 
 SHIPPED = Path(__file__).parents[1] / "config.yaml"
@@ -87,8 +89,12 @@ def test_the_schema_needs_no_configuration(tmp_path):
 )
 def test_failures_are_one_clear_text_with_an_exit_code(error, exit_code, text):
     """Whoever is at fault, it is told without a traceback."""
-    failure = told(error)
-    assert (failure.exit_code, failure.message) == (exit_code, text)
+    assert failure.of(error) == (text, exit_code)
+
+
+def test_every_part_can_run_alone():
+    """The command line knows the parts without importing them."""
+    assert tuple(sorted(ALL)) == run.PARTS
 
 
 def test_redis_that_is_away_is_told(tmp_path):

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
-
 from gateway import __version__
 from gateway.logs import log
 from gateway.options import Config
@@ -77,7 +75,8 @@ def announce(
         told = banner(
             config, config_path, public_port=public_port, admin_port=admin_port, only=only
         )
-        click.echo(told, err=True)
+        sys.stderr.write(f"{told}\n")
+        sys.stderr.flush()
         return
     webhooks = {} if public_port is None else {"webhooks": webhook_url(config, public_port)}
     part = {} if only is None else {"only": only}

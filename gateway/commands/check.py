@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from gateway import config as configuration
-from gateway.commands.reach import CONFIG, load
+from gateway.commands.flags import CONFIG, load
 
 
 @click.command()

@@ -11,7 +11,8 @@ import click
 import uvloop
 
 from gateway.commands import letters
-from gateway.commands.reach import CONFIG, DRY_RUN, JSON, load, redis_of
+from gateway.commands.flags import CONFIG, DRY_RUN, JSON, load
+from gateway.commands.reach import redis_of
 from gateway.commands.selection import check_name, choose, get, matching, names
 from gateway.commands.text import counted, table
 from gateway.errors import GatewayError

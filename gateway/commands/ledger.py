@@ -14,7 +14,8 @@ import uvloop
 
 from gateway.admin.ledger import all_balance, totals
 from gateway.commands.banner import admin_url
-from gateway.commands.reach import CONFIG, JSON, load, redis_of
+from gateway.commands.flags import CONFIG, JSON, load
+from gateway.commands.reach import redis_of
 from gateway.commands.text import printable, table
 from gateway.errors import GatewayError
 from gateway.options import Config

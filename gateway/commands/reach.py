@@ -1,39 +1,18 @@
-"""What commands need first: the configuration, and a way to the Redis that it names.
+"""What commands need that look at data: a way to the Redis that a configuration names.
 
 Nothing here changes what Redis holds, not even to mark an empty one as ours: a running gateway
 takes that mark's absence for a loss of data.
 """
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-import click
-
-from gateway import config as configuration
 from gateway import embedded
 from gateway.errors import GatewayError
 from gateway.options import Config
 from gateway.stream.access import access_of
 from gateway.stream.connection import Engine
 from gateway.stream.format import holds_our_format, refuse_while_moving
-
-CONFIG = click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    default=Path("config.yaml"),
-    show_default=True,
-    help="The configuration file.",
-)
-DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would happen; change nothing.")
-JSON = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
-
-
-def load(path: Path) -> Config:
-    """Return the configuration at `path`. Raises `ConfigError`."""
-    return configuration.load(path, os.environ)
 
 
 @asynccontextmanager

@@ -1,38 +1,39 @@
 """`gateway run`: the gateway itself, until SIGTERM or Ctrl-C."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import uvloop
 
-from gateway import app, logs
-from gateway.app.collecting import collect_seldom
-from gateway.commands.banner import announce
-from gateway.commands.reach import CONFIG, load
+from gateway.commands import handing
+from gateway.commands.flags import CONFIG, load
+
+if TYPE_CHECKING:
+    from gateway.app import Name
+
+PARTS = ("delivery", "feed", "ingest")  # `gateway.app.ALL`, which would import all of them
 
 
 @click.command()
+@click.pass_obj
 @CONFIG
 @click.option(
     "--only",
-    type=click.Choice(sorted(app.ALL)),
+    type=click.Choice(PARTS),
     help="Run this part alone, beside others on the same Redis; a data_dir for each.",
 )
-def run(*, config_path: Path, only: app.Name | None) -> None:
+def run(
+    hand_over: Callable[[handing.Order], None] | None, *, config_path: Path, only: "Name | None"
+) -> None:
     """Run the gateway.
 
     SIGTERM and Ctrl-C end it in good order: exit code 0. It is 1 when it cannot go on, such as
     with a port that is taken, and 2 when the configuration is wrong.
     """
-    config = load(config_path)
-    logs.set_up(level=config.log.level, style=config.log.format)
+    order = handing.Order(load(config_path), config_path, only)
+    if hand_over is not None:  # the process is ours
+        hand_over(order)
+    from gateway.commands.serving import serve  # noqa: PLC0415  # by the next program, mostly
 
-    def say(ports: app.Ports) -> None:
-        announce(
-            config, config_path, public_port=ports.public_port, admin_port=ports.admin_port,
-            only=only,
-        )  # fmt: skip
-
-    collect_seldom()
-    parts = app.ALL if only is None else frozenset([only])
-    uvloop.run(app.run(config, parts=parts, on_ready=say))
+    serve(order)

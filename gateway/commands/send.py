@@ -11,7 +11,7 @@ import click
 import uvloop
 
 from gateway.commands.banner import webhook_url
-from gateway.commands.reach import CONFIG, load
+from gateway.commands.flags import CONFIG, load
 from gateway.errors import GatewayError
 from gateway.options import App, Config
 from gateway.sending import SendPlan, render

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import click
 import uvloop
 
-from gateway.commands.reach import CONFIG, DRY_RUN, JSON, load, redis_of
+from gateway.commands.flags import CONFIG, DRY_RUN, JSON, load
+from gateway.commands.reach import redis_of
 from gateway.commands.text import counted, table
 from gateway.errors import GatewayError
 from gateway.options import Config

@@ -30,7 +30,7 @@ from gateway.metrics import Metrics
 from gateway.options import JournalOptions
 
 _log = logging.getLogger("gateway.journal")
-TAIL_MAX_BYTES = 2 << 20
+TAIL_MAX_BYTES = 1 << 20
 CHUNK_MAX_EVENTS = 512
 _encode = native.encode or records.encode_all
 

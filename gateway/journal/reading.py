@@ -10,7 +10,7 @@ from gateway.journal import records, recovery
 from gateway.journal.disk import Disk
 from gateway.journal.segment import Segment
 
-WINDOW_BYTES = 1 << 20
+WINDOW_BYTES = 256 << 10
 
 
 class Chunk(NamedTuple):

@@ -1,10 +1,12 @@
 """`gateway run` as a process: what it tells, and how it ends."""
 
+import os
 import re
 import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -104,3 +106,27 @@ def test_a_data_dir_that_cannot_be_used(tmp_path, command):
     assert said.exit_code == 1
     assert said.stderr.startswith(f"gateway: cannot use data_dir {tmp_path}/in-the-way/data: ")
     assert "may write to" in said.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system hands nothing over")
+def test_what_serves_has_forgotten_how_to_read_a_configuration(tmp_path, engine_url):
+    """It is the same process by the same command line, and hands nothing on to what it starts."""
+    more = "server: {port: 0, workers: 2}\nadmin: {port: 0}"
+    config = write_config(tmp_path, redis=engine_url, more=more)
+    with gateway_process(config) as process:
+        told_until(process, "Send a first event")
+        proc = Path(f"/proc/{process.pid}")
+        assert proc.joinpath("cmdline").read_bytes().split(b"\0")[1:-1] == [
+            b"-m", b"gateway", b"run", b"--config", bytes(config),
+        ]  # fmt: skip
+        loaded = proc.joinpath("maps").read_text()
+        assert "uvloop" in loaded
+        assert "pydantic" not in loaded
+        held = [os.readlink(fd) for fd in proc.joinpath("fd").iterdir()]
+        assert not [one for one in held if "memfd:gateway" in one]
+        for child in proc.joinpath(f"task/{process.pid}/children").read_text().split():
+            environment = Path(f"/proc/{child}/environ").read_bytes()
+            assert b"GATEWAY_HANDED" not in environment
+        process.terminate()
+        process.communicate(timeout=30)
+        assert process.returncode == 0
