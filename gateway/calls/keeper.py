@@ -3,10 +3,11 @@
 One process at a time keeps a shard, under a lease; where it has got to lies beside the lease, so
 the next one goes on there. Taking an event in twice changes nothing.
 
-It takes a bounded share of the loop that it runs on, which takes webhooks too: it works in small
-pieces, and rests in proportion. What it cannot do in that time piles up, and in such a flood the
-comings and goings of participants, most of all events, are let go unread: the next event of a
-call that brings its `call` sets the state right. Who is a member is never let go.
+It takes a bounded share of the loop that it runs on, which takes webhooks too: it looks only at
+shards that have something new, works in small pieces, and rests in proportion. What it cannot do in
+that time piles up, and in such a flood the comings and goings of participants, most of all events,
+are let go unread: the next event of a call that brings its `call` sets the state right. Who is a
+member is never let go.
 """
 
 import asyncio
@@ -50,6 +51,7 @@ class _Shard:
         self.calls = KeptShard(shard)
         self.token = 0
         self.hold_at = 0.0  # when to ask for the lease; monotonic seconds
+        self.keep_at = 0.0  # when to prolong it, and to write down where we stand
         self.done: Place | None = None  # up to here all is kept
         self.is_dry = False  # nothing was left the last time
         self.is_flooded = False
@@ -68,6 +70,7 @@ class Keeper:
         self._shards = [_Shard(number) for number in range(keys.SHARDS)]
         self._bell = asyncio.Event()
         self._waiter = Waiter(self._bell)
+        self._news = frozenset(range(keys.SHARDS))  # where there may be any
         self._doorbell = Doorbell(engine)
         self._seldom = Seldom()
 
@@ -97,7 +100,7 @@ class Keeper:
         """Take in what is new on the shards that are ours, and ask for the others."""
         now = time.monotonic()
         await self._hold([one for one in self._shards if not one.token and now >= one.hold_at])
-        held = [one for one in self._shards if one.token]
+        held = [one for one in self._shards if one.token and self._is_due(one, now)]
         found = await call_together(self._engine, [self._keep(one) for one in held])
         for one, read in zip(held, found, strict=True):
             try:
@@ -109,6 +112,10 @@ class Keeper:
             except GatewayError as error:
                 self._complain(error)
                 one.token, one.hold_at = 0, time.monotonic() + AGAIN_S
+
+    def _is_due(self, one: _Shard, now: float) -> bool:
+        had_more = one.is_flooded or not one.is_dry
+        return had_more or one.number in self._news or now >= one.keep_at
 
     async def _hold(self, wanted: list[_Shard]) -> None:
         # Whoever publishes writes the format down: before that there is nothing to keep.
@@ -124,9 +131,10 @@ class Keeper:
             if isinstance(lease, HeldElsewhere):
                 one.hold_at = time.monotonic() + min(lease.wait_s + 0.01, self._ttl_s / 3)
             else:
-                one.token, one.done = lease, None
+                one.token, one.done, one.is_dry = lease, None, False
 
     def _keep(self, one: _Shard, *, count: int = BATCH) -> ScriptCall[Read]:
+        one.keep_at = time.monotonic() + self._ttl_s / 3
         return one.calls.keep(
             one.token, int(self._ttl_s * 1000), one.done, count=count, max_bytes=BATCH_BYTES,
             passing_over=SAYS_NOTHING, letting_go=CROWD_MOVES if one.is_flooded else (),
@@ -185,16 +193,18 @@ class Keeper:
         await asyncio.sleep(min(max(_REST_S, busy_s / _SHARE), _LONGEST_REST_S))
         held = [one for one in self._shards if one.token]
         if not all(one.is_dry for one in held):
+            self._news = frozenset(range(keys.SHARDS))
             return
         for one in held:
             place = parse(one.done.id if one.done else b"0-0")
             self._doorbell.wait(self._waiter, one.number, place)
-        others = [one.hold_at for one in self._shards if not one.token]
-        wait_s = min([self._ttl_s / 3, *(at - time.monotonic() for at in others)])
+        due = min(one.keep_at if one.token else one.hold_at for one in self._shards)
+        wait_s = due - time.monotonic()
         alarm = asyncio.get_running_loop().call_later(max(0.0, wait_s), self._bell.set)
         await self._bell.wait()
         alarm.cancel()
         self._bell.clear()
+        self._news = frozenset(self._waiter.rung)
         self._waiter.rung.clear()
         for one in held:
             self._doorbell.forget(self._waiter, one.number)

@@ -299,3 +299,19 @@ async def test_old_calls_are_swept(engine, store, publisher):
     assert await custom_of(store) == {"n": 1}
     await CallSweeper(store, FeedOptions(calls_retention_s=-1)).sweep()
     assert await custom_of(store) is None
+
+
+async def test_shards_without_news_are_left_alone(engine, store, publisher, redis):
+    """An event is looked for in the shard that has it; the others wait until their lease does."""
+
+    async def visits():
+        return (await redis.info("commandstats")).get("cmdstat_xrange", {}).get("calls", 0)
+
+    async with keeping(engine, store, ttl_s=600):
+        await publisher.publish(updated(0))
+        await eventually(lambda: _is(store, 0))
+        before = await visits()
+        for number in range(1, 6):
+            await publisher.publish(updated(number))
+            await eventually(lambda n=number: _is(store, n))
+        assert 5 <= await visits() - before < 5 * keys.SHARDS / 2
