@@ -14,6 +14,7 @@ from gateway.errors import GatewayError
 from gateway.options import Config
 from gateway.stream.connection import Engine
 from gateway.stream.dead_letters import DeadLetters
+from gateway.stream.holders import present
 from gateway.stream.ledger import Account, read_account
 from gateway.stream.subscriptions import Subscription, Subscriptions
 
@@ -124,7 +125,7 @@ async def known_or_told(subscriptions: Subscriptions, name: str) -> Subscription
 @subscriber.command()
 @CONFIG
 @DRY_RUN
-@click.option("--force", is_flag=True, help="Even though it is in the configuration.")
+@click.option("--force", is_flag=True, help="Even though a configuration has it.")
 @click.argument("name")
 def forget(*, config_path: Path, name: str, dry_run: bool, force: bool) -> None:
     """Delete NAME with all that waits for it and all its dead letters, for good."""
@@ -134,13 +135,18 @@ def forget(*, config_path: Path, name: str, dry_run: bool, force: bool) -> None:
             f"{name} is in {config_path} and would start anew at once: remove it there first, or"
             " use --force to drop what waits for it"
         )
-    uvloop.run(_forget(config, name, dry_run=dry_run))
+    uvloop.run(_forget(config, name, dry_run=dry_run, force=force))
 
 
-async def _forget(config: Config, name: str, *, dry_run: bool) -> None:
+async def _forget(config: Config, name: str, *, dry_run: bool, force: bool) -> None:
     async with redis_of(config) as engine:
         subscriptions = Subscriptions(engine)
         await known_or_told(subscriptions, name)
+        if not force and any(name in served for served in (await present(engine)).values()):
+            raise GatewayError(
+                f"a gateway that runs now delivers to {name}, and would start it anew at once:"
+                " remove it from that one's configuration first, or use --force"
+            )
         loss = await _loss(engine, name)
         if dry_run:
             click.echo(f"would forget {name} and discard {loss}")

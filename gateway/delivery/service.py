@@ -13,7 +13,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from gateway.delivery.reception import Wants
-from gateway.delivery.sharing import share
+from gateway.delivery.sharing import share_among
 from gateway.delivery.worker import Worker
 from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.event import Meta
@@ -24,7 +24,7 @@ from gateway.stream import keys
 from gateway.stream.connection import Engine
 from gateway.stream.doorbell import Doorbell
 from gateway.stream.format import check_format
-from gateway.stream.holders import Holders
+from gateway.stream.holders import Holders, Present
 from gateway.stream.ledger import read_account
 from gateway.stream.subscriptions import Subscription, Subscriptions
 from gateway.subscribers.delivery import Subscriber
@@ -76,9 +76,10 @@ class DeliveryService:
         self._ttl_s = ttl_s
         self._subscriptions = Subscriptions(engine)
         # Gone from there before its leases expire, a crashed process is not waited for.
-        self._holders = Holders(engine, self._holder, ttl_s / 2)
+        self._serves = frozenset(one.options.name for one in served if one.subscriber is not None)
+        self._holders = Holders(engine, self._holder, ttl_s / 2, self._serves)
         self._poll_s = min(POLL_S, ttl_s / 10)
-        self._present: list[str] = []
+        self._present: Present = {}
         self._doorbell = Doorbell(engine)
         self._workers: dict[str, tuple[Worker, asyncio.Task[None]]] = {}
         self._seldom = Seldom()
@@ -136,10 +137,11 @@ class DeliveryService:
         while not self._stop.is_set():
             try:
                 await check_format(self._engine)
+                # Before others see that there is a new subscriber: who delivers to it.
+                self._present = await self._holders.present()
                 for each in self._served:
                     if each.subscriber is not None:
                         await self._subscriptions.register(each.options.name)
-                self._present = await self._holders.present()
                 break
             except StreamUnavailable as error:
                 self._seldom.log("away", _logger, "waiting for Redis", reason=str(error))
@@ -180,16 +182,22 @@ class DeliveryService:
             self.joined.set()
 
     def _share_out(self, worker: Worker) -> None:
-        shards = range(keys.SHARDS)
-        worker.share_out(share(worker.name, self._holder, self._present, shards))
+        name = worker.name
+        worker.share_out(share_among(
+            name, self._holder, self._present, range(keys.SHARDS), serves=name in self._serves
+        ))  # fmt: skip
 
     async def _keep(self, name: str, known: Subscription) -> None:
         if known.state == "forgetting":
             return
-        account = await read_account(self._engine, name)
-        log(_logger, logging.WARNING, "a subscriber is not configured any more; forget it on"
-            " command, or its backlog is kept", subscriber=name, unread=account.unread,
-            parked=account.parked, buried=account.buried)  # fmt: skip
+        if any(name in names for names in self._present.values()):
+            log(_logger, logging.WARNING, "a subscriber of another gateway is not configured here:"
+                " that one alone delivers to it", subscriber=name)  # fmt: skip
+        else:
+            account = await read_account(self._engine, name)
+            log(_logger, logging.WARNING, "a subscriber is not configured any more; forget it on"
+                " command, or its backlog is kept", subscriber=name, unread=account.unread,
+                parked=account.parked, buried=account.buried)  # fmt: skip
         options = SubscriberOptions(name=name, kind="log")
         self._start_worker(Served(options, None, Everything()))
 

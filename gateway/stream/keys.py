@@ -9,7 +9,7 @@ so that outgrowing the embedded engine moves data and changes nothing else.
 | gw:format                | string | format version and number of shards                          |
 | gw:moving_to, _from      | string | marks of a move to another engine, here or from there        |
 | gw:subscribers           | hash   | name -> JSON {state, since_ms}; state active or paused       |
-| gw:holders               | zset   | who delivers -> Unix ms until which it is believed           |
+| gw:holders               | zset   | who delivers, and to whom -> Unix ms until which it is true  |
 | gw:ticket:<digest>       | string | whom a ticket of the plain feed stands for; lives seconds    |
 | gw:{N}:events            | stream | the events of shard N; fields below                          |
 | gw:{N}:shard             | hash   | epoch, published, duplicates, unfit, bytes, trimmed; for a   |

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, closing
 import pytest
 from feed_plain.plain_client import CALL, watching
 from redis.asyncio import Redis
+from support.commands import command
 from support.engines import supervised
 from support.eventually import eventually
 from support.feed import Sender
@@ -145,6 +146,42 @@ def passed_socket():
 
 async def repeats_told(gateway):
     return await gateway.metric('gateway_delivery_repeats_total{subscriber="app"}')
+
+
+@pytest.mark.parametrize("known", ["not", "switched off"])
+async def test_a_subscriber_that_one_gateway_alone_serves(tmp_path, known):
+    """While a new subscriber has not reached every configuration, or is switched off at one
+    gateway, the other one delivers all of it, and it cannot be forgotten by mistake. Once the other
+    has it too, they share it; and who goes on alone without it keeps its backlog.
+    """
+    async with supervised(tmp_path / "r") as redis, running_receiver() as receiver:
+        app = {"name": "app", "kind": "http", "url": receiver.url, "order": "call"}
+        shared = {"redis": {"url": redis.url, "lease": "2s"}}
+        here = [] if known == "not" else [{**app, "enabled": False}]
+        async with (
+            running_gateway(tmp_path / "without", subscribers=here, **shared) as without,
+            running_gateway(tmp_path / "serves", subscribers=[app], **shared) as serves,
+        ):
+            load = Load(serves.port)
+            for _ in range(3):
+                await load.run(100, first=len(load.acked), calls=20)
+                await eventually(lambda: set(load.acked) <= set(receiver.bodies), within_s=20)
+            code, said = await command(without, "subscriber", "forget", "app", "--dry-run")
+            assert code == 1
+            assert "--force" in said
+            without.config["subscribers"] = [app]
+            await without.stop()
+            await without.start()
+            await eventually(lambda: are_spread(redis.url, 2), within_s=30)
+            await load.run(100, first=300, calls=20)
+            assert await assert_nothing_lost(serves, load, receiver) == 0
+
+
+async def are_spread(url, count):
+    """Whether so many gateways have shards of the subscriber."""
+    async with Redis.from_url(url) as client:
+        subs = [keys.subscription(shard, "app") for shard in range(keys.SHARDS)]
+        return len({await client.hget(sub, "holder") or b"" for sub in subs} - {b""}) == count
 
 
 async def test_an_event_that_comes_to_both_is_one(tmp_path, engine_url):

@@ -71,8 +71,8 @@ async def test_a_lease_by_another_clock_keeps_nobody_waiting(engine, group):
     await call(engine, group.join("now"))
     await acquired(engine, group, holder="dead", ttl_ms=3_600_000)
     await acquired(engine, group)
-    await Holders(engine, "dead", 3_600).present()
-    assert await Holders(engine, "me", 10).present() == ["me"]
+    await Holders(engine, "dead", 3_600, ["sub"]).present()
+    assert await Holders(engine, "me", 10, ["sub"]).present() == {"me": {"sub"}}
 
 
 async def test_every_call_of_an_old_token_is_fenced(engine, publisher, group):

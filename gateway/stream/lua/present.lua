@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Say that a holder is there, for a while, and learn who else is.
--- KEYS: holders. ARGV: holder, ttl_ms (0: it leaves).
--- Returns the names of all that are there.
+-- KEYS: holders. ARGV: holder and whom it serves, ttl_ms (0: it leaves).
+-- Returns what all say that are there.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if ARGV[2] == '0' then
