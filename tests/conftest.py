@@ -9,12 +9,13 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parent))  # `from support.eventually import ...`
 
-from support.engines import engine_socket, engine_url  # noqa: E402, F401 - fixtures
+from support.engines import engine, engine_socket, engine_url, redis  # noqa: E402, F401 - fixtures
 from support.local_aws import (  # noqa: E402, F401 - fixtures
     aws_environment,
     local_sqs,
     local_sqs_server,
 )
+from support.streams import publisher  # noqa: E402, F401 - fixtures
 
 # How long an example takes is the machine's business, which may be busy.
 hypothesis.settings.register_profile("any machine", deadline=None)

@@ -6,9 +6,7 @@ from json import loads
 
 import orjson
 import pytest
-from redis.asyncio import Redis
 from support.eventually import eventually
-from support.streams import TestPublisher
 from support.webhooks import sample_bodies
 
 from gateway.calls import keeper as keeper_module
@@ -44,19 +42,6 @@ async def engine(engine_url):
 @pytest.fixture
 def store(engine):
     return CallStore(engine)
-
-
-@pytest.fixture
-async def publisher(engine_url):
-    publisher = TestPublisher(engine_url)
-    yield publisher
-    await publisher.close()
-
-
-@pytest.fixture
-async def redis(engine_url):
-    async with Redis.from_url(engine_url) as redis:
-        yield redis
 
 
 @asynccontextmanager

@@ -4,12 +4,10 @@ import asyncio
 import random
 from dataclasses import replace
 
-import pytest
 from support.eventually import eventually
 from support.streams import (
     QUICK,
     Recorder,
-    TestPublisher,
     account,
     assert_balanced,
     delivering,
@@ -22,13 +20,6 @@ from gateway.delivery.matching import Matcher
 from gateway.options import MatchOptions
 from gateway.stream.connection import Engine
 from gateway.subscribers.outcome import Delivered, Failed, Reason
-
-
-@pytest.fixture
-async def publisher(engine_url):
-    publisher = TestPublisher(engine_url)
-    yield publisher
-    await publisher.close()
 
 
 async def test_every_event_arrives_once_and_verbatim(engine_url, publisher):

@@ -1,12 +1,10 @@
 """Pausing, forgetting, leaving the configuration, dead letters and full backlogs."""
 
-import pytest
 from redis.asyncio import Redis
 from support.eventually import eventually
 from support.streams import (
     QUICK,
     Recorder,
-    TestPublisher,
     account,
     assert_balanced,
     delivering,
@@ -19,24 +17,9 @@ from support.streams import (
 from gateway.delivery.service import Everything, Served
 from gateway.options import BacklogOptions, HttpOptions
 from gateway.stream import keys
-from gateway.stream.connection import Engine
 from gateway.stream.dead_letters import DeadLetters
 from gateway.stream.subscriptions import Subscriptions
 from gateway.subscribers.outcome import Delivered, Failed, Reason
-
-
-@pytest.fixture
-async def publisher(engine_url):
-    publisher = TestPublisher(engine_url)
-    yield publisher
-    await publisher.close()
-
-
-@pytest.fixture
-async def engine(engine_url):
-    engine = Engine(engine_url)
-    yield engine
-    await engine.close()
 
 
 def sample(count, start=0):

@@ -7,7 +7,6 @@ import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
 from redis.asyncio import Redis
 from support.engines import supervised
 from support.eventually import eventually
@@ -29,13 +28,6 @@ from gateway.stream.connection import Engine
 from gateway.stream.dead_letters import DeadLetters
 
 PROCESS = Path(__file__).parents[1] / "support" / "worker_process.py"
-
-
-@pytest.fixture
-async def publisher(engine_url):
-    publisher = TestPublisher(engine_url)
-    yield publisher
-    await publisher.close()
 
 
 @asynccontextmanager

@@ -288,7 +288,8 @@ def test_publishing_commands(bodies, positions, must_heal, unfit):
     """The commands for the shards are byte for byte the same; who has an event gets none."""
     packing = Packing("journal-id", "0" * 40)
     states = [
-        ShardState(position, 0, 0, 0, 0, Slices(3_600_000), must_heal) for position in positions
+        ShardState(position, 0, 0, 0, 0, Slices(3_600_000), must_heal=must_heal)
+        for position in positions
     ]
     _, stored = records.encode_all(some_events(bodies), 7, 77)
     upto = stored[-1].end

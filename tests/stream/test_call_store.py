@@ -3,33 +3,18 @@
 import json
 
 import pytest
-from redis.asyncio import Redis
 from support.calls import make_call
 
 from gateway.stream import keys
 from gateway.stream.call_documents import Draft, Named
 from gateway.stream.call_store import CallStore
-from gateway.stream.connection import Engine
 
 APP, CID = "demo-key", "default:room"
 
 
 @pytest.fixture
-async def engine(engine_url):
-    engine = Engine(engine_url)
-    yield engine
-    await engine.close()
-
-
-@pytest.fixture
 def store(engine):
     return CallStore(engine)
-
-
-@pytest.fixture
-async def redis(engine_url):
-    async with Redis.from_url(engine_url) as redis:
-        yield redis
 
 
 def draft(read, call=b'{"id":"room"}', **more):

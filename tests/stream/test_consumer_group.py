@@ -2,12 +2,11 @@
 
 import pytest
 from redis.asyncio import Redis
-from support.streams import TestPublisher, event
+from support.streams import event
 
 from gateway.errors import Fenced, StreamRefused
 from gateway.stream import keys
 from gateway.stream.calls import call, call_together, group_is_gone
-from gateway.stream.connection import Engine
 from gateway.stream.consumer_group import Acquired, Group, HeldElsewhere
 from gateway.stream.due_again import take_due, take_farthest
 from gateway.stream.holders import Holders
@@ -16,20 +15,6 @@ from gateway.stream.parcels import Parcel
 from gateway.stream.settling import Settling
 
 SHARD = keys.shard_of(event(0).order_key)
-
-
-@pytest.fixture
-async def engine(engine_url):
-    engine = Engine(engine_url)
-    yield engine
-    await engine.close()
-
-
-@pytest.fixture
-async def publisher(engine_url):
-    publisher = TestPublisher(engine_url)
-    yield publisher
-    await publisher.close()
 
 
 @pytest.fixture

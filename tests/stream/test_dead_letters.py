@@ -5,16 +5,8 @@ from redis.asyncio import Redis
 
 from gateway.errors import StreamRefused
 from gateway.stream import keys
-from gateway.stream.connection import Engine
 from gateway.stream.dead_letters import DeadLetters
 from gateway.stream.parcels import Parcel, pack, unpack
-
-
-@pytest.fixture
-async def engine(engine_url):
-    engine = Engine(engine_url)
-    yield engine
-    await engine.close()
 
 
 def test_a_parcel_survives_packing():

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from support.eventually import eventually
-from support.streams import TestPublisher, event
+from support.streams import event
 
 from gateway.stream import keys
 from gateway.stream.connection import Engine
@@ -12,13 +12,6 @@ from gateway.stream.doorbell import NOTHING, Doorbell, Waiter
 from gateway.tasks import end
 
 SHARD = keys.shard_of(event(0).order_key)
-
-
-@pytest.fixture
-async def publisher(engine_url):
-    publisher = TestPublisher(engine_url)
-    yield publisher
-    await publisher.close()
 
 
 @pytest.fixture

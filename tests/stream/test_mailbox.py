@@ -2,20 +2,12 @@
 
 import asyncio
 
-import pytest
 from support.eventually import eventually
 from support.proxy import proxied
 
 from gateway.stream.connection import Engine
 from gateway.stream.mailbox import Mailbox
 from gateway.tasks import end
-
-
-@pytest.fixture
-async def engine(engine_url):
-    engine = Engine(engine_url)
-    yield engine
-    await engine.close()
 
 
 async def test_a_dead_connection_is_noticed(engine, engine_socket, tmp_path):

@@ -1,5 +1,7 @@
 """What publishing commands begin with, as time goes on and shards heal."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,12 +21,14 @@ def states():
 def fresh(shards):
     """The same shards as somebody sees them who has never packed for them."""
     return [
-        ShardState(
-            one.position, 0, 0, 0, 0, Slices(WINDOW_MS, dict(one.slices.latest)), one.must_heal,
-            one.new_epoch,
+        replace(
+            one,
+            slices=Slices(WINDOW_MS, dict(one.slices.latest)),
+            _named=((), b""),
+            _closing=(-1, False, b""),
         )
         for one in shards
-    ]  # fmt: skip
+    ]
 
 
 @given(st.lists(st.tuples(moments, st.integers(0, 49), st.integers(0, keys.SHARDS - 1))))

@@ -1,13 +1,10 @@
 """Trimming and expiry: bounds are kept, and nothing unsettled goes."""
 
-import pytest
-from redis.asyncio import Redis
-from support.streams import Recorder, TestPublisher, delivering, event, served, settled
+from support.streams import Recorder, delivering, event, served, settled
 
 from gateway.options import RetentionOptions
 from gateway.stream import keys
 from gateway.stream.calls import call
-from gateway.stream.connection import Engine
 from gateway.stream.consumer_group import Group
 from gateway.stream.dead_letters import DeadLetters
 from gateway.stream.retention import Janitor
@@ -16,27 +13,6 @@ from gateway.stream.subscriptions import Subscriptions
 from gateway.subscribers.outcome import Failed, Reason
 
 SHARD = keys.shard_of(event(0).order_key)
-
-
-@pytest.fixture
-async def engine(engine_url):
-    engine = Engine(engine_url)
-    yield engine
-    await engine.close()
-
-
-@pytest.fixture
-async def publisher(engine_url):
-    publisher = TestPublisher(engine_url)
-    yield publisher
-    await publisher.close()
-
-
-@pytest.fixture
-async def redis(engine_url):
-    redis = Redis.from_url(engine_url)
-    yield redis
-    await redis.aclose()
 
 
 async def kept(redis):

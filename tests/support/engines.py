@@ -15,11 +15,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from gateway.embedded import EmbeddedEngine, find_server
 from gateway.embedded.engine import url_of
 from gateway.embedded.locks import Lock
 from gateway.embedded.server import launch, settings
+from gateway.stream.connection import Engine
 
 TEST_MEMORY_BYTES = 256 << 20
 
@@ -90,3 +92,18 @@ def engine_url(engine_socket: Path) -> str:
     """The URL of an empty server that other tests use before and after."""
     assert inline(engine_socket, b"FLUSHALL SYNC") == [b"+OK"]
     return url_of(engine_socket)
+
+
+@pytest.fixture
+async def engine(engine_url: str) -> AsyncIterator[Engine]:
+    """The door to it, as a gateway has it."""
+    engine = Engine(engine_url)
+    yield engine
+    await engine.close()
+
+
+@pytest.fixture
+async def redis(engine_url: str) -> AsyncIterator[Redis]:
+    """A client of it that is not ours."""
+    async with Redis.from_url(engine_url) as redis:
+        yield redis

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from contextlib import asynccontextmanager
 
+import pytest
 from redis.asyncio import Redis
 from support.eventually import eventually
 
@@ -69,6 +70,14 @@ class TestPublisher:
 
     async def close(self):
         await self._redis.aclose()
+
+
+@pytest.fixture
+async def publisher(engine_url):
+    """Who writes to the engine that is shared."""
+    publisher = TestPublisher(engine_url)
+    yield publisher
+    await publisher.close()
 
 
 class Recorder:
