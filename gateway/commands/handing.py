@@ -8,6 +8,7 @@ read in a file that only memory holds. Where there are no such files it goes on 
 import os
 import pickle
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,11 +35,14 @@ def hand_over(order: Order) -> None:
     """
     if not hasattr(os, "memfd_create") or not sys.executable:
         return
-    handed = os.memfd_create("gateway", 0)  # no MFD_CLOEXEC: it is for the next program
-    with os.fdopen(handed, "wb", closefd=False) as file:
-        pickle.dump(order, file)
-    os.environ[HANDED] = str(handed)
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # ourselves
+    with suppress(OSError):  # whatever this system forbids: then in this program
+        handed = os.memfd_create("gateway", 0)  # no MFD_CLOEXEC: it is for the next program
+        with os.fdopen(handed, "wb") as file:
+            pickle.dump(order, file)
+            file.flush()
+            os.environ[HANDED] = str(handed)
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+    os.environ.pop(HANDED, None)
 
 
 def handed_over() -> Order:

@@ -130,3 +130,24 @@ def test_what_serves_has_forgotten_how_to_read_a_configuration(tmp_path, engine_
         process.terminate()
         process.communicate(timeout=30)
         assert process.returncode == 0
+
+
+def test_where_nothing_can_be_handed_over_it_serves_all_the_same(tmp_path, engine_url):
+    """A system that forbids it costs memory, nothing else."""
+    config = write_config(tmp_path, redis=engine_url, more="server: {port: 0}\nadmin: {port: 0}")
+    forbidding = (
+        "import os, sys; from gateway.__main__ import main\n"
+        "def forbidden(*_): raise PermissionError('forbidden')\n"
+        "os.execv = forbidden; sys.argv[1:] = ['run', '--config', sys.argv[1]]; main()"
+    )
+    command = [sys.executable, "-c", forbidding, str(config)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            told_until(process, "Send a first event")
+            held = [os.readlink(fd) for fd in Path(f"/proc/{process.pid}/fd").iterdir()]
+            assert not [one for one in held if "memfd:gateway" in one]
+            process.terminate()
+            process.communicate(timeout=30)
+            assert process.returncode == 0
+        finally:
+            process.kill()
