@@ -34,7 +34,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BUFFER = 1 << 20, AT_ONCE = 64, BUCKETS = 1 << 20, BUCKET_US = 10, DIGITS = 12, ANSWER = 4096 };
+enum { BUFFER = 1 << 20, AT_ONCE = 64, BUCKETS = 1 << 20, BUCKET_US = 10, DIGITS = 12, ANSWER = 4096, PATIENCE = 30 };
 enum kind { OPENING, WATCHING, PUBLISHING };
 
 typedef struct {
@@ -261,7 +261,7 @@ static void wait_and_take(double longest) {
     struct timespec wait = {(time_t)longest, (long)((longest - (double)(time_t)longest) * 1e9)};
     const int ready = epoll_pwait2(poller, events, 1024, longest < 0 ? NULL : &wait, NULL);
     if (ready < 0) fail("epoll_pwait2");
-    if (!ready && longest >= 30) fail("nothing has come for 30 s");
+    if (!ready && longest >= PATIENCE) fail("nothing has come for 30 s");
     errno = 0;
     for (int i = 0; i < ready; i++) take(events[i].data.ptr);
 }
@@ -278,9 +278,9 @@ static void open_all(const char *path) {
         watchers[i].call = number_at(at + 4);
         if (!(watchers[i].has = calloc(message_count / 8 + 1, 1))) fail("memory");
         if (send(watchers[i].fd, at + 8, number_at(at), MSG_NOSIGNAL) != (ssize_t)number_at(at)) fail("a handshake");
-        while (opened + AT_ONCE <= i) wait_and_take(30);
+        while (opened + AT_ONCE <= i) wait_and_take(PATIENCE);
     }
-    while (opened < watcher_count) wait_and_take(30);
+    while (opened < watcher_count) wait_and_take(PATIENCE);
     for (size_t i = watcher_count - stalled; i < watcher_count; i++)
         if (epoll_ctl(poller, EPOLL_CTL_DEL, watchers[i].fd, NULL)) fail("epoll_ctl");
 }
@@ -312,8 +312,11 @@ static void run_phase(size_t in_flight, double rate, size_t count) {
     memset(buckets, 0, BUCKETS * sizeof *buckets);
     delivered = reordered = 0;
     const double from = now();
-    while (finished < last) {
-        double rest = 30;
+    double came = from; /* the last time that anything did: pings go on where a message is missing */
+    for (size_t had = 0; finished < last; had = delivered + finished) {
+        if (delivered + finished != had || sent == finished) came = now();
+        else if (now() - came > PATIENCE) fail("a message has not come to everybody for 30 s");
+        double rest = PATIENCE;
         while (sent < last && sent - finished < in_flight) {
             const double moment = now(), due = rate ? from + (double)(sent - first) / rate : moment;
             if (due > moment) {

@@ -1,22 +1,9 @@
 """One gateway for each test, everybody may watch everything, and events are sent in order."""
 
 import pytest
-from support.feed import Sender, feeding_gateway
+from support.feed import gateway, sender, settings  # noqa: F401 - fixtures
 
 
 @pytest.fixture
-def settings():
-    """What a test file wants otherwise in its gateway's configuration."""
-    return {}
-
-
-@pytest.fixture
-async def gateway(tmp_path, settings):
-    async with feeding_gateway(tmp_path / "g", settings, ping_interval="1s") as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def sender(gateway):
-    async with Sender(gateway) as sender:
-        yield sender
+def feed_defaults():
+    return {"ping_interval": "1s"}

@@ -1,9 +1,10 @@
-"""What all tests of the feed share: a gateway that is up, and a sender of webhooks."""
+"""What all tests of the feed share: a gateway that is up, and a sender of webhooks; as fixtures too."""
 
 import asyncio
 from contextlib import asynccontextmanager
 
 import aiohttp
+import pytest
 from support.eventually import eventually
 from support.running_gateway import running_gateway
 from support.webhooks import API_KEY, SECRET, distinct_event, signed_request
@@ -17,6 +18,30 @@ async def feeding_gateway(folder, settings, **feed):
     async with running_gateway(folder, feed=feed, server=server, **settings) as gateway:
         await eventually(lambda: gateway.metric("gateway_stream_up"))
         yield gateway
+
+
+@pytest.fixture
+def settings():
+    """What a test file wants otherwise in its gateway's configuration."""
+    return {}
+
+
+@pytest.fixture
+def feed_defaults():
+    """What a folder of tests wants otherwise of the feed, beside what `settings` say."""
+    return {}
+
+
+@pytest.fixture
+async def gateway(tmp_path, settings, feed_defaults):
+    async with feeding_gateway(tmp_path / "g", settings, **feed_defaults) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def sender(gateway):
+    async with Sender(gateway) as sender:
+        yield sender
 
 
 class Sender:

@@ -1,0 +1,74 @@
+"""Pages of browsers: tickets, which stand in an address, and which pages may come."""
+
+import aiohttp
+import pytest
+from plain_client import CALL, KEY, events, opened, token
+
+URL = "http://127.0.0.1:{}{}"
+
+
+async def ticket(gateway, bearer=None, **headers):
+    url = URL.format(gateway.port, f"/feed/tickets?api_key={KEY}")
+    headers["Authorization"] = bearer or token()
+    async with aiohttp.ClientSession() as session:
+        async with session.post(url, headers=headers) as response:
+            return response.status, await response.json()
+
+
+async def test_a_ticket_opens_one_connection(gateway, sender):
+    """A ticket stands for its token once; Redis does not hold the ticket itself."""
+    status, given = await ticket(gateway)
+    assert status == 201
+    redis = await gateway.redis()
+    assert not [key for key in await redis.keys("*") if given["ticket"].encode() in key]
+    await redis.aclose()
+    async with events(gateway, bearer="", call=CALL, ticket=given["ticket"]) as stream:
+        assert (await stream.hear())[0]["type"] == "watching"
+        await sender.number()
+        assert (await stream.hear())[0]["event"]["custom"]["n"] == 0
+    async with events(gateway, bearer="", call=CALL, ticket=given["ticket"]) as stream:
+        assert stream.response.status == 401
+        assert (await stream.response.json())["code"] == 5
+
+
+async def test_tickets_are_bounded_and_need_a_token(gateway):
+    """Without a token there is none; nobody gets more than they may have connections."""
+    assert (await ticket(gateway, bearer="x"))[0] == 401
+    answers = [await ticket(gateway) for _ in range(51)]
+    assert [status for status, _ in answers] == [201] * 50 + [429]
+    assert (await ticket(gateway, bearer=token("bob")))[0] == 201
+
+
+async def test_foreign_pages_are_refused(gateway):
+    """Neither transport nor tickets for a page that is not listed; our own and programs pass."""
+    evil = {"Origin": "https://evil.example"}
+    async with events(gateway, call=CALL, headers=evil) as stream:
+        assert stream.response.status == 403
+        assert "Access-Control-Allow-Origin" not in stream.response.headers
+    assert (await ticket(gateway, **evil))[0] == 403
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
+        async with opened(gateway, headers=evil):
+            pass
+    assert refusal.value.status == 403
+    own = {"Origin": f"http://127.0.0.1:{gateway.port}"}
+    async with opened(gateway, headers=own):
+        pass
+
+
+class TestAllowedPages:
+    @pytest.fixture
+    def settings(self):
+        return {"feed": {"origins": ["https://app.example"]}}
+
+    async def test_a_listed_page_may_come(self, gateway):
+        """It passes, with the headers that its browser asks for."""
+        page = {"Origin": "https://app.example"}
+        async with events(gateway, call=CALL, headers=page) as stream:
+            assert stream.response.headers["Access-Control-Allow-Origin"] == page["Origin"]
+            assert (await stream.hear())[0]["type"] == "watching"
+        async with aiohttp.ClientSession() as session:
+            url = URL.format(gateway.port, "/feed/tickets")
+            async with session.options(url, headers=page) as response:
+                assert response.status == 204
+                assert response.headers["Access-Control-Allow-Origin"] == page["Origin"]
+                assert "authorization" in response.headers["Access-Control-Allow-Headers"]
