@@ -11,6 +11,14 @@ static PyTypeObject *outlet_type;
 static Py_ssize_t descriptor_offset;
 static PyObject *name_relay;
 
+enum { ROUND = 256 };
+
+typedef struct {
+    PyObject *outlet; /* its dict's */
+    int fd;
+    Py_ssize_t next; /* where the dict goes on */
+} way;
+
 static int descriptor_of(PyObject *outlet) {
     if (!outlet_type || !Py_IS_TYPE(outlet, outlet_type)) return -1;
     PyObject *found = *(PyObject **)((char *)outlet + descriptor_offset);
@@ -30,16 +38,31 @@ static int relay_rest(PyObject *outlet, PyObject *data, Py_ssize_t from) {
     return done ? 0 : -1;
 }
 
+/* Where the next of `outlets` are, all looked up before anything is sent: so the processor waits for
+ * their memory at once, and not in between. */
+static int find_ways(PyObject *outlets, Py_ssize_t at, way *ways) {
+    int count = 0;
+    PyObject *outlet;
+    while (count < ROUND && PyDict_Next(outlets, &at, NULL, &outlet))
+        ways[count++] = (way){outlet, descriptor_of(outlet), at};
+    return count;
+}
+
 /* relay(outlets: dict[Any, Outlet], data: bytes): send `data` to all of its values */
 static PyObject *relay(PyObject *module, PyObject *args) {
     (void)module;
-    PyObject *outlets, *data, *outlet;
+    PyObject *outlets, *data;
     if (!PyArg_ParseTuple(args, "O!S", &PyDict_Type, &outlets, &data)) return NULL;
+    way ways[ROUND];
     Py_ssize_t at = 0;
-    while (PyDict_Next(outlets, &at, NULL, &outlet)) {
-        const int fd = descriptor_of(outlet);
-        const Py_ssize_t sent = fd < 0 ? 0 : send_at_once(fd, data);
-        if (sent < PyBytes_GET_SIZE(data) && relay_rest(outlet, data, sent)) return NULL;
+    for (int count; (count = find_ways(outlets, at, ways));) {
+        for (int i = 0; i < count; i++) {
+            const Py_ssize_t sent = ways[i].fd < 0 ? 0 : send_at_once(ways[i].fd, data);
+            at = ways[i].next;
+            if (sent == PyBytes_GET_SIZE(data)) continue;
+            if (relay_rest(ways[i].outlet, data, sent)) return NULL;
+            break; /* what was looked up behind it may not be so any more */
+        }
     }
     Py_RETURN_NONE;
 }

@@ -31,3 +31,17 @@ def test_an_outlet_of_another_kind_is_asked():
         native.relay_by(1)
     with pytest.raises(AttributeError):
         native.relay_by(int)
+
+
+def test_a_crowd_larger_than_one_look_is_sent_to_in_order():
+    """Everybody is asked once; who leaves while another is asked gets nothing any more."""
+    outlets = {number: Other() for number in range(700)}
+
+    def leave(frames):
+        del outlets[600]
+        outlets[3].got.append(frames)
+
+    gone, outlets[3].relay = outlets[600], leave
+    native.relay(outlets, b"x")
+    assert [one.got for one in outlets.values()] == [[b"x"]] * 699
+    assert gone.got == []
