@@ -34,12 +34,13 @@ class JournalSide:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """All journals here together; `damaged` and `outlived` are not part of what they wrote."""
+    """All journals here together; what they wrote is without `damaged` and `forgotten`."""
 
     accepted: int = 0
     in_journal: int = 0
     damaged: int = 0
     outlived: int = 0
+    forgotten: int = 0
 
 
 Look = Callable[[], Awaitable[Sequence[JournalSide]]]
@@ -80,15 +81,16 @@ async def _composed(engine: Engine, look: Look) -> dict[str, Any]:
 
 
 def _side(journals: Sequence[JournalSide], accounts: Mapping[str, JournalAccount]) -> Side:
-    accepted = in_journal = damaged = outlived = 0
+    accepted = in_journal = damaged = outlived = forgotten = 0
     for one in journals:
         account = accounts.get(one.id, JournalAccount())
-        took = one.written - account.damaged + account.outlived
+        took = one.written - account.damaged + account.outlived - account.forgotten
         accepted += took
         in_journal += took - account.count if one.waiting is None else one.waiting
         damaged += account.damaged
         outlived += account.outlived
-    return Side(accepted, in_journal, damaged, outlived)
+        forgotten += account.forgotten
+    return Side(accepted, in_journal, damaged, outlived, forgotten)
 
 
 def totals(streams: Mapping[str, Any]) -> dict[str, int]:

@@ -83,6 +83,11 @@ class Journal:
         return self._segments[0].base
 
     @property
+    def first_number(self) -> int:
+        """The number of the record there, or of the next one if there is none."""
+        return self._segments[0].first_number
+
+    @property
     def size_bytes(self) -> int:
         return self.end - self.start
 
@@ -280,11 +285,16 @@ class Journal:
     # ---- forget
 
     def release(self, position: int) -> None:
-        """All before `position` is published: its files go once they were kept long enough."""
+        """All before `position` is published: its files go once they were kept long enough.
+
+        What is behind it is needed again if Redis has lost it, however long ago it was published.
+        """
         if len(self._segments) > 1:
             now = time.monotonic()
             for one in self._segments[:-1]:
-                if one.end <= position and one.finished_at is None:
+                if one.end > position:
+                    one.finished_at = None
+                elif one.finished_at is None:
                     one.finished_at = now
             # Room comes before history.
             self._drop_finished(older_than_s=0 if self.is_full else self._options.keep_s)

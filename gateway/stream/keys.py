@@ -14,8 +14,8 @@ so that outgrowing the embedded engine moves data and changes nothing else.
 | gw:{N}:events            | stream | the events of shard N; fields below                          |
 | gw:{N}:shard             | hash   | epoch, published, duplicates, unfit, bytes, trimmed; for a   |
 |                          |        | journal pos:<id>, clock:<id>, count:<id>, damaged:<id>,      |
-|                          |        | outlived:<id>; for a slice length low:<ms>, slice:<ms>       |
-|                          |        | (oldest, newest index)                                       |
+|                          |        | outlived:<id>, forgotten:<id>; for a slice length low:<ms>,  |
+|                          |        | slice:<ms> (oldest, newest index)                            |
 | gw:{N}:seen:<ms>:<index> | set    | digests of events accepted in that slice of time             |
 | gw:{N}:sub:<name>        | hash   | token, holder, expires_ms, start_seq, taken_seq, taken_bytes,|
 |                          |        | taken_id, floor_id, delivered, unmatched, buried, discarded, |

@@ -84,6 +84,7 @@ class JournalAccount(msgspec.Struct):
     count: int = 0  # events taken from it
     damaged: int = 0  # records lost to damage
     outlived: int = 0  # records lost after they had been published
+    forgotten: int = 0  # events that the streams had and lost, and the journal holds no more
 
 
 async def read_ledger(engine: Engine) -> dict[str, Any]:

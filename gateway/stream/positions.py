@@ -60,6 +60,28 @@ async def renew_epochs(states: Sequence[ShardState], exchange: Exchange) -> None
         await exchange(commands, lost)
 
 
+async def forget(source: Source, states: Sequence[ShardState], exchange: Exchange) -> None:
+    """See whether Redis lacks what the journal does not hold any more: all of it is gone, or it is
+    an old copy. Nobody can bring that back; the ledger says how much it was.
+    """
+    positions = [state.position for state in states]
+    if min(positions) >= source.start or max(positions) > source.start:
+        return
+    damaged = sum(state.damaged for state in states)
+    outlived = sum(state.outlived for state in states)
+    taken = sum(state.taken for state in states)
+    forgotten = max(0, source.first_number - 1 - damaged + outlived - taken)
+    if forgotten == sum(state.forgotten for state in states):
+        return
+    field = f"forgotten:{source.id}"  # set, so that asking twice counts once
+    await exchange([pack("HSET", keys.shard_state(0), field, forgotten)], (0,))
+    states[0].forgotten = forgotten
+    log(
+        _log, logging.WARNING, "Redis has forgotten what the journal does not hold any more",
+        events=forgotten,
+    )  # fmt: skip
+
+
 async def outlive(source: Source, states: Sequence[ShardState], exchange: Exchange) -> None:
     """See whether Redis knows more of the journal than its disk does.
 
@@ -71,7 +93,8 @@ async def outlive(source: Source, states: Sequence[ShardState], exchange: Exchan
         return
     taken = sum(state.taken for state in states)
     damaged = sum(state.damaged for state in states)
-    kept = source.opened_number - 1 - damaged - _unpublished(source, states)
+    lost = damaged + sum(state.forgotten for state in states)
+    kept = source.opened_number - 1 - lost - _unpublished(source, states)
     # All that it ever lost so, not only now: set, so that asking twice counts once.
     outlived = max(0, taken - kept)
     field = f"outlived:{source.id}"

@@ -119,6 +119,11 @@ class Publisher:
         return sum(state.damaged for state in self._shards)
 
     @property
+    def forgotten(self) -> int:
+        """Events that Redis has lost, and that the journal does not hold any more."""
+        return sum(state.forgotten for state in self._shards)
+
+    @property
     def outlived(self) -> int:
         """Records that the journal lost after they were published."""
         return sum(state.outlived for state in self._shards)
@@ -167,6 +172,7 @@ class Publisher:
         lost = (one.had for one in self._shards if one.position < one.had)
         self._heals_upto = max(lost, default=0)
         await positions.renew_epochs(self._shards, self._exchange)
+        await positions.forget(self._source, self._shards, self._exchange)
         if not self._is_reconciled:
             await positions.outlive(self._source, self._shards, self._exchange)
             self._is_reconciled = True
@@ -174,6 +180,7 @@ class Publisher:
         self.cursor = max(lowest if is_first else min(self.cursor, lowest), self._source.start)
         if is_first:
             self._next_number = None
+        self._source.release(self.cursor)  # what has to be published again is kept
         self._came_back()
 
     async def _publish_all(self) -> None:

@@ -14,7 +14,8 @@ class ShardState:
 
     `position`: it has everything of the journal before; `taken`: how many events that was;
     `elsewhere`: events it took from other journals or from none; `damaged`, `outlived`: records
-    that the journal lost before and after they were published; `had`: the highest position that it
+    that the journal lost before and after they were published, `forgotten`: that Redis has lost
+    and the journal does not hold any more; `had`: the highest position that it
     is known to have had; `must_heal`: it has lost a tail,
     so its cursors mean nothing any more; `new_epoch`: what it is called then, or if it has no
     epoch yet.
@@ -26,9 +27,10 @@ class ShardState:
     damaged: int
     outlived: int
     slices: Slices
-    had: int = 0
     must_heal: bool = False
     new_epoch: str = field(default_factory=lambda: os.urandom(6).hex())
+    had: int = 0
+    forgotten: int = 0
     _named: tuple[tuple[str, ...], bytes] = ((), b"")
     _closing: tuple[int, bool, bytes] = (-1, False, b"")
 
@@ -64,6 +66,9 @@ def read_state(flat: Sequence[bytes], journal_id: str, window_ms: int) -> ShardS
     position = int(fields.get(f"pos:{journal_id}", 0))
     own = {
         name: int(fields.get(f"{name}:{journal_id}", 0))
-        for name in ("count", "damaged", "outlived")
+        for name in ("count", "damaged", "outlived", "forgotten")
     }
-    return ShardState(position, own["count"], elsewhere, own["damaged"], own["outlived"], slices)
+    return ShardState(
+        position, own["count"], elsewhere, own["damaged"], own["outlived"], slices,
+        forgotten=own["forgotten"],
+    )  # fmt: skip

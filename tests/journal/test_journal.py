@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from zlib import crc32
 
@@ -174,6 +175,26 @@ async def test_published_segments_are_kept_for_a_while(opened):
     journal.release(journal.end)
     assert journal.start == 0
     assert len(read_all(journal)[0]) == 200
+
+
+async def test_what_has_to_be_published_again_is_kept(opened):
+    """Redis lost what was published longer than `keep_s` ago: it stays until it is there again."""
+    journal = opened(JournalOptions(segment_bytes=4096, max_bytes=1 << 20, keep_s=0.05))
+    for n in range(200):
+        journal.append([event(n)])
+    await eventually(lambda: journal.synced == journal.end)
+    published = time.monotonic()
+    journal.release(journal.end)
+    assert journal.start == 0
+    await eventually(lambda: time.monotonic() > published + 0.05)
+    journal.release(0)
+    assert journal.start == 0
+    assert len(read_all(journal)[0]) == 200
+    published = time.monotonic()
+    journal.release(journal.end)
+    await eventually(lambda: time.monotonic() > published + 0.05)
+    journal.release(journal.end)
+    assert journal.start > 0
 
 
 class BreakingDisk(Disk):

@@ -62,7 +62,7 @@ class Rig:
             numbers = [n for at, n, _ in await self.stored() if at == shard]
             assert numbers == list(range(1, len(numbers) + 1))
         accepted = self.journal.next_number - 1 + self.publisher.taken_elsewhere
-        accepted += self.publisher.outlived - self.publisher.damaged
+        accepted += self.publisher.outlived - self.publisher.damaged - self.publisher.forgotten
         assert sum(total.values()) == accepted
         return total
 
