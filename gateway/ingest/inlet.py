@@ -61,6 +61,7 @@ class Inlet:
         """Read nothing any more. May be called twice."""
         if self._resting is not None:
             self._resting.cancel()
+            self._resting = None  # the publisher may still come
         if self.sockets.fileno() >= 0:
             self._loop.remove_reader(self.sockets.fileno())
         self.sockets.close()

@@ -2,7 +2,7 @@
  *
  * A connection joins with its first plain request: its transport reads no more, and this does. It
  * leaves with whatever is not plain, an end or an error included, which its transport then meets
- * itself. So nothing is decided here: a connection behaves as if they read themselves.
+ * itself. So nothing is decided here: a connection behaves as if its transport had read it all along.
  */
 #ifndef GATEWAY_SOCKETS_H
 #define GATEWAY_SOCKETS_H

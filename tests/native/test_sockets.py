@@ -14,6 +14,7 @@ from support.webhooks import distinct_event, signed_request
 
 from gateway import native
 from gateway.ingest.answers import STORED, UNAUTHORIZED
+from gateway.ingest.inlet import Inlet
 
 pytestmark = pytest.mark.skipif(native.sockets is None, reason="the C piece is not built here")
 
@@ -180,6 +181,17 @@ async def test_what_rests_in_its_socket_is_journaled_all_the_same(tmp_path, ack)
             writer.close()
         await eventually(lambda: doorway.metrics.published.total() == 2 * many)
         assert doorway.answered(200) == doorway.journal.next_number - 1 == 2 * many
+
+
+async def test_the_publisher_may_come_after_the_end():
+    """Whoever was at rest when all was closed is not woken, and what was submitted is flushed."""
+    flushed = []
+    inlet = Inlet(native.sockets(), flush=lambda: flushed.append(1), may_rest=lambda: True)
+    inlet._readable()
+    inlet.close()
+    inlet.take()
+    inlet.take()
+    assert len(flushed) == 3
 
 
 @pytest.mark.parametrize(

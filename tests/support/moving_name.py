@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import asynccontextmanager
 
+from support.pouring import pour
+
 
 class MovingName:
     """Set `port` to have whoever connects from now on come to another server."""
@@ -17,7 +19,7 @@ class MovingName:
         except OSError:
             writer.close()
             return
-        ways = [_pour(reader, to_there), _pour(there, writer)]
+        ways = [pour(reader, to_there), pour(there, writer)]
         tasks = [asyncio.create_task(way) for way in ways]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -26,15 +28,6 @@ class MovingName:
                 task.cancel()
             for one in (writer, to_there):
                 one.transport.abort()
-
-
-async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
 
 
 @asynccontextmanager

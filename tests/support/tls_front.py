@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trustme
+from support.pouring import pour
 
 
 class TlsFront:
@@ -36,23 +37,14 @@ class TlsFront:
         self.taken += 1
         self._open.add(writer)
         engine_reader, engine = await asyncio.open_unix_connection(self._socket)
-        answers = asyncio.create_task(_carry(engine_reader, writer))
+        answers = asyncio.create_task(pour(engine_reader, writer))
         try:
-            await _carry(reader, engine)
+            await pour(reader, engine)
         finally:
             answers.cancel()
             self._open.discard(writer)
             engine.close()
             writer.close()
-
-
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import trustme
+from support.pouring import pour
 
 NAME = "localhost"  # what certificates are for: no address would do
 
@@ -48,7 +49,7 @@ class Fronts:
         async def accept() -> None:
             while True:
                 accepted, _ = await loop.sock_accept(listening)
-                task = asyncio.create_task(self._carry(accepted, port))
+                task = asyncio.create_task(self.pour(accepted, port))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
 
@@ -64,7 +65,7 @@ class Fronts:
         port_in_front: int = listening.getsockname()[1]
         return port_in_front
 
-    async def _carry(self, accepted: socket.socket, port: int) -> None:
+    async def pour(self, accepted: socket.socket, port: int) -> None:
         writers: list[asyncio.StreamWriter] = []
         tasks: list[asyncio.Task[None]] = []
         try:
@@ -72,7 +73,7 @@ class Fronts:
             writers.append(writer)
             there, to_there = await asyncio.open_connection("127.0.0.1", port)
             writers.append(to_there)
-            ways = (_pour(reader, to_there), _pour(there, writer))
+            ways = (pour(reader, to_there), pour(there, writer))
             tasks += [asyncio.create_task(way) for way in ways]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         except OSError:
@@ -102,15 +103,6 @@ class Fronts:
         )
         self.handshakes += is_tls
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
-
-
-async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
 
 
 @asynccontextmanager
