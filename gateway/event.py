@@ -5,7 +5,8 @@ as `meta`, one compact JSON array that the journal, the streams, parked retries 
 all carry unchanged; its fields are, in order, those of `Meta`.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol, Self
 from zlib import crc32
 
 import msgspec
@@ -97,6 +98,40 @@ class Stored(NamedTuple):
     end: int
     number: int
     event: Event
+
+
+class Stretch(Protocol):
+    """Events as they stand in the journal, one behind the other.
+
+    `len()`, an index and a loop are cheap to ask for; only then need events be made. All but
+    those raise `ValueError` or `IndexError` where nothing stands.
+    """
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Stored: ...
+    def __iter__(self) -> Iterator[Stored]: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def first_number(self) -> int: ...
+    @property
+    def last_number(self) -> int: ...
+    @property
+    def first_ms(self) -> int:
+        """When the first was accepted: Unix time, milliseconds."""
+
+    @property
+    def last_ms(self) -> int: ...
+    def part(self, begin: int, end: int, /) -> Self:
+        """Return the `begin`th up to the `end`th of them."""
+
+    def extend(self, more: Self, /) -> None:
+        """Add what stands behind."""
+
+    def move(self, delta: int, /) -> None:
+        """Have all of it stand `delta` bytes further behind."""
 
 
 def read_meta(meta: bytes) -> Meta:

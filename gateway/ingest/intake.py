@@ -19,6 +19,7 @@ from gateway.event import Event
 from gateway.ingest import answers
 from gateway.ingest.answers import Answer, Reply
 from gateway.ingest.inlet import LONGEST_REST_S, Inlet
+from gateway.journal.gathering import gathering
 from gateway.journal.journal import Journal
 from gateway.metrics import Metrics
 from gateway.options import AckMode
@@ -49,8 +50,8 @@ class Intake:
         self._journal, self._publisher, self._metrics = journal, publisher, metrics
         self._acks_at_once, self._wants_replicas = ack == "journal", ack == "replicated"
         self._loop = asyncio.get_running_loop()
-        # What this tick has brought: always the same three lists, which `native` fills too.
-        self.events: list[Event] = []
+        # What this tick has brought: always the same three, which `native` fills too.
+        self.events = gathering()
         self.replies: list[Reply] = []
         self.read_ats: list[float] = []
         self._held: deque[_Held] = deque()
@@ -91,15 +92,15 @@ class Intake:
     def _flush(self) -> None:
         if not self.events:
             return  # the publisher was first
-        events, replies, read_ats = self.events[:], self.replies[:], self.read_ats[:]
-        for one in (self.events, self.replies, self.read_ats):
-            one.clear()
+        events, replies, read_ats = self.events.take(), self.replies[:], self.read_ats[:]
+        self.replies.clear()
+        self.read_ats.clear()
         try:
             end = self._journal.append(events)
         except JournalFull:
             _resolve(replies, answers.JOURNAL_FULL)
         except JournalFailed:
-            self._bypass(events, replies, read_ats)
+            self._bypass(events.events(), replies, read_ats)
         except Exception:  # a defect of ours must not leave anybody without an answer
             _log.exception("events were not journaled")
             _resolve(replies, answers.INTERNAL)

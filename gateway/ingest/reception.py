@@ -13,6 +13,7 @@ from gateway.event import Event
 from gateway.ingest.acceptance import Acceptance
 from gateway.ingest.answers import INTERNAL, Answer, Reply
 from gateway.ingest.inlet import Inlet
+from gateway.journal.gathering import Gathering
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
 from gateway.options import IngestOptions
@@ -25,7 +26,7 @@ _LABELS = {int(status): (str(int(status)),) for status in HTTPStatus}
 class Intake(Protocol):
     """Where accepted events go; `gateway.ingest.intake` has the real one."""
 
-    events: list[Event]
+    events: Gathering
     replies: list[Reply]
     read_ats: list[float]
     inlet: Inlet | None  # None: every connection is read by its own transport

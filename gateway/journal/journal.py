@@ -10,17 +10,20 @@ a file; a backlog is always read from disk.
 import asyncio
 import logging
 import time
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from gateway import native
 from gateway.errors import JournalFailed, JournalFull
-from gateway.event import Event, Stored
+from gateway.event import Event, Stretch
 from gateway.journal import records, recovery, segment
 from gateway.journal.disk import Disk
+from gateway.journal.gathering import Gathered
 from gateway.journal.reading import Chunk, read_segment
 from gateway.journal.segment import Segment
 from gateway.journal.syncer import Synced, Syncer
@@ -30,9 +33,10 @@ from gateway.metrics import Metrics
 from gateway.options import JournalOptions
 
 _log = logging.getLogger("gateway.journal")
-TAIL_MAX_BYTES = 1 << 20
+TAIL_MAX_BYTES = 4 << 20
 CHUNK_MAX_EVENTS = 512
-_encode = native.encode or records.encode_all
+_encode: Any = native.encode or records.encode_all
+_start = attrgetter("start")
 
 
 class Journal:
@@ -64,7 +68,7 @@ class Journal:
         self.is_full = False  # the last append found no room, and none was made since
         self.opened_at, self.opened_number = self.end, self.next_number
         self._segments = found.segments
-        self._tail: deque[list[Stored]] = deque()  # one list for each append, none empty
+        self._tail: deque[Stretch] = deque()  # one for each append, none empty
         self._tail_bytes = 0
         self._needs_rescue = False
         if self._segments and not self._segments[-1].data_bytes:
@@ -93,7 +97,7 @@ class Journal:
 
     # ---- append
 
-    def append(self, events: Sequence[Event]) -> int:
+    def append(self, events: Sequence[Event] | Gathered) -> int:
         """Write `events` as one piece and return the position behind them.
 
         Raises `JournalFull` or `JournalFailed`; then nothing of `events` is in the journal.
@@ -153,7 +157,7 @@ class Journal:
         except OSError:
             self._needs_rescue = True
 
-    def _remember(self, stored: list[Stored], length: int) -> None:
+    def _remember(self, stored: Stretch, length: int) -> None:
         self._tail_bytes += length
         if self._tail_bytes > TAIL_MAX_BYTES:
             self._tail.clear()  # the publisher is behind: it reads from disk from now on
@@ -232,19 +236,19 @@ class Journal:
     def read(self, position: int) -> Chunk:
         """Return what follows `position`, a bounded piece of it. Raises `OSError`."""
         tail = self._tail
-        while tail and tail[0][-1].end <= position:
+        while tail and tail[0].end <= position:
             gone = tail.popleft()
-            self._tail_bytes -= gone[-1].end - gone[0].start
-        if not tail or tail[0][0].start > position:
-            return self.read_files(position, tail[0][0].start if tail else self.end)
-        stored = tail[0][:]
-        if stored[0].start < position:
-            stored = [one for one in stored if one.start >= position]
+            self._tail_bytes -= gone.end - gone.start
+        if not tail or tail[0].start > position:
+            return self.read_files(position, tail[0].start if tail else self.end)
+        first = tail[0]
+        begin = bisect_left(first, position, key=_start) if first.start < position else 0
+        stored = first.part(begin, len(first))
         for piece in islice(tail, 1, None):
             if len(stored) + len(piece) > CHUNK_MAX_EVENTS:
                 break
-            stored += piece
-        return Chunk(stored, stored[-1].end)
+            stored.extend(piece)
+        return Chunk(stored, stored.end)
 
     def read_files(self, position: int, limit: int) -> Chunk:
         """Return the same from disk alone, not beyond `limit`: for a backlog."""
@@ -274,10 +278,8 @@ class Journal:
             if one.base >= self.opened_at:
                 segment.move(self._disk, one, self._id, delta)
         self._disk.sync_folder(self._folder)
-        self._tail = deque(
-            [Stored(one.start + delta, one.end + delta, *one[2:]) for one in piece]
-            for piece in self._tail
-        )
+        for piece in self._tail:
+            piece.move(delta)
         self.end += delta
         self._synced = max(self.synced, self.opened_at) + delta
         self.opened_at = position

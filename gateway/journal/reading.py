@@ -5,10 +5,11 @@ from typing import NamedTuple
 import msgspec
 
 from gateway import native
-from gateway.event import Event, Stored
+from gateway.event import Event, Stored, Stretch
 from gateway.journal import records, recovery
 from gateway.journal.disk import Disk
 from gateway.journal.segment import Segment
+from gateway.journal.stretch import PlainStretch
 
 WINDOW_BYTES = 256 << 10
 
@@ -19,7 +20,7 @@ class Chunk(NamedTuple):
     `damage` counts the places that were skipped: a chunk may hold damage alone.
     """
 
-    stored: list[Stored]
+    stored: Stretch
     upto: int
     damage: int = 0
 
@@ -32,22 +33,26 @@ def read_segment(disk: Disk, one: Segment, position: int, limit: int) -> Chunk:
     needed = records.extent(buffer[: records.HEADER_BYTES])
     if needed is not None and length < needed <= end - position:
         buffer = disk.read(one.fd, needed, one.offset(position))
-    stored: list[Stored] = []
-    offset = 0
-    while found := _some(buffer, offset, position):
-        stored += found
-        offset = found[-1].end - position
-    if stored or not buffer:
-        return Chunk(stored, position + offset)
-    return Chunk([], _skip_damage(disk, one, position, end), damage=1)
+    stored = _some(buffer, position)
+    if stored:
+        return Chunk(stored, stored.end)
+    if not buffer:
+        return Chunk(stored, position)
+    return Chunk(stored, _skip_damage(disk, one, position, end), damage=1)
 
 
-def _some(buffer: bytes, offset: int, position: int) -> list[Stored]:
-    """Return some of what follows; nothing where the next record is not whole or does not check."""
-    if native.decode is not None and (found := native.decode(buffer, offset, position)):
+def _some(buffer: bytes, position: int) -> Stretch:
+    """Return what `buffer` begins with; nothing where its first record is not whole or does not
+    check.
+    """
+    if native.decode is not None and (found := native.decode(buffer, 0, position)):
         return found  # type: ignore[no-any-return]
-    one = _stored(buffer, offset, position)
-    return [] if one is None else [one]
+    stored = PlainStretch()
+    offset = 0
+    while one := _stored(buffer, offset, position):
+        stored.append(one)
+        offset = one.end - position
+    return stored
 
 
 def _stored(buffer: bytes, offset: int, position: int) -> Stored | None:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from gateway.event import Event, Stored
+from gateway.journal.stretch import PlainStretch
 
 MAGIC = b"GWR1"
 _TAIL = Struct("<QII")
@@ -44,12 +45,12 @@ def encode(number: int, meta: bytes, body: bytes) -> bytes:
     return b"".join((MAGIC, _CRC.pack(crc), tail, meta, body))
 
 
-def encode_all(events: Sequence[Event], number: int, start: int) -> tuple[bytes, list[Stored]]:
+def encode_all(events: Sequence[Event], number: int, start: int) -> tuple[bytes, PlainStretch]:
     """Return `events` as records in one piece, the first of them the `number`th and at position
     `start`, and where each of them stands.
     """
     encoded = [encode(number + index, event.meta, event.body) for index, event in enumerate(events)]
-    stored = []
+    stored = PlainStretch()
     for index, (event, record) in enumerate(zip(events, encoded, strict=True)):
         end = start + len(record)
         stored.append(Stored(start, end, number + index, event))

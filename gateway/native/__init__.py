@@ -1,7 +1,7 @@
 """The optional C piece: the plain case of what every webhook costs, done in one call.
 
 It takes a whole plain request (head, signature, routing fields) to the intake and answers it,
-encodes journal records and reads them back, packs the publishing commands, sends a frame to all
+writes journal records and reads them back, packs the publishing commands, sends a frame to all
 who watch a call, and signs what is delivered. It is never another opinion: whatever is not the
 plain case it leaves to the Python code beside it, which is complete without it. The same tests run
 over both.
@@ -52,10 +52,12 @@ relay_by = _native.relay_by if IS_BUILT else None
 receive_by = _native.receive_by if IS_BUILT else None
 # (replies, 200): resolve them all
 answer = _native.answer if IS_BUILT else None
-# (events, number, start) -> the events as journal records, and where each of them stands
+# () -> an empty stretch of the journal, to be written: `gateway.event.Stretch`
+stretch: Any = _native.Stretch if IS_BUILT else None
+# (events, number, start) -> the events as journal records, and the stretch that they are
 encode = _native.encode if IS_BUILT else None
 # (buffer, offset, position of its start) -> the events in it, up to the first that Python must see
-decode = _native.decode if IS_BUILT else None
+decode: Any = _native.decode if IS_BUILT else None
 # (bounds, counts, moments, now) -> the sum of what was counted
 observe = _native.observe if IS_BUILT else None
 # (stored, shards, journal id, position behind) -> the shards that lack any of it and a command for

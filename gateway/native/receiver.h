@@ -1,9 +1,10 @@
 /* Receiver: what the connections of one listener do with plain requests, and with their answers.
  *
  * `data_received` takes a request that is plain, whole and alone, on a connection that owes
- * nothing, straight to the intake's lists; `answer` gives the 200 of all of a tick. Anything else
- * goes to the methods of the connection, `_receive` and `resolve`, which need no Receiver. An
- * answer goes to the socket itself until the transport has had something to write.
+ * nothing, straight to the intake, already written as a record of the journal; `answer` gives the
+ * 200 of all of a tick. Anything else goes to the methods of the connection, `_receive` and
+ * `resolve`, which need no Receiver. An answer goes to the socket itself until the transport has
+ * had something to write.
  */
 #ifndef GATEWAY_RECEIVER_H
 #define GATEWAY_RECEIVER_H
@@ -19,7 +20,8 @@ typedef struct {
     keyring *ring;
     PyObject *line;    /* the request line of a webhook */
     Py_ssize_t max_head, max_body;
-    PyObject *events, *replies, *read_ats; /* the intake's: what this tick has brought */
+    stretch *events;              /* the intake's: what this tick has brought, */
+    PyObject *replies, *read_ats; /* for whom, and when */
     PyObject *begin;   /* called before the first of them */
     PyObject *stored;  /* the bytes of the 200 while it is the plain one, else None */
     PyObject *counts, *label; /* the 200s are counted in counts[label] */
@@ -69,17 +71,19 @@ static void drop_last(PyObject *list) {
 }
 
 /* Hand in an event: all of it, or nothing and -1. */
-static int submit(receiver *to, PyObject *one, PyObject *event, PyObject *now) {
-    if (!PyList_GET_SIZE(to->events)) {
+static int submit(receiver *to, PyObject *one, const plain_request *request, PyObject *now) {
+    if (!to->events->count) {
         PyObject *begun = PyObject_CallNoArgs(to->begin);
         if (!begun) return -1;
         Py_DECREF(begun);
     }
-    PyObject *const lists[] = {CONNECTION(one, DUE), to->replies, to->read_ats, to->events};
-    PyObject *const items[] = {Py_None, one, now, event};
-    for (int i = 0; i < 4; i++)
+    if (add_plain(to->events, request)) return -1;
+    PyObject *const lists[] = {CONNECTION(one, DUE), to->replies, to->read_ats};
+    PyObject *const items[] = {Py_None, one, now};
+    for (int i = 0; i < 3; i++)
         if (PyList_Append(lists[i], items[i])) {
             while (i--) drop_last(lists[i]);
+            drop_record(to->events);
             return -1;
         }
     return 0;
@@ -87,21 +91,17 @@ static int submit(receiver *to, PyObject *one, PyObject *event, PyObject *now) {
 
 /* 1: taken; 0: not the plain case; -1: an exception, and nothing taken. */
 static int receive(receiver *to, PyObject *one, slice given) {
-    const slice line = {PyBytes_AS_STRING(to->line), (size_t)PyBytes_GET_SIZE(to->line)};
-    size_t length;
-    PyObject *event = take_plain(to->ring, given, line, (size_t)to->max_head,
-                                 (size_t)to->max_body, 0, 1, &length);
-    if (!event) return PyErr_Occurred() ? -1 : 0;
+    plain_request found;
+    if (!read_plain(to->ring, given, bytes_slice(to->line), (size_t)to->max_head,
+                    (size_t)to->max_body, 0, 1, &found)) return 0;
     PyObject *now = PyObject_CallNoArgs(perf_counter);
-    if (now) {
-        put_slot(one, FRESH, Py_False);
-        put_slot(one, READ_AT, now);
-        put_slot(one, SINCE, now);
-    }
-    const int done = now ? submit(to, one, event, now) : -1;
-    Py_XDECREF(now);
-    Py_DECREF(event);
-    return done ? -1 : 1;
+    if (!now) return -1;
+    put_slot(one, FRESH, Py_False);
+    put_slot(one, READ_AT, now);
+    put_slot(one, SINCE, now);
+    const int failed = submit(to, one, &found, now);
+    Py_DECREF(now);
+    return failed ? -1 : 1;
 }
 
 static int sockets_admit(PyObject *to, PyObject *one);
@@ -244,7 +244,7 @@ static int receiver_init(receiver *self, PyObject *args, PyObject *named) {
     PyObject *ring, *line, *events, *replies, *read_ats, *begin, *counts, *label;
     (void)named;
     if (!PyArg_ParseTuple(args, "OSnnO!O!O!OO!O", &ring, &line, &self->max_head, &self->max_body,
-                          &PyList_Type, &events, &PyList_Type, &replies, &PyList_Type, &read_ats,
+                          stretch_type, &events, &PyList_Type, &replies, &PyList_Type, &read_ats,
                           &begin, &PyDict_Type, &counts, &label)) return -1;
     if (!Py_IS_TYPE(ring, keyring_type)) {
         PyErr_SetString(PyExc_TypeError, "expected a Keyring");
@@ -252,7 +252,7 @@ static int receiver_init(receiver *self, PyObject *args, PyObject *named) {
     }
     Py_XSETREF(self->ring, (keyring *)Py_NewRef(ring));
     Py_XSETREF(self->line, Py_NewRef(line));
-    Py_XSETREF(self->events, Py_NewRef(events));
+    Py_XSETREF(self->events, (stretch *)Py_NewRef(events));
     Py_XSETREF(self->replies, Py_NewRef(replies));
     Py_XSETREF(self->read_ats, Py_NewRef(read_ats));
     Py_XSETREF(self->begin, Py_NewRef(begin));
@@ -265,7 +265,6 @@ static int receiver_init(receiver *self, PyObject *args, PyObject *named) {
 
 static int receiver_traverse(receiver *self, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->events);
     Py_VISIT(self->replies);
     Py_VISIT(self->read_ats);
     Py_VISIT(self->begin);

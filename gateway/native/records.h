@@ -6,100 +6,38 @@
 #ifndef GATEWAY_RECORDS_H
 #define GATEWAY_RECORDS_H
 
-enum { RECORD_HEADER = 24 };
-
-/* Append what was just made; NULL is the exception that it met. */
-static int append_new(PyObject *list, PyObject *item) {
-    const int failed = !item || PyList_Append(list, item);
-    Py_XDECREF(item);
-    return failed ? -1 : 0;
+static stretch *written(PyObject *given) {
+    PyObject *events = PySequence_Fast(given, "expected events");
+    stretch *made = events ? new_stretch() : NULL;
+    for (Py_ssize_t i = 0; made && i < PySequence_Fast_GET_SIZE(events); i++)
+        if (add_event(made, PySequence_Fast_GET_ITEM(events, i))) Py_CLEAR(made);
+    Py_XDECREF(events);
+    return made;
 }
 
-static void put_number(char *to, uint64_t number, int bytes) {
-    for (int i = 0; i < bytes; i++) to[i] = (char)(number >> (8 * i));
-}
-
-static int check_event(PyObject *event) {
-    if (Py_IS_TYPE(event, event_type) && SLOT(event, META) && SLOT(event, BODY)
-        && SLOT(event, KEY) && SLOT(event, UNFIT) && PyBytes_Check(SLOT(event, META))
-        && PyBytes_Check(SLOT(event, BODY)) && PyBytes_Check(SLOT(event, KEY))) return 0;
-    PyErr_SetString(PyExc_TypeError, "expected events");
-    return -1;
-}
-
-static PyObject *make_stored(Py_ssize_t start, Py_ssize_t end, long long number, PyObject *event) {
-    PyObject *stored = stored_type->tp_alloc(stored_type, 4);
-    if (!stored) return NULL;
-    PyTuple_SET_ITEM(stored, 0, PyLong_FromSsize_t(start));
-    PyTuple_SET_ITEM(stored, 1, PyLong_FromSsize_t(end));
-    PyTuple_SET_ITEM(stored, 2, PyLong_FromLongLong(number));
-    PyTuple_SET_ITEM(stored, 3, Py_NewRef(event));
-    for (int i = 0; i < 3; i++)
-        if (!PyTuple_GET_ITEM(stored, i)) {
-            Py_DECREF(stored);
-            return NULL;
-        }
-    return plain_object(stored);
-}
-
-/* encode(events: Sequence[Event], number, start) -> (data, list[Stored]) */
+/* encode(events: Sequence[Event] | Stretch, number, start) -> (data, Stretch)
+ * The events as records in one piece; a Stretch that is open is placed, and is the one returned. */
 static PyObject *encode(PyObject *module, PyObject *args) {
     (void)module;
     PyObject *given;
     long long number;
-    Py_ssize_t start, total = 0;
+    Py_ssize_t start;
     if (!PyArg_ParseTuple(args, "OLn", &given, &number, &start)) return NULL;
-    PyObject *events = PySequence_Fast(given, "expected events"), *data = NULL, *stored = NULL;
-    if (!events) return NULL;
-    const Py_ssize_t count = PySequence_Fast_GET_SIZE(events);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *event = PySequence_Fast_GET_ITEM(events, i);
-        if (check_event(event)) goto failed;
-        total += RECORD_HEADER + PyBytes_GET_SIZE(SLOT(event, META))
-            + PyBytes_GET_SIZE(SLOT(event, BODY));
+    stretch *made =
+        Py_IS_TYPE(given, stretch_type) ? (stretch *)Py_NewRef(given) : written(given);
+    if (!made) return NULL;
+    if (made->held) PyErr_SetString(PyExc_ValueError, "it is placed already");
+    if (made->held || stretch_place(made, number, start)) {
+        Py_DECREF(made);
+        return NULL;
     }
-    data = PyBytes_FromStringAndSize(NULL, total), stored = PyList_New(count);
-    if (!data || !stored) goto failed;
-    char *to = PyBytes_AS_STRING(data);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *event = PySequence_Fast_GET_ITEM(events, i);
-        PyObject *meta = SLOT(event, META), *body = SLOT(event, BODY);
-        const size_t meta_size = (size_t)PyBytes_GET_SIZE(meta);
-        const size_t body_size = (size_t)PyBytes_GET_SIZE(body);
-        const size_t length = RECORD_HEADER + meta_size + body_size;
-        memcpy(to, "GWR1", 4);
-        put_number(to + 8, (uint64_t)(number + i), 8);
-        put_number(to + 16, meta_size, 4);
-        put_number(to + 20, body_size, 4);
-        memcpy(to + RECORD_HEADER, PyBytes_AS_STRING(meta), meta_size);
-        memcpy(to + RECORD_HEADER + meta_size, PyBytes_AS_STRING(body), body_size);
-        put_number(to + 4, crc32_of(0, to + 8, length - 8), 4);
-        to += length;
-        PyObject *one = make_stored(start, start + (Py_ssize_t)length, number + i, event);
-        if (!one) goto failed;
-        PyList_SET_ITEM(stored, i, one);
-        start += (Py_ssize_t)length;
-    }
-    Py_DECREF(events);
-    return Py_BuildValue("(NN)", data, stored);
-failed:
-    Py_DECREF(events);
-    Py_XDECREF(data);
-    Py_XDECREF(stored);
-    return NULL;
+    return Py_BuildValue("(ON)", PyList_GET_ITEM(made->held, 0), made);
 }
 
 /* ---- and back */
 
-static uint64_t get_number(const char *from, int bytes) {
-    uint64_t number = 0;
-    for (int i = 0; i < bytes; i++) number |= (uint64_t)(uint8_t)from[i] << (8 * i);
-    return number;
-}
-
 typedef struct {
     slice meta, body;
-    uint64_t number;
     size_t length;
 } record;
 
@@ -107,7 +45,6 @@ static int read_record(slice buffer, record *one) {
     if (buffer.size < RECORD_HEADER || memcmp(buffer.at, "GWR1", 4)) return 0;
     const uint64_t meta = get_number(buffer.at + 16, 4), body = get_number(buffer.at + 20, 4);
     if (meta + body > buffer.size - RECORD_HEADER) return 0;
-    one->number = get_number(buffer.at + 8, 8);
     one->meta = (slice){buffer.at + RECORD_HEADER, (size_t)meta};
     one->body = (slice){one->meta.at + meta, (size_t)body};
     one->length = RECORD_HEADER + (size_t)(meta + body);
@@ -138,20 +75,6 @@ static int meta_number(const char **at, const char *end, slice *digits) {
     return digits->size >= 1 && digits->size <= 18 && (digits->size == 1 || *from != '0');
 }
 
-static int read_meta(slice meta, slice fields[META_FIELDS]) {
-    const char *at = meta.at, *end = meta.at + meta.size;
-    for (int i = 0; i < META_FIELDS; i++) {
-        if (at == end || *at++ != (i ? ',' : '[')) return 0;
-        if (i == M_CID && end - at >= 4 && !memcmp(at, "null", 4)) {
-            fields[i] = (slice){NULL, 0};
-            at += 4;
-        } else if (!(i == M_ACCEPTED ? meta_number : meta_string)(&at, end, &fields[i])) {
-            return 0;
-        }
-    }
-    return end - at == 1 && *at == ']' && !fields[M_UNFIT].size;
-}
-
 static int hex_digit(char c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
@@ -166,6 +89,32 @@ static int read_key(slice hex, uint8_t key[KEY_BYTES]) {
     return 1;
 }
 
+typedef struct {
+    slice fields[META_FIELDS];
+    uint8_t key[KEY_BYTES];
+    long long accepted_ms;
+} plain_meta;
+
+/* Read the meta of a plain event; 0: Python reads it. */
+static int read_meta(slice meta, plain_meta *found) {
+    const char *at = meta.at, *end = meta.at + meta.size;
+    for (int i = 0; i < META_FIELDS; i++) {
+        slice *field = &found->fields[i];
+        if (at == end || *at++ != (i ? ',' : '[')) return 0;
+        if (i == M_CID && end - at >= 4 && !memcmp(at, "null", 4)) {
+            *field = (slice){NULL, 0};
+            at += 4;
+        } else if (!(i == M_ACCEPTED ? meta_number : meta_string)(&at, end, field)) {
+            return 0;
+        }
+    }
+    if (end - at != 1 || *at != ']' || found->fields[M_UNFIT].size) return 0;
+    found->accepted_ms = 0;
+    for (size_t i = 0; i < found->fields[M_ACCEPTED].size; i++)
+        found->accepted_ms = 10 * found->accepted_ms + (found->fields[M_ACCEPTED].at[i] - '0');
+    return read_key(found->fields[M_KEY], found->key);
+}
+
 static PyObject *text_of(slice text) {
     return PyUnicode_DecodeASCII(text.at, (Py_ssize_t)text.size, NULL);
 }
@@ -174,56 +123,66 @@ static PyObject *bytes_of(slice data) {
     return PyBytes_FromStringAndSize(data.at, (Py_ssize_t)data.size);
 }
 
-/* The event as `Event.restored` makes it; NULL without an exception: Python reads it. */
-static PyObject *restore_event(const record *one) {
-    slice fields[META_FIELDS];
-    uint8_t key[KEY_BYTES];
-    if (!read_meta(one->meta, fields) || !read_key(fields[M_KEY], key)) return NULL;
-    long long accepted_ms = 0;
-    for (size_t i = 0; i < fields[M_ACCEPTED].size; i++)
-        accepted_ms = 10 * accepted_ms + (fields[M_ACCEPTED].at[i] - '0');
-    const slice cid = fields[M_CID];
-    PyObject *event = event_type->tp_alloc(event_type, 0);
-    if (!event) return NULL;
-    SLOT(event, ACCEPTED_MS) = PyLong_FromLongLong(accepted_ms);
-    SLOT(event, APP) = text_of(fields[M_APP]);
-    SLOT(event, BODY) = bytes_of(one->body);
-    SLOT(event, CALL_CID) = cid.at ? text_of(cid) : Py_NewRef(Py_None);
-    SLOT(event, KEY) = PyBytes_FromStringAndSize((const char *)key, KEY_BYTES);
-    SLOT(event, META) = bytes_of(one->meta);
-    SLOT(event, ORDER_HASH) = PyLong_FromUnsignedLong(hash_order(fields[M_APP], cid, key));
-    SLOT(event, TYPE) = text_of(fields[M_TYPE]);
-    SLOT(event, UNFIT) = Py_NewRef(empty_text);
-    for (int i = 0; i < SLOTS; i++)
-        if (!SLOT(event, i)) {
-            Py_DECREF(event);
-            return NULL;
-        }
-    return plain_object(event);
+static uint32_t meta_order_hash(const plain_meta *found) {
+    return hash_order(found->fields[M_APP], found->fields[M_CID], found->key);
 }
 
-/* decode(buffer: bytes, offset, position) -> list[Stored]
+/* The event as `Event.restored` makes it; NULL without an exception: Python reads it. */
+static PyObject *restore_event(slice meta, slice body) {
+    plain_meta found;
+    if (!read_meta(meta, &found)) return NULL;
+    const slice cid = found.fields[M_CID];
+    PyObject *event = event_type->tp_alloc(event_type, 0);
+    if (!event) return NULL;
+    SLOT(event, ACCEPTED_MS) = PyLong_FromLongLong(found.accepted_ms);
+    SLOT(event, APP) = text_of(found.fields[M_APP]);
+    SLOT(event, BODY) = bytes_of(body);
+    SLOT(event, CALL_CID) = cid.at ? text_of(cid) : Py_NewRef(Py_None);
+    SLOT(event, KEY) = PyBytes_FromStringAndSize((const char *)found.key, KEY_BYTES);
+    SLOT(event, META) = bytes_of(meta);
+    SLOT(event, ORDER_HASH) = PyLong_FromUnsignedLong(meta_order_hash(&found));
+    SLOT(event, TYPE) = text_of(found.fields[M_TYPE]);
+    SLOT(event, UNFIT) = Py_NewRef(empty_text);
+    return whole_event(event);
+}
+
+/* Add the record at `at` of the journal; 1, 0: Python reads it, -1: an exception. */
+static int add_record(stretch *to, slice rest, Py_ssize_t at, size_t *length) {
+    record one;
+    plain_meta found;
+    if (!read_record(rest, &one) || !read_meta(one.meta, &found)) return 0;
+    entry *made = new_entry(to);
+    if (!made) return -1;
+    *made = (entry){.at = rest.at, .start = at, .length = one.length,
+                    .accepted_ms = found.accepted_ms, .order_hash = meta_order_hash(&found)};
+    memcpy(made->key, found.key, KEY_BYTES);
+    to->count++;
+    *length = one.length;
+    return 1;
+}
+
+/* decode(buffer: bytes, offset, position) -> Stretch
  * The events from `offset` on, `position` being that of the buffer's start in the journal. */
 static PyObject *decode(PyObject *module, PyObject *args) {
     (void)module;
     PyObject *given;
     Py_ssize_t offset, position;
     if (!PyArg_ParseTuple(args, "Snn", &given, &offset, &position)) return NULL;
-    PyObject *found = PyList_New(0);
-    record one;
-    while (found && offset >= 0 && offset <= PyBytes_GET_SIZE(given)) {
+    stretch *found = new_stretch();
+    if (!found || !(found->held = PyList_New(0)) || PyList_Append(found->held, given)) {
+        Py_XDECREF(found);
+        return NULL;
+    }
+    int added = 1;
+    while (added > 0 && offset >= 0 && offset <= PyBytes_GET_SIZE(given)) {
         const slice rest = {PyBytes_AS_STRING(given) + offset,
                             (size_t)(PyBytes_GET_SIZE(given) - offset)};
-        PyObject *event = read_record(rest, &one) ? restore_event(&one) : NULL;
-        if (!event) break;
-        const Py_ssize_t start = position + offset, end = start + (Py_ssize_t)one.length;
-        if (append_new(found, make_stored(start, end, (long long)one.number, event)))
-            Py_CLEAR(found);
-        Py_DECREF(event);
-        offset += (Py_ssize_t)one.length;
+        size_t length = 0;
+        added = add_record(found, rest, position + offset, &length);
+        offset += (Py_ssize_t)length;
     }
-    if (PyErr_Occurred()) Py_CLEAR(found);
-    return found;
+    if (added < 0) Py_CLEAR(found);
+    return (PyObject *)found;
 }
 
 #endif

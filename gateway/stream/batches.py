@@ -1,9 +1,9 @@
 """From a piece of the journal to one batch per shard. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from gateway.event import Event, Stored
+from gateway.event import Event, Stored, Stretch
 from gateway.stream import keys
 from gateway.stream.parcels import Parcel, pack
 from gateway.stream.shards import ShardState
@@ -44,9 +44,7 @@ class Batch(NamedTuple):
                 yield event.body
 
 
-def first_slice(
-    stored: Sequence[Stored], upto: int, window_ms: int
-) -> tuple[Sequence[Stored], int]:
+def first_slice(stored: Stretch, upto: int, window_ms: int) -> tuple[Stretch, int]:
     """Return the beginning of `stored` that lies in one slice of acceptance time, and its end.
 
     Nearly always all of it: one comparison.
@@ -54,13 +52,13 @@ def first_slice(
     if not stored:
         return stored, upto
     length_ms = max(1, window_ms // 2)
-    own = stored[0].event.accepted_ms // length_ms
-    if stored[-1].event.accepted_ms // length_ms == own:
+    own = stored.first_ms // length_ms
+    if stored.last_ms // length_ms == own:
         return stored, upto
     count = next(
         index for index, one in enumerate(stored) if one.event.accepted_ms // length_ms != own
     )
-    return stored[:count], stored[count - 1].end
+    return stored.part(0, count), stored[count - 1].end
 
 
 def unjournaled(events: Sequence[Event]) -> list[Stored]:
@@ -68,7 +66,7 @@ def unjournaled(events: Sequence[Event]) -> list[Stored]:
     return [Stored(0, 0, 0, event) for event in events]
 
 
-def group(stored: Sequence[Stored], upto: int | None, shards: Sequence[ShardState]) -> list[Batch]:
+def group(stored: Iterable[Stored], upto: int | None, shards: Sequence[ShardState]) -> list[Batch]:
     """Return one batch for each shard that lacks any of `stored`."""
     groups: dict[int, list[Event]] = {}
     for one in stored:

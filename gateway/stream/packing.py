@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gateway import native
-from gateway.event import Stored
+from gateway.event import Stretch
 from gateway.stream import keys
 from gateway.stream.batches import Batch, group
 from gateway.stream.link import arguments
@@ -46,11 +46,11 @@ class Packing:
         self._rests: _Rests | None = None
 
     def commands(
-        self, stored: Sequence[Stored], upto: int, shards: Sequence[ShardState]
+        self, stored: Stretch, upto: int, shards: Sequence[ShardState]
     ) -> tuple[list[int], Iterable[bytes]]:
         """Return who lacks any of `stored`, all of one slice of time, and a command for each."""
-        if stored and native.publish is not None and type(stored) is list:
-            heads = self.heads(shards, stored[0].event.accepted_ms, stored[-1].event.accepted_ms)
+        if stored and native.publish is not None and type(stored) is native.stretch:
+            heads = self.heads(shards, stored.first_ms, stored.last_ms)
             found: tuple[list[int], list[bytes]] | None
             found = native.publish(stored, heads, self._packed_id, upto)
             if found is not None:

@@ -214,22 +214,22 @@ class Publisher:
     async def _publish_next(self) -> None:
         piece = self._source.read(self.cursor)
         if piece.stored:
-            await self._count_damage(piece.stored[0].number)
-        self._next_number = piece.stored[0].number if piece.stored else self._next_number
+            await self._count_damage(piece.stored.first_number)
+            self._next_number = piece.stored.first_number
         stored, upto = first_slice(piece.stored, piece.upto, self._window_ms)
         shards, commands = self._packing.commands(stored, upto, self._shards)
         healed = self._count_lost(stored) if self.cursor < self._heals_upto else 0
         await self._send(shards, commands, upto)
         self._metrics.healed.add(by=healed)
         if stored:
-            self._next_number = stored[-1].number + 1
-            self._last_accepted_ms = stored[-1].event.accepted_ms
+            self._next_number = stored.last_number + 1
+            self._last_accepted_ms = stored.last_ms
         self.cursor = upto
         self._count_replicas(everywhere=bool(shards) and not self._lines.is_split)
         self._source.release(upto)
         self.on_progress()
 
-    def _count_lost(self, stored: Sequence[Stored]) -> int:
+    def _count_lost(self, stored: Iterable[Stored]) -> int:
         """Count those that their shard has had before, and lost."""
         states = ((one, self._shards[keys.shard_at(one.event.order_hash)]) for one in stored)
         return sum(1 for one, state in states if state.position < one.end <= state.had)

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from gateway.event import Stored
+from gateway.event import Stretch
 
 
 class Piece(Protocol):
     """A bounded piece of the journal: its events with their places, and where to read on."""
 
     @property
-    def stored(self) -> Sequence[Stored]: ...
+    def stored(self) -> Stretch: ...
     @property
     def upto(self) -> int: ...
 

@@ -101,7 +101,7 @@ async def test_an_error_of_ours_is_a_503(tmp_path, caplog):
     [
         lambda: native.receiver(),
         lambda: native.receiver(1, b"", 1, 1, [], [], [], print, {}, ()),
-        lambda: native.receiver(native.keyring(()), b"", 1, 1, (), [], [], print, {}, ()),
+        lambda: native.receiver(native.keyring(()), b"", 1, 1, [], [], [], print, {}, ()),
         lambda: native.answer(None, STORED),
         lambda: native.receive_by(1, STORED),
         lambda: native.receive_by(int, STORED),

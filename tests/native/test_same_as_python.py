@@ -225,14 +225,6 @@ def some_events(bodies, **more):
     ]  # fmt: skip
 
 
-@given(st.lists(st.binary(max_size=300), min_size=1, max_size=20), st.integers(1, 1 << 40))
-@settings(max_examples=300, deadline=None)
-def test_records_and_commands(bodies, number):
-    """Journal records are byte for byte the same."""
-    events = some_events(bodies)
-    assert native.encode(events, number, 77) == records.encode_all(events, number, 77)
-
-
 words = st.text(max_size=8) | st.sampled_from(
     ["", "a", "default:1", 'quo"ted', "back\\slash", "\x7f"]
 )
@@ -243,12 +235,59 @@ stored_events = st.builds(
 )  # fmt: skip
 
 
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=20), st.integers(1, 1 << 40))
+@settings(max_examples=300, deadline=None)
+def test_records_and_commands(bodies, number):
+    """Journal records are byte for byte the same."""
+    events = some_events(bodies)
+    by_python = records.encode_all(events, number, 77)
+    gathered = native.stretch()
+    for event in events:
+        gathered.append(event)
+    taken = gathered.take()
+    assert [slots(event) for event in taken.events()] == [slots(event) for event in events]
+    for data, stretch in (native.encode(events, number, 77), native.encode(taken, number, 77)):
+        assert data == by_python[0]
+        same_stretch(stretch, by_python[1])
+    assert len(gathered) == 0
+
+
+def same_stretch(one, other):
+    """All that is asked of a stretch is answered the same."""
+    assert [(*each[:3], slots(each.event)) for each in one] == [
+        (*each[:3], slots(each.event)) for each in other
+    ]
+    for name in ("start", "end", "first_number", "last_number", "first_ms", "last_ms"):
+        if len(other):
+            assert getattr(one, name) == getattr(other, name)
+        else:
+            with pytest.raises((IndexError, ValueError)):
+                getattr(one, name)
+
+
+@given(st.lists(stored_events, min_size=1, max_size=8), st.integers(0, 9), st.integers(0, 9))
+@settings(max_examples=300, deadline=None)
+def test_stretches(events, begin, end):
+    """Parts, what is added behind, and what moves: the same, and nothing else has changed."""
+    made = []
+    for encode in (native.encode, records.encode_all):
+        _, whole = encode(events, 3, 1000)
+        _, behind = encode(events[::-1], 3 + len(events), whole.end)
+        part = whole.part(begin, end)
+        part.extend(behind)
+        part.extend(whole.part(0, 0))
+        behind.move(77)
+        made.append((whole, behind, part))
+    for by_c, by_python in zip(*made, strict=True):
+        same_stretch(by_c, by_python)
+
+
 def read_back(data):
     """All that a reader makes of a piece of the journal that begins at position 1000."""
     found, offset = [], 0
-    while some := reading._some(data, offset, 1000):
+    while some := reading._some(data[offset:], 1000 + offset):
         found += [(*one[:3], slots(one.event)) for one in some]
-        offset = some[-1].end - 1000
+        offset = some.end - 1000
     return found
 
 
@@ -272,9 +311,9 @@ def test_plain_records_are_read_back_in_one_call():
     data, stored = records.encode_all(some_events([b"{}"] * 9, webhook_id="w-1"), 1, 0)
     again = native.decode(data, 0, 0)
     assert [one[:3] for one in again] == [one[:3] for one in stored]
-    assert native.decode(data + b"GWR1", 0, 0)[-1].end == len(data)
-    assert native.decode(data, len(data), 0) == native.decode(data, len(data) + 1, 0) == []
-    assert native.decode(data, -1, 0) == []
+    assert native.decode(data + b"GWR1", 0, 0).end == len(data)
+    for offset in (len(data), len(data) + 1, -1):
+        assert len(native.decode(data, offset, 0)) == 0
 
 
 @given(
@@ -291,15 +330,18 @@ def test_publishing_commands(bodies, positions, must_heal, unfit):
         ShardState(position, 0, 0, 0, 0, Slices(3_600_000), must_heal=must_heal)
         for position in positions
     ]
-    _, stored = records.encode_all(some_events(bodies), 7, 77)
-    upto = stored[-1].end
-    by_python = packing.commands(tuple(stored), upto, states)
+    events = some_events(bodies)
+    _, by_python = records.encode_all(events, 7, 77)
+    _, stored = native.encode(events, 7, 77)
+    upto = stored.end
+    expected = packing.commands(by_python, upto, states)
     shards, commands = packing.commands(stored, upto, states)
-    assert dict(zip(shards, commands, strict=True)) == dict(zip(*by_python, strict=True))
+    assert dict(zip(shards, commands, strict=True)) == dict(zip(*expected, strict=True))
     assert shards == sorted(shards)
     heads = packing.heads(states, 0, 40)
     assert native.publish(stored, heads, b"", upto) is not None
-    stored[unfit % len(stored)].event.unfit = "not_an_event"
+    events[unfit % len(events)].unfit = "not_an_event"
+    _, stored = native.encode(events, 7, 77)
     assert native.publish(stored, heads, b"", upto) is None
     assert len(packing.commands(stored, upto, states)[0]) == len(shards)
 
@@ -315,14 +357,21 @@ def test_histograms(moments):
     assert one.sum == pytest.approx(other.sum)
 
 
+def placed():
+    return native.encode(some_events([b"{}"]), 1, 0)[1]
+
+
 @pytest.mark.parametrize(
     "call",
     [
         lambda: native.encode([1], 1, 0), lambda: native.encode(None, 1, 0),
-        lambda: native.publish([1], [(0, 1, b"", b"")], b"", 1), lambda: native.publish([], [], b"", 1),
+        lambda: native.publish([1], [(0, 1, b"", b"")], b"", 1), lambda: native.publish(placed(), [], b"", 1),
         lambda: native.decode("text", 0, 0), lambda: native.KeyedHash(), lambda: native.KeyedHash("text"), lambda: native.send(1, "text"),
-        lambda: native.KeyedHash(b"").sign("text"), lambda: native.publish([], [None], b"", 1), lambda: native.publish([], [(0,)], b"", 1),
-        lambda: native.publish([(1, 2, 3, 4)], [(0, 1, b"", b"")], b"", 1),
+        lambda: native.KeyedHash(b"").sign("text"), lambda: native.publish(placed(), [None], b"", 1), lambda: native.publish(placed(), [(0,)], b"", 1),
+        lambda: native.publish(native.stretch(), [(0, 1, b"", b"")], b"", 1), lambda: native.encode(placed(), 1, 0),
+        lambda: native.stretch().append(1), lambda: native.stretch().part(0, 1), lambda: native.stretch().start,
+        lambda: native.stretch().extend(placed()), lambda: placed().extend(native.stretch()), lambda: placed().extend([]),
+        lambda: native.stretch().move(1), lambda: placed().move("1"), lambda: placed().append(some_events([b"{}"])[0]),
         lambda: ring.take("text", 0, LINE, 1, 1, 1), lambda: ring.take(b"", 0, LINE),
         lambda: native.observe((1.0,), [0], [1.0], 2.0), lambda: native.encode([Event.__new__(Event)], 1, 0),
         lambda: ring.add(b"k", "k", b"k", b"k", (b"1", b"2", b"3")),
