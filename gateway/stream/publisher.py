@@ -52,7 +52,8 @@ class Publisher:
         access: Access | None = None,
         replicas: int = 0,
     ) -> None:
-        """`linger_s`: pause after a batch, so that the next one is not a handful.
+        """`linger_s`: pause after a batch while which more has come, so that the next is not a
+        handful. What comes alone is published at once.
 
         `replicas`: how many have to have what counts as replicated.
         """
@@ -190,7 +191,8 @@ class Publisher:
             if self.cursor < self._source.end:
                 self.is_busy = True
                 await self._publish_next()
-                await asyncio.sleep(self._linger_s)
+                if self.cursor < self._source.end or not self._linger_s:
+                    await asyncio.sleep(self._linger_s)
             elif self._direct:
                 await self._publish_direct()
             elif self.lacks_replicas:

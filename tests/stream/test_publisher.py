@@ -26,11 +26,11 @@ HOUR_S = 3600.0
 class Rig:
     """A journal, its publisher, and a look into Redis."""
 
-    def __init__(self, folder: Path, url: str, window_s: float):
+    def __init__(self, folder: Path, url: str, window_s: float, linger_s: float = 0.001):
         self.metrics = Metrics()
         self.journal = Journal(folder, JournalOptions(segment_bytes=1 << 20), self.metrics)
         self.publisher = Publisher(
-            url, self.journal, self.metrics, window_s=window_s, timeout_s=0.5
+            url, self.journal, self.metrics, window_s=window_s, timeout_s=0.5, linger_s=linger_s
         )
         self.redis = aioredis.Redis.from_url(url)
 
@@ -68,8 +68,8 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(folder, url, window_s=HOUR_S):
-    one = Rig(folder, url, window_s)
+async def rig(folder, url, window_s=HOUR_S, linger_s=0.001):
+    one = Rig(folder, url, window_s, linger_s)
     one.running = asyncio.create_task(one.publisher.run())
     try:
         yield one
@@ -95,6 +95,37 @@ async def test_everything_once_in_order(engine_url, tmp_path):
             of_call = [event(k, call_cid=f"default:c{n}").body for k in range(n, 2000, 20)]
             assert [body for _, _, body in stored if body in set(of_call)] == of_call
         assert (await one.assert_accounted())["published"] == 2000
+
+
+async def test_what_comes_alone_does_not_wait_for_a_pause(engine_url, tmp_path):
+    """An event that comes after a batch is published at once, however lately that was."""
+    async with rig(tmp_path / "j", engine_url, linger_s=HOUR_S) as one:
+        for each in calls(3):
+            one.append(each)
+            await one.published()
+        assert (await one.assert_accounted())["published"] == 3
+
+
+async def test_what_comes_during_a_batch_becomes_the_next_one(engine_url, tmp_path):
+    """After a batch while which more has come there is a pause, and then one batch of all that."""
+    async with rig(tmp_path / "j", engine_url, linger_s=0.2) as one:
+        await eventually(lambda: one.publisher.is_up)
+        loop, reached, (first, second, third) = asyncio.get_running_loop(), [], calls(3)
+
+        def note():
+            reached.append(one.publisher.cursor)
+            one.publisher.on_progress = lambda: reached.append(one.publisher.cursor)
+            loop.call_later(0.05, one.append, third)  # in the pause
+
+        one.publisher.on_progress = note
+        one.append(first)
+        ends = [one.journal.end]
+        loop.call_soon(one.append, second)  # behind the publisher's turn
+        await eventually(lambda: one.journal.next_number == 4)
+        await one.published()
+        ends.append(one.journal.end)
+        assert list(dict.fromkeys(reached))[-2:] == ends
+        assert (await one.assert_accounted())["published"] == 3
 
 
 async def test_a_repeat_is_refused(engine_url, tmp_path):
