@@ -60,9 +60,9 @@ encode = _native.encode if IS_BUILT else None
 decode: Any = _native.decode if IS_BUILT else None
 # (bounds, counts, moments, now) -> the sum of what was counted
 observe = _native.observe if IS_BUILT else None
-# (stored, shards, journal id, position behind) -> the shards that lack any of it and a command for
-# each, or None where an event is unfit. A shard is given by its position, how many arguments come
-# before the events, and the packed ones at the beginning and at the end of those.
+# (stored, shards, journal id, position behind, lead, joined) -> the shards that lack any of it and
+# a command for each, or one for all, or None where an event is unfit. A shard is given by its
+# position, how many keys it has, these packed, and the last arguments before the events.
 publish = _native.publish if IS_BUILT else None
 
 

@@ -82,7 +82,13 @@ def observe(
     bounds: tuple[float, ...], counts: list[int], moments: list[float], now: float, /
 ) -> float: ...
 def publish(
-    stored: Stretch, shards: list[tuple[int, int, bytes, bytes]], journal: bytes, upto: int, /
+    stored: Stretch,
+    shards: list[tuple[int, int, bytes, bytes]],
+    journal: bytes,
+    upto: int,
+    lead: bytes,
+    joined: bool,
+    /,
 ) -> tuple[list[int], list[bytes]] | None: ...
 def send(fd: int, data: bytes, /) -> int: ...
 def relay(outlets: Mapping[Any, object], data: bytes, /) -> None: ...

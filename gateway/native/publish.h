@@ -1,4 +1,4 @@
-/* The publishing commands, as `gateway.stream.packing` packs them: one for each shard. */
+/* The publishing commands, as `gateway.stream.packing` packs them. */
 #ifndef GATEWAY_PUBLISH_H
 #define GATEWAY_PUBLISH_H
 
@@ -24,18 +24,26 @@ static char *put_bulk(char *to, slice text) {
     return put(put_slice(to, text), "\r\n", 2);
 }
 
-/* ---- one command for each shard */
+/* ---- one command for each shard, or for all */
 
-enum { PER_EVENT = 3 }; /* arguments: digest, meta, body */
+enum { PER_EVENT = 3, ARGUMENTS = 7 }; /* digest, meta, body; what is before them */
 
 typedef struct {
-    Py_ssize_t position, many, count; /* what it has; its events, and the arguments before them */
-    PyObject *named, *last;           /* its first arguments, and the last before the events */
-    long long last_ms;                /* of its last event */
+    Py_ssize_t position, many, keys; /* what it has; its events, and the names of its keys */
+    PyObject *named, *last;          /* how many keys, and they; the last before the events */
+    long long last_ms;               /* of its last event */
     size_t size;
 } outgoing;
 
-/* Read `shards`, a list of (position, count, named, last). */
+typedef struct {
+    slice lead, journal; /* what a command begins with after its length; the journal's id */
+    size_t upto;
+    int joined;
+    const stretch *stored;
+    const uint8_t *shard_of;
+} publication;
+
+/* Read `shards`, a list of (position, keys, named, last). */
 static Py_ssize_t read_shards(PyObject *shards, outgoing *out) {
     const Py_ssize_t many = PyList_GET_SIZE(shards);
     if (!many || many > MAX_SHARDS) {
@@ -45,10 +53,10 @@ static Py_ssize_t read_shards(PyObject *shards, outgoing *out) {
     for (Py_ssize_t i = 0; i < many; i++) {
         PyObject *one = PyList_GET_ITEM(shards, i);
         if (!PyTuple_Check(one)) {
-            PyErr_SetString(PyExc_TypeError, "a shard is (position, count, named, last)");
+            PyErr_SetString(PyExc_TypeError, "a shard is (position, keys, named, last)");
             return -1;
         }
-        if (!PyArg_ParseTuple(one, "nnSS", &out[i].position, &out[i].count, &out[i].named,
+        if (!PyArg_ParseTuple(one, "nnSS", &out[i].position, &out[i].keys, &out[i].named,
                               &out[i].last)) return -1;
     }
     return many;
@@ -73,77 +81,101 @@ static int spread(const stretch *stored, Py_ssize_t shards, outgoing *out, uint8
     return 1;
 }
 
-/* Write the command up to its events; with `to` NULL only count. Returns its length. */
-static size_t put_head(char *to, const outgoing *one, slice journal, size_t upto) {
-    char number[3][24], lines[3][48], count[24];
-    const size_t numbers[] = {(size_t)one->position, upto, (size_t)one->last_ms};
-    const int start = decimal(count, (size_t)(one->count + PER_EVENT * one->many), '*');
-    slice parts[7] = {{count, (size_t)start}, bytes_slice(one->named), journal};
-    for (int i = 0; i < 3; i++) {
-        const slice digits = {number[i], (size_t)put_decimal(number[i], numbers[i])};
-        parts[3 + i] = (slice){lines[i], (size_t)(put_bulk(lines[i], digits) - lines[i])};
+static size_t own_arguments(const outgoing *one) {
+    return (size_t)(ARGUMENTS + PER_EVENT * one->many);
+}
+
+/* Write the keys and arguments of a shard up to its events; with `to` NULL only count. Returns
+ * their length. */
+static size_t put_head(char *to, const outgoing *one, const publication *all) {
+    char number[24], lines[4][48];
+    const size_t numbers[] = {own_arguments(one), (size_t)one->position, all->upto,
+                              (size_t)one->last_ms};
+    slice written[4];
+    for (int i = 0; i < 4; i++) {
+        const slice digits = {number, (size_t)put_decimal(number, numbers[i])};
+        written[i] = (slice){lines[i], (size_t)(put_bulk(lines[i], digits) - lines[i])};
     }
-    parts[6] = bytes_slice(one->last);
+    if (!all->joined) written[0].size = 0;
+    const slice parts[] = {written[0], bytes_slice(one->named), all->journal, written[1],
+                           written[2], written[3], bytes_slice(one->last)};
     size_t length = 0;
-    for (int i = 0; i < 7; i++) {
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (to) put_slice(to + length, parts[i]);
         length += parts[i].size;
     }
     return length;
 }
 
-/* The command for one shard. */
-static PyObject *put_command(const stretch *stored, const uint8_t *shard_of, Py_ssize_t shard,
-                             const outgoing *out, slice journal, size_t upto) {
-    const size_t head = put_head(NULL, out, journal, upto);
-    PyObject *command = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(head + out->size));
-    if (!command) return NULL;
-    char *to = PyBytes_AS_STRING(command);
-    to += put_head(to, out, journal, upto);
-    for (Py_ssize_t i = 0; i < stored->count; i++) {
-        if (shard_of[i] != shard) continue;
-        const entry *one = &stored->entries[i];
+static char *put_events(char *to, const publication *all, Py_ssize_t shard) {
+    for (Py_ssize_t i = 0; i < all->stored->count; i++) {
+        if (all->shard_of[i] != shard) continue;
+        const entry *one = &all->stored->entries[i];
         to = put_bulk(to, (slice){(const char *)one->key, KEY_BYTES});
         to = put_bulk(put_bulk(to, meta_of(one)), body_of(one));
+    }
+    return to;
+}
+
+/* One command for the shards from `first` up to `end` that lack any events. */
+static PyObject *put_command(const publication *all, const outgoing *out, Py_ssize_t first,
+                             Py_ssize_t end) {
+    char start[24];
+    size_t size = 0, count = all->joined ? 3 : 2; /* EVALSHA, the script, and no keys */
+    for (Py_ssize_t i = first; i < end; i++) {
+        if (!out[i].many) continue;
+        size += put_head(NULL, &out[i], all) + out[i].size;
+        count += (size_t)(all->joined + 1 + out[i].keys) + own_arguments(&out[i]);
+    }
+    const size_t begun = (size_t)decimal(start, count, '*');
+    PyObject *command =
+        PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(begun + all->lead.size + size));
+    if (!command) return NULL;
+    char *to = put_slice(put(PyBytes_AS_STRING(command), start, begun), all->lead);
+    for (Py_ssize_t i = first; i < end; i++) {
+        if (!out[i].many) continue;
+        to = put_events(to + put_head(to, &out[i], all), all, i);
     }
     return command;
 }
 
 /* (list[int], list[bytes]) */
-static PyObject *put_commands(const stretch *stored, const uint8_t *shard_of, Py_ssize_t shards,
-                              const outgoing *out, slice journal, size_t upto) {
+static PyObject *put_commands(const publication *all, const outgoing *out, Py_ssize_t shards) {
     PyObject *which = PyList_New(0), *commands = PyList_New(0);
     int failed = !which || !commands;
-    for (Py_ssize_t i = 0; i < shards && !failed; i++)
-        failed = out[i].many
-            && (append_new(which, PyLong_FromSsize_t(i))
-                || append_new(commands,
-                              put_command(stored, shard_of, i, &out[i], journal, upto)));
+    for (Py_ssize_t i = 0; i < shards && !failed; i++) {
+        if (!out[i].many) continue;
+        failed = append_new(which, PyLong_FromSsize_t(i))
+            || (!all->joined && append_new(commands, put_command(all, out, i, i + 1)));
+    }
+    if (!failed && all->joined && PyList_GET_SIZE(which))
+        failed = append_new(commands, put_command(all, out, 0, shards));
     if (!failed) return Py_BuildValue("(NN)", which, commands);
     Py_XDECREF(which);
     Py_XDECREF(commands);
     return NULL;
 }
 
-/* publish(stored: Stretch, shards, journal, upto) -> (list[int], list[bytes]) | None
- * The shards that lack any of `stored`, and a command for each. None: one of the events is unfit,
- * and Python packs them. */
+/* publish(stored: Stretch, shards, journal, upto, lead, joined) -> (list[int], list[bytes]) | None
+ * The shards that lack any of `stored`, and a command for each, or one for all of them. None: one
+ * of the events is unfit, and Python packs them. */
 static PyObject *publish(PyObject *module, PyObject *args) {
     (void)module;
     stretch *stored;
-    PyObject *given;
-    slice journal;
-    Py_ssize_t journal_size, upto;
-    if (!PyArg_ParseTuple(args, "O!O!y#n", stretch_type, &stored, &PyList_Type, &given,
-                          &journal.at, &journal_size, &upto)) return NULL;
+    PyObject *given, *journal, *lead;
+    Py_ssize_t upto;
+    int joined;
+    if (!PyArg_ParseTuple(args, "O!O!SnSp", stretch_type, &stored, &PyList_Type, &given, &journal,
+                          &upto, &lead, &joined)) return NULL;
     if (!are_placed(stored, stored)) return NULL;
-    journal.size = (size_t)journal_size;
     outgoing out[MAX_SHARDS] = {0};
     const Py_ssize_t shards = read_shards(given, out);
     uint8_t *shard_of = shards < 0 ? NULL : PyMem_Malloc((size_t)stored->count + 1);
     if (!shard_of) return PyErr_Occurred() ? NULL : PyErr_NoMemory();
-    PyObject *made = spread(stored, shards, out, shard_of)
-        ? put_commands(stored, shard_of, shards, out, journal, (size_t)upto) : Py_NewRef(Py_None);
+    const publication all = {bytes_slice(lead), bytes_slice(journal), (size_t)upto, joined, stored,
+                             shard_of};
+    PyObject *made = spread(stored, shards, out, shard_of) ? put_commands(&all, out, shards)
+                                                           : Py_NewRef(Py_None);
     PyMem_Free(shard_of);
     return made;
 }

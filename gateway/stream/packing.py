@@ -1,9 +1,11 @@
-"""From events of the journal to the commands that publish them, one for each shard. Pure.
+"""From events of the journal to the commands that publish them. Pure.
 
-The C piece packs what it can; Python does the same here, byte for byte.
+One command carries all of them where one server has every shard: it is answered once, when the
+work is done, where a command for each shard would have us woken for a few at a time. Else each
+shard has its own. The C piece packs what it can; Python does the same here, byte for byte.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gateway import native
@@ -11,9 +13,12 @@ from gateway.event import Stretch
 from gateway.stream import keys
 from gateway.stream.batches import Batch, group
 from gateway.stream.link import arguments
+from gateway.stream.scripts import joined, script
 from gateway.stream.shards import ShardState
 
-_FIXED = 12  # arguments of the command beside the names of slices, and the events
+SCRIPTS = script("publish"), joined("publish")
+_ALONE, _JOINED = arguments("EVALSHA", SCRIPTS[0].sha), arguments("EVALSHA", SCRIPTS[1].sha, 0)
+ARGUMENTS = 7  # of the script, before the events
 
 
 class _Rests(NamedTuple):
@@ -38,25 +43,28 @@ class _Rests(NamedTuple):
 
 
 class Packing:
-    """Packs for the journal `journal_id`; `sha`: of `lua/publish.lua`."""
+    """Packs for the journal `journal_id`."""
 
-    def __init__(self, journal_id: str, sha: str) -> None:
-        self._journal_id, self._sha = journal_id, sha
+    def __init__(self, journal_id: str) -> None:
+        self._journal_id = journal_id
         self._packed_id = arguments(journal_id)
         self._rests: _Rests | None = None
 
     def commands(
-        self, stored: Stretch, upto: int, shards: Sequence[ShardState]
-    ) -> tuple[list[int], Iterable[bytes]]:
-        """Return who lacks any of `stored`, all of one slice of time, and a command for each."""
+        self, stored: Stretch, upto: int, shards: Sequence[ShardState], *, join: bool
+    ) -> tuple[list[int], list[bytes]]:
+        """Return who lacks any of `stored`, all of one slice of time, and a command for each; with
+        `join` one for all of them, if there are any.
+        """
         if stored and native.publish is not None and type(stored) is native.stretch:
             heads = self.heads(shards, stored.first_ms, stored.last_ms)
+            lead = _JOINED if join else _ALONE
             found: tuple[list[int], list[bytes]] | None
-            found = native.publish(stored, heads, self._packed_id, upto)
+            found = native.publish(stored, heads, self._packed_id, upto, lead, join)
             if found is not None:
                 return found
         batches = group(stored, upto, shards)
-        return [one.shard for one in batches], (self.packed(b, shards[b.shard]) for b in batches)
+        return [one.shard for one in batches], self.packed(batches, shards, join=join)
 
     def heads(
         self, shards: Sequence[ShardState], first_ms: int, last_ms: int
@@ -79,20 +87,37 @@ class Packing:
         self, shard: int, state: ShardState, first_ms: int, last_ms: int
     ) -> tuple[int, bytes, bytes]:
         names = state.slices.keys(shard, first_ms, last_ms)
-        named = state.named(names, lambda names: self._named(shard, names))
-        return _FIXED + len(names), named, state.closing(first_ms)
+        named = state.named(names, lambda names: _named(shard, names))
+        return 2 + len(names), named, state.closing(first_ms)
 
-    def packed(self, batch: Batch, state: ShardState) -> bytes:
-        """Return the command for `batch`, whose shard is in `state`."""
+    def packed(
+        self, batches: Sequence[Batch], shards: Sequence[ShardState], *, join: bool
+    ) -> list[bytes]:
+        """Return a command for each of `batches`, or with `join` one for all, if there are any."""
+        pieces = [self._piece(batch, shards[batch.shard]) for batch in batches]
+        if not join:
+            return [b"*%d\r\n%b%b" % (3 + each, _ALONE, b) for each, _, b in pieces]
+        if not pieces:
+            return []
+        count = 3 + sum(1 + 1 + each for each, _, _ in pieces)
+        parts = [arguments(own) + packed for _, own, packed in pieces]
+        return [b"*%d\r\n%b%b" % (count, _JOINED, b"".join(parts))]
+
+    def _piece(self, batch: Batch, state: ShardState) -> tuple[int, int, bytes]:
+        """Return of a batch its keys and arguments, how many those are, and how many arguments;
+        packed, how many keys there are is before them.
+        """
         names = state.slices.keys(batch.shard, batch.first_ms, batch.last_ms)
-        named = state.named(names, lambda names: self._named(batch.shard, names))
+        named = state.named(names, lambda names: _named(batch.shard, names))
         journal = self._journal_id if batch.upto is not None else ""
         place = arguments(journal, state.position, batch.upto or 0, batch.last_ms)
         events = list(batch.arguments())
-        count = _FIXED + len(names) + len(events)
+        own = ARGUMENTS + len(events)
         closing = state.closing(batch.first_ms)
-        return b"".join((b"*%d\r\n" % count, named, place, closing, arguments(*events)))
+        packed = b"".join((named, place, closing, arguments(*events)))
+        return 2 + len(names) + own, own, packed
 
-    def _named(self, shard: int, slices: Sequence[str]) -> bytes:
-        names = keys.events(shard), keys.shard_state(shard), *slices
-        return arguments("EVALSHA", self._sha, len(names), *names)
+
+def _named(shard: int, slices: Sequence[str]) -> bytes:
+    names = keys.events(shard), keys.shard_state(shard), *slices
+    return arguments(len(names), *names)

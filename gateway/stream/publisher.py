@@ -26,7 +26,7 @@ from gateway.stream.access import Access
 from gateway.stream.batches import first_slice, group, unjournaled
 from gateway.stream.lines import Lines
 from gateway.stream.link import pack
-from gateway.stream.packing import Packing
+from gateway.stream.packing import SCRIPTS, Packing
 from gateway.stream.scripts import script
 from gateway.stream.shards import ShardState
 from gateway.stream.source import Source
@@ -78,8 +78,8 @@ class Publisher:
         self._wake = asyncio.Event()
         metrics.stream_up.set(to=0)
         self._seldom = Seldom(interval_s=10)
-        self._publish, self._checkpoint = script("publish"), script("checkpoint")
-        self._packing = Packing(source.id, self._publish.sha)
+        self._checkpoint = script("checkpoint")
+        self._packing = Packing(source.id)
 
     # ---- what others ask
 
@@ -219,15 +219,16 @@ class Publisher:
             await self._count_damage(piece.stored.first_number)
             self._next_number = piece.stored.first_number
         stored, upto = first_slice(piece.stored, piece.upto, self._window_ms)
-        shards, commands = self._packing.commands(stored, upto, self._shards)
+        join = not self._lines.is_split
+        shards, commands = self._packing.commands(stored, upto, self._shards, join=join)
         healed = self._count_lost(stored) if self.cursor < self._heals_upto else 0
-        await self._send(shards, commands, upto)
+        await self._send(shards, commands, upto, are_joined=join)
         self._metrics.healed.add(by=healed)
         if stored:
             self._next_number = stored.last_number + 1
             self._last_accepted_ms = stored.last_ms
         self.cursor = upto
-        self._count_replicas(everywhere=bool(shards) and not self._lines.is_split)
+        self._count_replicas(everywhere=bool(shards) and join)
         self._source.release(upto)
         self.on_progress()
 
@@ -261,20 +262,30 @@ class Publisher:
     async def _publish_direct(self) -> None:
         events, done = self._direct[0]
         batches = group(unjournaled(events), None, self._shards)
-        commands = [self._packing.packed(batch, self._shards[batch.shard]) for batch in batches]
-        await self._send([batch.shard for batch in batches], commands, None)
+        join = not self._lines.is_split
+        commands = self._packing.packed(batches, self._shards, join=join)
+        await self._send([batch.shard for batch in batches], commands, None, are_joined=join)
         for batch in batches:
             self._shards[batch.shard].elsewhere += len(batch.events)
         self._direct.popleft()
         done(self._lines.has_replicas)
 
     async def _send(
-        self, shards: Sequence[int], commands: Iterable[bytes], upto: int | None
+        self,
+        shards: Sequence[int],
+        commands: Sequence[bytes],
+        upto: int | None,
+        *,
+        are_joined: bool,
     ) -> None:
-        """Publish by one command for each of `shards`, which then have everything up to `upto`."""
+        """Publish by one command for each of `shards`, or one for all of them, which then have
+        everything up to `upto`.
+        """
         if not shards:
             return
-        replies = await self._exchange(list(commands), shards)
+        replies = await self._exchange(commands, shards)
+        if are_joined:
+            (replies,) = replies
         published = duplicates = unfit = 0
         for shard, reply in zip(shards, replies, strict=True):
             if reply[0] != b"OK":
@@ -315,7 +326,7 @@ class Publisher:
             self._count_replicas(everywhere=True)
             self.on_progress()
 
-    async def _exchange(self, commands: list[bytes], shards: Sequence[int]) -> list[Any]:
+    async def _exchange(self, commands: Sequence[bytes], shards: Sequence[int]) -> list[Any]:
         """Send and receive, a shard for each command.
 
         Raises `StreamUnavailable` or `StreamRefused` for any error.
@@ -329,7 +340,7 @@ class Publisher:
         return replies
 
     def _loads(self) -> list[bytes]:
-        return [pack("SCRIPT", "LOAD", one.source) for one in (self._publish, self._checkpoint)]
+        return [pack("SCRIPT", "LOAD", one.source) for one in (*SCRIPTS, self._checkpoint)]
 
 
 def _is_lost(error: Exception) -> bool:

@@ -24,3 +24,10 @@ class Script:
 def script(name: str) -> Script:
     """Return the script in `lua/<name>.lua`. Raises `FileNotFoundError` for an unknown one."""
     return Script(name, (files("gateway.stream") / "lua" / f"{name}.lua").read_bytes())
+
+
+@cache
+def joined(name: str) -> Script:
+    """Return the script that does for many shards, in one call, what `name` does for one."""
+    one, many = script(name).source, script("joined").source
+    return Script(f"{name}, joined", b"local function run(KEYS, ARGV)\n" + one + b"end\n" + many)

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import struct
+from operator import attrgetter
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from gateway.keyed_hash import KeyedHash
 from gateway.metrics import Histogram
 from gateway.options import App, IngestOptions
 from gateway.stream import keys
+from gateway.stream.batches import group
 from gateway.stream.packing import Packing
 from gateway.stream.seen import Slices
 from gateway.stream.shards import ShardState
@@ -320,12 +322,13 @@ def test_plain_records_are_read_back_in_one_call():
     st.lists(st.binary(max_size=300), min_size=1, max_size=40),
     st.lists(st.integers(0, 5000), min_size=keys.SHARDS, max_size=keys.SHARDS),
     st.booleans(),
+    st.booleans(),
     st.integers(0, 39),
 )
 @settings(max_examples=300, deadline=None)
-def test_publishing_commands(bodies, positions, must_heal, unfit):
+def test_publishing_commands(bodies, positions, must_heal, join, unfit):
     """The commands for the shards are byte for byte the same; who has an event gets none."""
-    packing = Packing("journal-id", "0" * 40)
+    packing = Packing("journal-id")
     states = [
         ShardState(position, 0, 0, 0, 0, Slices(3_600_000), must_heal=must_heal)
         for position in positions
@@ -334,16 +337,22 @@ def test_publishing_commands(bodies, positions, must_heal, unfit):
     _, by_python = records.encode_all(events, 7, 77)
     _, stored = native.encode(events, 7, 77)
     upto = stored.end
-    expected = packing.commands(by_python, upto, states)
-    shards, commands = packing.commands(stored, upto, states)
-    assert dict(zip(shards, commands, strict=True)) == dict(zip(*expected, strict=True))
-    assert shards == sorted(shards)
+    lacking = {keys.shard_at(each.event.order_hash) for each in by_python if each.end > positions[
+        keys.shard_at(each.event.order_hash)]}  # fmt: skip
+    batches = sorted(group(by_python, upto, states), key=attrgetter("shard"))
+    shards, commands = packing.commands(stored, upto, states, join=join)
+    assert shards == sorted(lacking) == [batch.shard for batch in batches]
+    assert commands == packing.packed(batches, states, join=join)
+    assert len(commands) == (len(shards) and 1 if join else len(shards))
+    by_python = packing.commands(by_python, upto, states, join=join)
+    assert sorted(by_python[0]) == shards
+    assert sorted(map(len, by_python[1])) == sorted(map(len, commands))
     heads = packing.heads(states, 0, 40)
-    assert native.publish(stored, heads, b"", upto) is not None
+    assert native.publish(stored, heads, b"", upto, b"", join) is not None
     events[unfit % len(events)].unfit = "not_an_event"
     _, stored = native.encode(events, 7, 77)
-    assert native.publish(stored, heads, b"", upto) is None
-    assert len(packing.commands(stored, upto, states)[0]) == len(shards)
+    assert native.publish(stored, heads, b"", upto, b"", join) is None
+    assert len(packing.commands(stored, upto, states, join=join)[0]) == len(shards)
 
 
 @given(st.lists(st.floats(0, 20)))
@@ -365,10 +374,10 @@ def placed():
     "call",
     [
         lambda: native.encode([1], 1, 0), lambda: native.encode(None, 1, 0),
-        lambda: native.publish([1], [(0, 1, b"", b"")], b"", 1), lambda: native.publish(placed(), [], b"", 1),
+        lambda: native.publish([1], [(0, 1, b"", b"")], b"", 1, b"", 1), lambda: native.publish(placed(), [], b"", 1, b"", 1),
         lambda: native.decode("text", 0, 0), lambda: native.KeyedHash(), lambda: native.KeyedHash("text"), lambda: native.send(1, "text"),
-        lambda: native.KeyedHash(b"").sign("text"), lambda: native.publish(placed(), [None], b"", 1), lambda: native.publish(placed(), [(0,)], b"", 1),
-        lambda: native.publish(native.stretch(), [(0, 1, b"", b"")], b"", 1), lambda: native.encode(placed(), 1, 0),
+        lambda: native.KeyedHash(b"").sign("text"), lambda: native.publish(placed(), [None], b"", 1, b"", 1), lambda: native.publish(placed(), [(0,)], b"", 1, b"", 1),
+        lambda: native.publish(native.stretch(), [(0, 1, b"", b"")], b"", 1, b"", 1), lambda: native.encode(placed(), 1, 0),
         lambda: native.stretch().append(1), lambda: native.stretch().part(0, 1), lambda: native.stretch().start,
         lambda: native.stretch().extend(placed()), lambda: placed().extend(native.stretch()), lambda: placed().extend([]),
         lambda: native.stretch().move(1), lambda: placed().move("1"), lambda: placed().append(some_events([b"{}"])[0]),
