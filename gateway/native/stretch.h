@@ -7,7 +7,10 @@
 #ifndef GATEWAY_STRETCH_H
 #define GATEWAY_STRETCH_H
 
-enum { RECORD_HEADER = 24, STRETCH_FIRST_ENTRIES = 32, STRETCH_FIRST_BYTES = 4 << 10 };
+enum {
+    RECORD_HEADER = 24, STRETCH_FIRST_ENTRIES = 64,
+    STRETCH_LEAST_BYTES = 4 << 10, STRETCH_MOST_BYTES = 128 << 10, /* to begin with */
+};
 
 typedef struct {
     const char *at;    /* the record; while open it is only found by `start` */
@@ -23,7 +26,7 @@ typedef struct {
     Py_ssize_t count, room;
     entry *entries;
     PyObject *data; /* bytes being written, until it is placed */
-    size_t used;
+    size_t used, last; /* of it; and how much was taken the last time */
     PyObject *held; /* list of the bytes that entries lie in, once it is placed */
 } stretch;
 
@@ -60,6 +63,14 @@ static entry *new_entry(stretch *self) {
     return &self->entries[self->count];
 }
 
+/* How much to begin with: about what was needed the last time. */
+static size_t stretch_first(const stretch *self, size_t size) {
+    size_t first = self->last + self->last / 4;
+    if (first > STRETCH_MOST_BYTES) first = STRETCH_MOST_BYTES;
+    if (first < STRETCH_LEAST_BYTES) first = STRETCH_LEAST_BYTES;
+    return first > size ? first : size;
+}
+
 /* Where the next `size` bytes go; NULL with an exception. */
 static char *stretch_room(stretch *self, size_t size) {
     if (self->held) {
@@ -68,8 +79,7 @@ static char *stretch_room(stretch *self, size_t size) {
     }
     const size_t needed = self->used + size;
     if (!self->data) {
-        const size_t first = needed > STRETCH_FIRST_BYTES ? needed : STRETCH_FIRST_BYTES;
-        self->data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)first);
+        self->data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)stretch_first(self, size));
         self->used = 0;
     } else if (needed > (size_t)PyBytes_GET_SIZE(self->data)) {
         PyObject *more = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(2 * needed));
@@ -160,14 +170,23 @@ static PyObject *stretch_take(stretch *self, PyObject *nothing) {
     taken->count = self->count, taken->room = self->room, taken->entries = self->entries;
     taken->data = self->data, taken->used = self->used, taken->held = self->held;
     self->count = self->room = 0, self->entries = NULL;
-    self->data = self->held = NULL, self->used = 0;
+    self->data = self->held = NULL;
+    self->last = self->used, self->used = 0;
     return (PyObject *)taken;
 }
 
 /* ---- placed */
 
+/* Keep no more room than there are entries: a publisher that is behind leaves many small ones. */
+static void fit_entries(stretch *self) {
+    const size_t size = (size_t)(self->count ? self->count : 1) * sizeof(entry);
+    entry *fitting = PyMem_Realloc(self->entries, size);
+    if (fitting) self->entries = fitting, self->room = self->count ? self->count : 1;
+}
+
 /* Give the records their numbers and places, the first of them `number` and `start`. */
 static int stretch_place(stretch *self, long long number, Py_ssize_t start) {
+    fit_entries(self);
     if (!self->data && !(self->data = PyBytes_FromStringAndSize(NULL, 0))) return -1;
     if (_PyBytes_Resize(&self->data, (Py_ssize_t)self->used)) return -1;
     if (!(self->held = PyList_New(1))) return -1;
