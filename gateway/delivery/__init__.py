@@ -4,6 +4,7 @@
     worker     one subscriber over all shards: the loop, pausing, draining
     leases     the right to work on a shard: acquiring, renewing, losing
     intake     all that a worker says to Redis, in rounds
+    read_ahead how much of it is to be in memory
     claim      the hold on one shard: lease, what was read, what is to be settled
     reception  what was read: to be attempted, unmatched, or buried because too much waits
     matching   which events a subscriber wants

@@ -14,7 +14,8 @@ from gateway.stream.parcels import Parcel
 from gateway.stream.settling import Settling
 from gateway.subscribers.outcome import Failed
 
-# Read and not settled, per shard: the bound of the pending list, and of what is in memory.
+# Read and not settled, per shard: the bound of the pending list, and of what is in memory while
+# nobody is ready (see `read_ahead`).
 WINDOW_ENTRIES = 512
 WINDOW_BYTES = 2 << 20
 
@@ -93,6 +94,7 @@ class Claim:
         self.cursor: bytes | None = None  # where to go on reading what was left pending
         self.took_over = False  # what is pending was an earlier holder's
         self.look = False  # there may be something to take
+        self.behind = False  # and more than is asked for at once
         self.taken: Id = (0, 0)
         self.held: dict[bytes, int] = {}  # id -> bytes of what was read and is not settled
         self.held_bytes = 0
@@ -114,6 +116,7 @@ class Claim:
         self.taken = parse(lease.taken)
         self.furthest = max(self.furthest, self.taken)
         self.cursor, self.took_over, self.look = b"0-0", True, True
+        self.behind = True
         self.renew_at = 0.0
         self.serving_since_ms = now_ms
 
@@ -136,11 +139,14 @@ class Claim:
     def dropping(self) -> bool:
         return self.drop_unread_bytes > 0 or self.drop_before_ms > 0
 
-    def has_room(self) -> bool:
-        """Whether another take is worth its round trip: a quarter of the window is free."""
+    def can_read(self) -> bool:
+        """Whether there may be something to read, and room: a quarter of the window is free."""
+        lease = self.lease
         return (
-            len(self.held) <= WINDOW_ENTRIES * 3 // 4 and self.held_bytes <= WINDOW_BYTES * 3 // 4
-        )
+            self.look and lease is not None and not lease.unanswered
+            and len(self.held) <= WINDOW_ENTRIES * 3 // 4
+            and self.held_bytes <= WINDOW_BYTES * 3 // 4
+        )  # fmt: skip
 
     def hold(self, entry: Entry) -> bool:
         """Note an entry as read; False if it is held already (read again after a failure)."""

@@ -14,8 +14,9 @@ from functools import partial
 from typing import Any
 
 from gateway.clock import now_ms
-from gateway.delivery.claim import WINDOW_BYTES, WINDOW_ENTRIES, Claim, Lease
+from gateway.delivery.claim import WINDOW_BYTES, Claim, Lease
 from gateway.delivery.leases import Leases, Step
+from gateway.delivery.read_ahead import Grant, ReadAhead
 from gateway.delivery.reception import Reception
 from gateway.errors import Fenced, GatewayError, StreamUnanswered, StreamUnavailable
 from gateway.logs import log
@@ -27,8 +28,9 @@ from gateway.stream.due_again import Due, take_due, take_farthest
 
 _logger = logging.getLogger(__name__)
 RECLAIM = 32  # entries read again in one step
-DROP = 64  # entries taken in one step to be buried
 PARKED = 64  # parked deliveries taken in one step
+# Taken in one step to be buried: that leaves the window at once, so a full one does not stop it.
+_BURIED = Grant(64, WINDOW_BYTES)
 
 
 class Intake:
@@ -44,6 +46,7 @@ class Intake:
         doorbell: Doorbell,
         waiter: Waiter,
         hide_s: float,
+        workers: int,
     ) -> None:
         self._engine = engine
         self._name = name
@@ -53,6 +56,8 @@ class Intake:
         self._waiter = waiter
         self._hide_s = hide_s
         self._interruptions = engine.interruptions
+        self._ahead = ReadAhead(leases.claims, workers)
+        self._grants: dict[int, Grant] = {}  # of this round, by shard
         self._late_budget = 0
         self._turn = 0  # whose parked deliveries come first
 
@@ -63,6 +68,7 @@ class Intake:
         """
         now = time.monotonic()
         self._late_budget = self._reception.free_late_slots
+        self._grants = self._ahead.grants(self._reception.ready) if self._reception.open else {}
         claims = self._leases.claims
         if self._interruptions != self._engine.interruptions:
             self._interruptions = self._engine.interruptions
@@ -87,16 +93,17 @@ class Intake:
 
     def next_deadline(self, now: float) -> float:
         """When to make the next round if nothing happens before, in monotonic seconds."""
-        return min(self._deadline(claim, now) for claim in self._leases.claims)
+        reads = self._reception.open and self._ahead.wanted(self._reception.ready) > 0
+        return min(self._deadline(claim, now, reads=reads) for claim in self._leases.claims)
 
-    def _deadline(self, claim: Claim, now: float) -> float:
+    def _deadline(self, claim: Claim, now: float, *, reads: bool) -> float:
         if claim.lease is None:
             return now if self._leases.must_join(claim) else claim.acquire_at
         if claim.lease.unanswered or self._leases.is_done_with(claim):
             return now
         if self._leases.gives_up(claim):
             return claim.renew_at
-        if claim.drop_parked_bytes > 0 or self._how_many(claim):
+        if claim.drop_parked_bytes > 0 or claim.dropping or (reads and claim.can_read()):
             return now
         at = claim.renew_at
         if claim.next_due_ms >= 0 and self._reception.open and self._reception.free_late_slots:
@@ -147,24 +154,15 @@ class Intake:
             yield Step(claim, lease, due, partial(self._due, claim))
 
     def _steps_to_read(self, claim: Claim, lease: Lease) -> Iterator[Step]:
-        count = self._how_many(claim)
-        if not count:
+        grant = _BURIED if claim.dropping else self._grants.get(claim.shard)
+        if grant is None:
             return
         if claim.cursor is not None:
             reclaim = claim.group.reclaim(lease.token, claim.cursor, RECLAIM)
             yield Step(claim, lease, reclaim, partial(self._reclaimed, claim), reads=True)
         else:
-            take = claim.group.take(lease.token, count, WINDOW_BYTES)
+            take = claim.group.take(lease.token, grant.entries, grant.max_bytes)
             yield Step(claim, lease, take, partial(self._taken, claim), reads=True)
-
-    def _how_many(self, claim: Claim) -> int:
-        """How many new entries to ask for."""
-        if claim.dropping:
-            # What is buried leaves the window at once, so a full window does not stop it.
-            return DROP
-        if claim.look and claim.has_room() and self._reception.open:
-            return WINDOW_ENTRIES - len(claim.held)
-        return 0
 
     # What the answers mean.
 
@@ -211,8 +209,9 @@ class Intake:
                 self._reception.repeating(sum(parse(one.id) <= claim.furthest for one in fresh))
             claim.taken = parse(taken.entries[-1].id)
             claim.furthest = max(claim.furthest, claim.taken)
+            self._ahead.read(fresh)
             self._reception.receive(claim, fresh)
-        claim.look = taken.more
+        claim.look = claim.behind = taken.more
         if not taken.more:
             claim.drop_before_ms = claim.drop_unread_bytes = 0  # nothing is unread
             self._doorbell.wait(self._waiter, claim.shard, claim.taken)

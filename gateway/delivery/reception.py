@@ -88,6 +88,10 @@ class Reception:
         self._sequencer.held_up = not self.open
 
     @property
+    def ready(self) -> int:
+        return self._sequencer.ready
+
+    @property
     def free_late_slots(self) -> int:
         return self._sequencer.free_late_slots
 

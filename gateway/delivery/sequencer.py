@@ -28,6 +28,11 @@ class Sequencer:
         return len(self._fresh) + len(self._late)
 
     @property
+    def ready(self) -> int:
+        """How many fresh deliveries wait for nothing but a free slot."""
+        return len(self._fresh)
+
+    @property
     def free_late_slots(self) -> int:
         """How many parked deliveries are worth fetching: twice what may run."""
         return max(0, 2 * self._late_limit - self._late_running - len(self._late))

@@ -155,7 +155,7 @@ class DeliveryService:
         worker = Worker(
             served.options, served.subscriber, served.matcher, engine=self._engine,
             doorbell=self._doorbell, subscriptions=self._subscriptions, metrics=self._metrics,
-            holder=self._holder, ttl_s=self._ttl_s,
+            holder=self._holder, ttl_s=self._ttl_s, workers=len(self._serves),
         )  # fmt: skip
         self._share_out(worker)
         self._workers[worker.name] = worker, asyncio.create_task(worker.run())

@@ -26,13 +26,13 @@ from gateway.stream.subscriptions import Subscriptions
 from gateway.subscribers.delivery import Subscriber
 
 _logger = logging.getLogger(__name__)
-LINGER_S = 0.002  # outcomes wait this long for company
-CROWD = 128  # or until they are so many
+LINGER_S = 0.004  # outcomes wait this long for company
+CROWD = 256  # or until they are so many
 BACK_OFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class Worker:
-    """Serves one subscriber until stopped."""
+    """Serves one subscriber until stopped, as one of `workers` of this process."""
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class Worker:
         metrics: Metrics,
         holder: str,
         ttl_s: float = 10.0,
+        workers: int = 1,
     ) -> None:
         self.name = options.name
         self._start = options.start
@@ -74,6 +75,7 @@ class Worker:
         self._intake = Intake(
             engine, self.name, self._leases, self._reception, doorbell=doorbell,
             waiter=self._waiter, hide_s=3 * first_timeout_s("slow", options.retry) + 10,
+            workers=workers,
         )  # fmt: skip
 
     @property

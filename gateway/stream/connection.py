@@ -19,6 +19,8 @@ from gateway.errors import Fenced, StreamRefused, StreamUnavailable
 from gateway.stream import keys
 from gateway.stream.access import Access
 from gateway.stream.clients import Clients
+from gateway.stream.link import pack
+from gateway.stream.links import Links
 from gateway.stream.replies import GONE, Arg, Failure, explain, is_deposed, redirection
 from gateway.stream.scripts import script
 from gateway.stream.servers import topology_of
@@ -38,6 +40,7 @@ class Engine:
         # Grows whenever a server fails: what answers next may have lost the newest of its data.
         self.interruptions = 0
         self._clients = Clients(self.access, timeout_s)
+        self._links = Links(self.access, timeout_s)
         self._is_stale = False  # a server is not what it was: connect anew, by name
 
     @property
@@ -176,21 +179,23 @@ class Engine:
             return [failure] * len(calls)
 
     async def _run_on(self, server: str, calls: Sequence[Call]) -> list[Any | Failure]:
-        pipeline = self._clients.of(server).pipeline(transaction=False)
-        for name, names, args in calls:
-            pipeline.execute_command("EVALSHA", script(name).sha, len(names), *names, *args)
+        packed = [
+            pack("EVALSHA", script(name).sha, len(names), *names, *args)
+            for name, names, args in calls
+        ]
         try:
-            results = await pipeline.execute(raise_on_error=False)
-        except _ERRORS as error:
-            raise self._explained(error) from error
+            results = await self._links.exchange(server, packed)
+        except StreamUnavailable as failure:
+            cause = failure.__cause__
+            raise self._explained(cause if isinstance(cause, Exception) else failure) from failure
         return [
             await self._outcome(call, result) if isinstance(result, Exception) else result
             for call, result in zip(calls, results, strict=True)
         ]
 
     async def _outcome(self, call: Call, error: Exception) -> Any | Failure:
-        lost = isinstance(error, exceptions.NoScriptError)
-        if not lost and not (self._topology.is_split and redirection(error)):
+        is_lost = str(error).startswith("NOSCRIPT")
+        if not is_lost and not (self._topology.is_split and redirection(error)):
             return self._explained(error)
         try:
             return await self.run(*call)
@@ -239,15 +244,20 @@ class Engine:
     async def _locate(self, key: str) -> str:
         if self._is_stale:
             self._is_stale = False
-            await self._clients.close()
+            await self._disconnect()
         server = self._topology.known(key)
         if server is None:
             server = await self._topology.locate(key)
             await self._clients.keep(self._topology.servers())
+            await self._links.keep(self._topology.servers())
         return server
 
-    async def close(self) -> None:
+    async def _disconnect(self) -> None:
         await self._clients.close()
+        await self._links.close()
+
+    async def close(self) -> None:
+        await self._disconnect()
         await self._topology.close()
 
 

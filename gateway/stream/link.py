@@ -1,4 +1,4 @@
-"""One connection of the publisher's own: packed commands out, their replies back, in order.
+"""One connection for one exchange at a time: packed commands out, their replies back, in order.
 
 redis-py brings it up (address, TLS, authentication); then its transport is ours, with hiredis
 reading the replies: one write and one future for each exchange, however many commands. Whatever
@@ -76,6 +76,11 @@ class Link:
         self._replies = _Replies()
         self._is_stale = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is connected, as far as can be seen."""
+        return self._transport is not None and not self._transport.is_closing()
+
     def renew(self) -> None:
         """Have the next exchange connect anew: the same address may lead to another server."""
         self._is_stale = True
@@ -92,7 +97,7 @@ class Link:
                 await self.close()
             if self._transport is None:
                 await self._connect()
-            if self._transport.is_closing():  # it ended while nobody was waiting
+            if not self.is_open:  # it ended while nobody was waiting
                 raise exceptions.ConnectionError("connection closed by Redis")  # noqa: TRY301
             done = self._replies.expect(len(commands))
             timer = asyncio.get_running_loop().call_later(self._timeout_s, _give_up, done)

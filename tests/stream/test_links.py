@@ -1,0 +1,66 @@
+"""Script calls in one round trip, on connections that come and go."""
+
+import asyncio
+
+from support.proxy import proxied
+
+from gateway.stream import keys
+from gateway.stream.calls import call_together
+from gateway.stream.connection import Engine
+from gateway.stream.consumer_group import Group
+
+GROUPS = [Group(shard, "sub") for shard in range(keys.SHARDS)]
+NONE, ALL = [0] * keys.SHARDS, [1] * keys.SHARDS
+
+
+async def acquired(engine):
+    """Take the lease of every shard; return the tokens."""
+    await call_together(engine, [group.join("now") for group in GROUPS])
+    leases = await call_together(engine, [group.acquire("holder", 60_000) for group in GROUPS])
+    return [lease.token for lease in leases]
+
+
+async def released(engine, tokens):
+    calls = [group.release(token) for group, token in zip(GROUPS, tokens, strict=True)]
+    return await call_together(engine, calls)
+
+
+async def test_rounds_at_the_same_time_get_their_own_answers(engine):
+    """However many rounds are under way at once, each gets the answers to its own calls."""
+    tokens = await acquired(engine)
+    told = await asyncio.gather(*(released(engine, each) for each in (NONE, tokens, ALL, NONE)))
+    assert told == [NONE, ALL, NONE, NONE]
+
+
+async def test_a_connection_that_was_closed_at_rest_is_no_failure(engine, redis):
+    """A server that drops idle connections has not failed: the next rounds have others."""
+    await asyncio.gather(*(released(engine, NONE) for _ in range(3)))
+    before = engine.interruptions
+    await redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    assert await released(engine, NONE) == NONE
+    assert engine.interruptions == before
+
+
+async def test_a_server_that_has_forgotten_the_scripts_is_told_again(engine, redis):
+    """Each call of a round is answered, the first time that it is made and after a flush."""
+    for _ in range(2):
+        await redis.script_flush()
+        tokens = await acquired(engine)
+        await redis.script_flush()
+        assert await released(engine, tokens) == ALL
+
+
+async def test_a_round_that_was_given_up_answers_nobody_else(engine_socket, engine_url, tmp_path):
+    """A late answer to a round that was cancelled is never taken for one of the next round."""
+    async with proxied(engine_socket, tmp_path / "proxy") as proxy:
+        engine = Engine(f"unix://{tmp_path / 'proxy'}")
+        tokens = await acquired(engine)
+        proxy.hold()
+        under_way = asyncio.create_task(released(engine, NONE))
+        while not proxy.held:
+            await asyncio.sleep(0)
+        under_way.cancel()
+        await asyncio.wait([under_way])
+        proxy.let_go()
+        assert await released(engine, tokens) == ALL
+        await engine.close()
