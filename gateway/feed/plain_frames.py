@@ -12,7 +12,8 @@ from gateway.errors import StreamUnavailable
 from gateway.feed import plain_messages
 from gateway.feed.cursors import Cursor, Place, encode, mark_of
 from gateway.feed.plain_messages import Style
-from gateway.stream.tail import Entry, Position
+from gateway.stream.shard_reader import Position
+from gateway.stream.tail import Entry
 
 Shards = frozenset[int]
 

@@ -21,8 +21,8 @@ _EPOCH_BYTES = 6
 _OPTIONS = 6  # arguments of XREAD beside names and ids
 
 
-class Standing(NamedTuple):
-    """Where a shard ends: its epoch, and number and id of its last entry."""
+class Position(NamedTuple):
+    """Behind one entry of a shard: where somebody stands, or the shard ends."""
 
     epoch: str
     number: int
@@ -37,7 +37,7 @@ class Raw(NamedTuple):
 
 
 class Page(NamedTuple):
-    """What one read has found in one shard: maybe nothing. `epoch`: after it was read."""
+    """What one read has found in one shard: maybe only that its epoch, after it, is another."""
 
     shard: int
     epoch: str
@@ -59,7 +59,7 @@ class ShardReader:
         self._streams = arguments("STREAMS", *self._names)
         self._epochs = [pack("HGET", keys.shard_state(shard), "epoch") for shard in shards]
 
-    async def standing(self) -> dict[int, Standing]:
+    async def standing(self) -> dict[int, Position]:
         """Return where each shard ends."""
         source = script("standing").source
         replies = await self._exchange(
@@ -70,29 +70,29 @@ class ShardReader:
             self.shards,
         )
         return {
-            shard: Standing(epoch.decode(), number, parse(last))
+            shard: Position(epoch.decode(), number, parse(last))
             for shard, (epoch, number, last) in zip(self.shards, replies, strict=True)
         }
 
-    async def read(self, after: Sequence[Id], count: int) -> list[Page]:
-        """Return up to `count` entries of each shard behind `after`, one id for each shard.
+    async def read(self, after: Sequence[Position], count: int) -> list[Page]:
+        """Return a page of each shard that has entries behind `after`, or another epoch than that.
 
-        Waits up to `BLOCK_MS` for the first.
+        `after` has a position for each of our shards; a page up to `count` entries. Waits up to
+        `BLOCK_MS` for the first.
         """
         found, *epochs = await self._exchange(
             [self._read(after, count), *self._epochs], (self.shards[0], *self.shards)
         )
-        entries = {
-            name: [Raw(parse(one), values) for one, values in some] for name, some in found or ()
-        }
-        return [
-            Page(shard, (epoch or b"").decode(), entries.get(name, []))
-            for shard, name, epoch in zip(self.shards, self._names, epochs, strict=True)
-        ]
+        entries, pages = dict(found or ()), []
+        for shard, name, was, epoch in zip(self.shards, self._names, after, epochs, strict=True):
+            now, some = (epoch or b"").decode(), entries.get(name, ())
+            if some or now != was.epoch:
+                pages.append(Page(shard, now, [Raw(parse(one), values) for one, values in some]))
+        return pages
 
-    def _read(self, after: Sequence[Id], count: int) -> bytes:
-        parts = [_head(len(self.shards), count), self._streams, *map(_packed, after)]
-        return b"".join(parts)
+    def _read(self, after: Sequence[Position], count: int) -> bytes:
+        ids = [_packed(one.id) for one in after]
+        return b"".join((_head(len(self.shards), count), self._streams, *ids))
 
     async def _exchange(self, commands: Sequence[bytes], shards: Sequence[int]) -> list[Any]:
         if self._interruptions != self._engine.interruptions:

@@ -23,7 +23,7 @@ from gateway.metrics import Metrics
 from gateway.options import KIB
 from gateway.stream import keys
 from gateway.stream.doorbell import Id
-from gateway.stream.shard_reader import Page, Raw, ShardReader
+from gateway.stream.shard_reader import Page, Position, Raw, ShardReader
 from gateway.tasks import together
 
 _logger = logging.getLogger(__name__)
@@ -32,14 +32,6 @@ AWAY_S = 0.5
 _PAGE_BYTES = 64 * KIB
 _FIRST_COUNT, _MOST_COUNT = 8, 512
 _REST, _LEAST_REST_S, _LONGEST_REST_S = 0.5, 0.001, 0.02  # the first: of the time it was busy
-
-
-class Position(NamedTuple):
-    """Behind one entry of a shard."""
-
-    epoch: str
-    number: int
-    id: Id
 
 
 class Entry(NamedTuple):
@@ -119,7 +111,7 @@ class Tail:
     async def _follow(self, reader: ShardReader, sink: Sink) -> None:
         if self.positions[reader.shards[0]] is None:
             for shard, one in (await reader.standing()).items():
-                self.positions[shard] = Position(*one)
+                self.positions[shard] = one
             if all(self.positions):
                 self._stands.set()
         while self._users:
@@ -133,9 +125,8 @@ class Tail:
                     await _rest(began)
         self._stop(reader)
 
-    def _after(self, reader: ShardReader) -> list[Id]:
-        positions = (self.positions[shard] for shard in reader.shards)
-        return [position.id for position in positions if position is not None]
+    def _after(self, reader: ShardReader) -> list[Position]:
+        return [one for shard in reader.shards if (one := self.positions[shard]) is not None]
 
     def _stop(self, reader: ShardReader) -> None:
         if not self._users:  # nobody has come meanwhile
@@ -177,7 +168,7 @@ class Tail:
         standing = await reader.standing()
         for page in pages:
             if page.shard in lost and not page.entries:
-                self.positions[page.shard] = Position(*standing[page.shard])
+                self.positions[page.shard] = standing[page.shard]
 
     def _take_page(self, page: Page, sink: Sink) -> None:
         shard, epoch, positions = page.shard, page.epoch, self.positions
