@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bench import provision
-from bench.contenders import Gateway
 from bench.crowd import call_cid
+from bench.gateways import Gateway
 from bench.load import webhooks
 from bench.processes import Valkey, free_port, post, running, wait_until
 from gateway.calls.tokens import Tokens

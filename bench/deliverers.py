@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bench import provision
-from bench.contenders import Gateway, RunningGateway
+from bench.gateways import Gateway, RunningGateway
 from bench.load import webhooks
 from bench.processes import Load, Valkey, get, running, wait_until
 from gateway.stream import keys

@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,9 @@ def wait_until(
 class Valkey:
     """The one Valkey of a run, as every contender meets it."""
 
-    def __init__(self, pid: int, path: Path) -> None:
+    def __init__(self, pid: int, path: Path, port: int, core: int) -> None:
         self.pid, self.path, self.url = pid, path, f"unix://{path}"
+        self.port, self.core = port, core  # the port is for a replica
         self.client: Any = redis.Redis(unix_socket_path=str(path), protocol=2)
 
     def empty(self) -> None:
@@ -87,24 +88,47 @@ class Valkey:
 @contextmanager
 def valkey(folder: Path, *, core: int) -> Iterator[Valkey]:
     """Run the gateway's own choice of server, with the append-only file of its defaults."""
-    folder.mkdir()
-    path = folder / "valkey.sock"
+    port = free_port()
     settings = {
-        "port": "0",
-        "unixsocket": str(path),
-        "dir": str(folder),
+        "port": str(port),
         "appendonly": "yes",
         "appendfsync": "everysec",
         "auto-aof-rewrite-percentage": "0",  # a fork in the middle of somebody's round
-        "save": "",
+        "repl-backlog-ttl": "1",  # nobody pays for a replica that was there before
     }
-    command = [str(find_server(os.environ))]
-    for key, value in settings.items():
-        command += [f"--{key}", value]
-    with running(command, core=core, log=folder / "log") as process:
-        server = Valkey(process.pid, path)
+    with _server(folder, settings, core=core) as (process, path):
+        server = Valkey(process.pid, path, port, core)
         wait_until(server.client.ping, "Valkey answers")
         yield server
+
+
+@contextmanager
+def replica(folder: Path, of: Valkey) -> Iterator[None]:
+    """Run a replica beside `of`, in memory, from when it has all until the block ends."""
+    settings = {"port": "0", "appendonly": "no", "replicaof": ("127.0.0.1", str(of.port))}
+    with _server(folder, settings, core=of.core):
+        wait_until(lambda: _first_replica(of).get("state") == "online", "a replica has all")
+        yield
+
+
+def _first_replica(of: Valkey) -> dict[str, Any]:
+    found: dict[str, Any] = of.client.info("replication").get("slave0", {})
+    return found
+
+
+@contextmanager
+def _server(
+    folder: Path, settings: Mapping[str, str | tuple[str, ...]], *, core: int
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    folder.mkdir()
+    path = folder / "valkey.sock"
+    common: Mapping[str, str | tuple[str, ...]]
+    common = {"bind": "127.0.0.1", "unixsocket": str(path), "dir": str(folder), "save": ""}
+    command = [str(find_server(os.environ))]
+    for key, value in {**common, **settings}.items():
+        command += [f"--{key}", *([value] if isinstance(value, str) else value)]
+    with running(command, core=core, log=folder / "log") as process:
+        yield process, path
 
 
 class Load:

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench import machine
-from bench.contenders import Gateway
+from bench.gateways import Gateway
 from bench.load import webhooks
 from bench.processes import valkey
 

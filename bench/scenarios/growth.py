@@ -20,9 +20,9 @@ from typing import Any
 
 from bench import machine
 from bench.chart import Bar, Panel
-from bench.contenders import RunningGateway
 from bench.deliverers import gateway_for
 from bench.frame import Results
+from bench.gateways import RunningGateway
 from bench.processes import Load, Valkey, load, valkey, wait_until
 from bench.receiver import receiver
 from bench.report import markdown, spread

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine
-from bench.contenders import CONTENDERS, VARIANTS, Buckets, Contender, Running
+from bench.contenders import CONTENDERS, VARIANTS, Contender
 from bench.frame import Results
 from bench.load import webhooks
 from bench.processes import Load, Valkey, load, post, valkey
 from bench.provision import Missing
 from bench.scenarios import ingest_table
+from bench.started import Buckets, Running
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from bench.chart import Bar, Panel
-from bench.contenders import CONTENDERS, VARIANTS, Buckets
+from bench.contenders import CONTENDERS, VARIANTS
 from bench.report import from_buckets, markdown, spread
+from bench.started import Buckets
 
 if TYPE_CHECKING:
     from bench.scenarios.ingest import Case, Sample

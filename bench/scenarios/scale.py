@@ -16,8 +16,8 @@ from statistics import median
 
 from bench import machine
 from bench.chart import Bar, Panel
-from bench.contenders import Gateway
 from bench.frame import Results
+from bench.gateways import Gateway
 from bench.processes import load, valkey
 from bench.report import markdown, spread
 from bench.scenarios.ingest import Bench, Case, Numbers, Sample, measure
