@@ -10,7 +10,7 @@ import orjson
 import trustme
 
 from bench.load import webhooks
-from bench.processes import Valkey, free_port, get, replica, running, wait_until
+from bench.processes import Valkey, free_ports, get, replica, running, wait_until
 from bench.started import Buckets, Running, ready
 from gateway.stream import keys
 
@@ -64,7 +64,7 @@ class Gateway:
 
     @contextmanager
     def start(self, folder: Path, valkey: Valkey, *, core: int) -> Iterator[RunningGateway]:
-        port, admin_port = free_port(), free_port()
+        port, admin_port = free_ports(2)
         authority = _certificate(folder) if self._tls else ""
         path = folder / "config.yaml"
         path.write_bytes(orjson.dumps(self._config(folder, valkey, port, admin_port)))
