@@ -30,7 +30,7 @@ from bench.frame import Results
 from bench.load import webhooks
 from bench.local_sqs import REGION, LocalSqs, local_sqs
 from bench.peers import sqs_boto3
-from bench.processes import Valkey, free_port, get, load, running, valkey, wait_until
+from bench.processes import Valkey, free_ports, get, load, running, valkey, wait_until
 from bench.report import markdown, spread
 from gateway.stream import keys
 
@@ -99,7 +99,7 @@ def _gateway_process(
     given: _Round, name: str, **more: object
 ) -> Iterator[tuple[int, int, Callable[[], str]]]:
     """Run a gateway; give its pid, its port, and what reads its metrics."""
-    port, admin_port = free_port(), free_port()
+    port, admin_port = free_ports(2)
     config = {
         "server": {"port": port},
         "admin": {"port": admin_port},
