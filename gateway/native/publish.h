@@ -26,11 +26,11 @@ static char *put_bulk(char *to, slice text) {
 
 /* ---- one command for each shard, or for all */
 
-enum { PER_EVENT = 3, ARGUMENTS = 7 }; /* digest, meta, body; what is before them */
+enum { PER_EVENT = 3, ARGUMENTS = 7, MAX_LEAD = 128 }; /* digest, meta, body; what is before them */
 
 typedef struct {
     Py_ssize_t position, many, keys; /* what it has; its events, and the names of its keys */
-    PyObject *named, *last;          /* how many keys, and they; the last before the events */
+    PyObject *named, *last;          /* its keys, and the last before the events; packed */
     long long last_ms;               /* of its last event */
     size_t size;
 } outgoing;
@@ -85,20 +85,20 @@ static size_t own_arguments(const outgoing *one) {
     return (size_t)(ARGUMENTS + PER_EVENT * one->many);
 }
 
-/* Write the keys and arguments of a shard up to its events; with `to` NULL only count. Returns
- * their length. */
+/* Write the arguments of a shard up to its events; with `to` NULL only count. Returns their
+ * length. */
 static size_t put_head(char *to, const outgoing *one, const publication *all) {
-    char number[24], lines[4][48];
-    const size_t numbers[] = {own_arguments(one), (size_t)one->position, all->upto,
-                              (size_t)one->last_ms};
-    slice written[4];
-    for (int i = 0; i < 4; i++) {
+    char number[24], lines[5][48];
+    const size_t numbers[] = {own_arguments(one), (size_t)one->keys, (size_t)one->position,
+                              all->upto, (size_t)one->last_ms};
+    slice written[5];
+    for (int i = 0; i < 5; i++) {
         const slice digits = {number, (size_t)put_decimal(number, numbers[i])};
         written[i] = (slice){lines[i], (size_t)(put_bulk(lines[i], digits) - lines[i])};
     }
-    if (!all->joined) written[0].size = 0;
-    const slice parts[] = {written[0], bytes_slice(one->named), all->journal, written[1],
-                           written[2], written[3], bytes_slice(one->last)};
+    if (!all->joined) written[0].size = written[1].size = 0;
+    const slice parts[] = {written[0], written[1], all->journal, written[2], written[3],
+                           written[4], bytes_slice(one->last)};
     size_t length = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (to) put_slice(to + length, parts[i]);
@@ -117,25 +117,34 @@ static char *put_events(char *to, const publication *all, Py_ssize_t shard) {
     return to;
 }
 
+/* Write the beginning of a command, up to its keys. Returns how long it is. */
+static size_t put_begin(char *to, const publication *all, size_t arguments, size_t keys) {
+    char digits[20];
+    char *at = to + decimal(to, 3 + keys + arguments, '*'); /* EVALSHA, the script, how many keys */
+    at = put_slice(at, all->lead);
+    at = put_bulk(at, (slice){digits, (size_t)put_decimal(digits, keys)});
+    return (size_t)(at - to);
+}
+
 /* One command for the shards from `first` up to `end` that lack any events. */
 static PyObject *put_command(const publication *all, const outgoing *out, Py_ssize_t first,
                              Py_ssize_t end) {
-    char start[24];
-    size_t size = 0, count = all->joined ? 3 : 2; /* EVALSHA, the script, and no keys */
+    char begin[MAX_LEAD + 64];
+    size_t size = 0, keys = 0, arguments = 0;
     for (Py_ssize_t i = first; i < end; i++) {
         if (!out[i].many) continue;
-        size += put_head(NULL, &out[i], all) + out[i].size;
-        count += (size_t)(all->joined + 1 + out[i].keys) + own_arguments(&out[i]);
+        size += (size_t)PyBytes_GET_SIZE(out[i].named) + put_head(NULL, &out[i], all) + out[i].size;
+        arguments += own_arguments(&out[i]) + (all->joined ? 2 : 0);
+        keys += (size_t)out[i].keys;
     }
-    const size_t begun = (size_t)decimal(start, count, '*');
-    PyObject *command =
-        PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(begun + all->lead.size + size));
+    const size_t begun = put_begin(begin, all, arguments, keys);
+    PyObject *command = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(begun + size));
     if (!command) return NULL;
-    char *to = put_slice(put(PyBytes_AS_STRING(command), start, begun), all->lead);
-    for (Py_ssize_t i = first; i < end; i++) {
-        if (!out[i].many) continue;
-        to = put_events(to + put_head(to, &out[i], all), all, i);
-    }
+    char *to = put(PyBytes_AS_STRING(command), begin, begun);
+    for (Py_ssize_t i = first; i < end; i++)
+        if (out[i].many) to = put_slice(to, bytes_slice(out[i].named));
+    for (Py_ssize_t i = first; i < end; i++)
+        if (out[i].many) to = put_events(to + put_head(to, &out[i], all), all, i);
     return command;
 }
 
@@ -168,6 +177,10 @@ static PyObject *publish(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "O!O!SnSp", stretch_type, &stored, &PyList_Type, &given, &journal,
                           &upto, &lead, &joined)) return NULL;
     if (!are_placed(stored, stored)) return NULL;
+    if (PyBytes_GET_SIZE(lead) > MAX_LEAD) {
+        PyErr_SetString(PyExc_ValueError, "that is no name of a script");
+        return NULL;
+    }
     outgoing out[MAX_SHARDS] = {0};
     const Py_ssize_t shards = read_shards(given, out);
     uint8_t *shard_of = shards < 0 ? NULL : PyMem_Malloc((size_t)stored->count + 1);

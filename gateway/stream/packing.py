@@ -17,8 +17,8 @@ from gateway.stream.scripts import joined, script
 from gateway.stream.shards import ShardState
 
 SCRIPTS = script("publish"), joined("publish")
-_ALONE, _JOINED = arguments("EVALSHA", SCRIPTS[0].sha), arguments("EVALSHA", SCRIPTS[1].sha, 0)
-ARGUMENTS = 7  # of the script, before the events
+_ALONE, _JOINED = (arguments("EVALSHA", one.sha) for one in SCRIPTS)
+OWN_KEYS, ARGUMENTS = 2, 7  # of the script: beside the slices, before the events
 
 
 class _Rests(NamedTuple):
@@ -88,7 +88,7 @@ class Packing:
     ) -> tuple[int, bytes, bytes]:
         names = state.slices.keys(shard, first_ms, last_ms)
         named = state.named(names, lambda names: _named(shard, names))
-        return 2 + len(names), named, state.closing(first_ms)
+        return len(names) + OWN_KEYS, named, state.closing(first_ms)
 
     def packed(
         self, batches: Sequence[Batch], shards: Sequence[ShardState], *, join: bool
@@ -96,28 +96,43 @@ class Packing:
         """Return a command for each of `batches`, or with `join` one for all, if there are any."""
         pieces = [self._piece(batch, shards[batch.shard]) for batch in batches]
         if not join:
-            return [b"*%d\r\n%b%b" % (3 + each, _ALONE, b) for each, _, b in pieces]
+            return [_command(_ALONE, [one]) for one in pieces]
         if not pieces:
             return []
-        count = 3 + sum(1 + 1 + each for each, _, _ in pieces)
-        parts = [arguments(own) + packed for _, own, packed in pieces]
-        return [b"*%d\r\n%b%b" % (count, _JOINED, b"".join(parts))]
+        return [_command(_JOINED, [one.counted() for one in pieces])]
 
-    def _piece(self, batch: Batch, state: ShardState) -> tuple[int, int, bytes]:
-        """Return of a batch its keys and arguments, how many those are, and how many arguments;
-        packed, how many keys there are is before them.
-        """
+    def _piece(self, batch: Batch, state: ShardState) -> "_Piece":
         names = state.slices.keys(batch.shard, batch.first_ms, batch.last_ms)
         named = state.named(names, lambda names: _named(batch.shard, names))
         journal = self._journal_id if batch.upto is not None else ""
         place = arguments(journal, state.position, batch.upto or 0, batch.last_ms)
         events = list(batch.arguments())
-        own = ARGUMENTS + len(events)
-        closing = state.closing(batch.first_ms)
-        packed = b"".join((named, place, closing, arguments(*events)))
-        return 2 + len(names) + own, own, packed
+        packed = b"".join((place, state.closing(batch.first_ms), arguments(*events)))
+        return _Piece(len(names) + OWN_KEYS, named, ARGUMENTS + len(events), packed)
+
+
+class _Piece(NamedTuple):
+    """What a command asks of one shard: so many keys and arguments, packed."""
+
+    keys: int
+    named: bytes
+    own: int
+    packed: bytes
+
+    def counted(self) -> "_Piece":
+        """Return it with how many there are among the arguments, as `lua/joined.lua` wants it."""
+        lead = arguments(self.own, self.keys)
+        return self._replace(own=self.own + 2, packed=lead + self.packed)
+
+
+def _command(lead: bytes, pieces: Sequence[_Piece]) -> bytes:
+    names = sum(one.keys for one in pieces)
+    count = 3 + names + sum(one.own for one in pieces)
+    parts = [b"*%d\r\n" % count, lead, arguments(names)]
+    parts += [one.named for one in pieces]
+    parts += [one.packed for one in pieces]
+    return b"".join(parts)
 
 
 def _named(shard: int, slices: Sequence[str]) -> bytes:
-    names = keys.events(shard), keys.shard_state(shard), *slices
-    return arguments(len(names), *names)
+    return arguments(keys.events(shard), keys.shard_state(shard), *slices)

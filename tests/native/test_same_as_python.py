@@ -373,6 +373,7 @@ def placed():
 @pytest.mark.parametrize(
     "call",
     [
+        lambda: native.publish(placed(), [(0, 1, b"", b"")], b"", 1, b"l" * 129, 1),
         lambda: native.encode([1], 1, 0), lambda: native.encode(None, 1, 0),
         lambda: native.publish([1], [(0, 1, b"", b"")], b"", 1, b"", 1), lambda: native.publish(placed(), [], b"", 1, b"", 1),
         lambda: native.decode("text", 0, 0), lambda: native.KeyedHash(), lambda: native.KeyedHash("text"), lambda: native.send(1, "text"),

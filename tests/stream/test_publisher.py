@@ -234,13 +234,16 @@ async def test_redis_killed_or_frozen_under_load(tmp_path, how):
     async with supervised(tmp_path / "engine") as engine:
         assert await engine.wait_ready(5)
         async with rig(tmp_path / "j", engine.url) as one:
-            events = calls(6000)
+            events, gone = calls(6000), {None}
             for at in range(0, 6000, 20):
                 one.append(*events[at : at + 20])
                 if at in (1000, 3000):
-                    pid = await eventually(lambda: engine.pid)
+                    await eventually(lambda: engine.pid not in gone)
+                    pid = engine.pid
                     os.kill(pid, how)
-                    if how == signal.SIGSTOP:
+                    if how == signal.SIGKILL:
+                        gone.add(pid)  # its supervisor may not know yet
+                    else:
                         await eventually(lambda: not one.publisher.is_up)
                         os.kill(pid, signal.SIGCONT)
                 await asyncio.sleep(0)

@@ -1,15 +1,14 @@
 -- What one call asks of several shards: for each of them what `run` is, the script before this.
 --
--- ARGV  for each shard: how many arguments and how many keys it has, then its keys, its arguments
+-- KEYS  those of the shards, one shard behind the other
+-- ARGV  for each shard: how many arguments and how many keys it has, then its arguments
 -- Reply a list: for each shard what the script replies
--- The keys are not declared: only where all shards lie on one server may this be called.
-local replies, at = {}, 1
+local replies, at, k = {}, 1, 0
 while at <= #ARGV do
-  local n, k = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
-  local keys, argv = {}, {}
-  for i = 1, k do keys[i] = ARGV[at + 1 + i] end
-  for i = 1, n do argv[i] = ARGV[at + 1 + k + i] end
+  local n, own, keys, argv = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), {}, {}
+  for i = 1, own do keys[i] = KEYS[k + i] end
+  for i = 1, n do argv[i] = ARGV[at + 1 + i] end
   replies[#replies + 1] = run(keys, argv)
-  at = at + 2 + k + n
+  at, k = at + 2 + n, k + own
 end
 return replies
