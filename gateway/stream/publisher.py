@@ -109,26 +109,6 @@ class Publisher:
             return None  # something waits, and the first of it was not read yet
         return self._source.next_number - self._next_number
 
-    @property
-    def taken_elsewhere(self) -> int:
-        """Events that came from other journals than this one, or from none."""
-        return sum(state.elsewhere for state in self._shards)
-
-    @property
-    def damaged(self) -> int:
-        """Records of this journal that were lost to damage."""
-        return sum(state.damaged for state in self._shards)
-
-    @property
-    def forgotten(self) -> int:
-        """Events that Redis has lost, and that the journal does not hold any more."""
-        return sum(state.forgotten for state in self._shards)
-
-    @property
-    def outlived(self) -> int:
-        """Records that the journal lost after they were published."""
-        return sum(state.outlived for state in self._shards)
-
     # ---- the loop
 
     async def run(self) -> None:

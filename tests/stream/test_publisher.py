@@ -61,8 +61,9 @@ class Rig:
                 total[name] += int(state.get(name.encode(), 0))
             numbers = [n for at, n, _ in await self.stored() if at == shard]
             assert numbers == list(range(1, len(numbers) + 1))
-        accepted = self.journal.next_number - 1 + self.publisher.taken_elsewhere
-        accepted += self.publisher.outlived - self.publisher.damaged - self.publisher.forgotten
+        accepted = self.journal.next_number - 1
+        for state in self.publisher._shards:
+            accepted += state.elsewhere + state.outlived - state.damaged - state.forgotten
         assert sum(total.values()) == accepted
         return total
 
