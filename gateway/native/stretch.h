@@ -260,6 +260,7 @@ static PyObject *stretch_item(stretch *self, Py_ssize_t index) {
 /* Add the entries of `from` between two places behind those of `self`. */
 static int add_entries(stretch *self, const stretch *from, Py_ssize_t begin, Py_ssize_t end) {
     const Py_ssize_t more = end - begin, needed = self->count + more;
+    if (!more) return 0;
     if (needed > self->room) {
         entry *entries = PyMem_Realloc(self->entries, (size_t)needed * sizeof *entries);
         if (!entries) return PyErr_NoMemory(), -1;
