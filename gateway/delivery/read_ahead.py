@@ -20,7 +20,7 @@ READY_BYTES = 1536 << 10  # of all workers of a process: together they are as fa
 LEAST_BYTES = 128 << 10  # of one, however many there are
 MOST_ENTRIES, LEAST_ENTRIES = 1024, 16  # ready, whatever their size
 ENTRY_BYTES = 1 << 10  # of one that is read, beside its body and meta
-PIECE = 256  # entries asked for at once of a shard that is behind
+PIECE = 512  # entries asked for at once of a shard that is behind
 FEW = 64  # and of another
 _FIRST_GUESS_BYTES = 2 << 10
 

@@ -26,8 +26,8 @@ from gateway.stream.subscriptions import Subscriptions
 from gateway.subscribers.delivery import Subscriber
 
 _logger = logging.getLogger(__name__)
-LINGER_S = 0.004  # outcomes wait this long for company
-CROWD = 256  # or until they are so many
+LINGER_S = 0.008  # outcomes wait this long for company
+CROWD = 512  # or until they are so many
 BACK_OFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
