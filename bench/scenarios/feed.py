@@ -60,7 +60,10 @@ class Case:
 
 
 BASE = Case(1000, 1, alone=100, in_flight=128, paced=240, warm_up=30)
-LARGE = (Case(5000, 1, alone=30, in_flight=32, warm_up=20), Case(5000, 500, alone=200, in_flight=2000))
+LARGE = (
+    Case(5000, 1, alone=30, in_flight=32, warm_up=20),
+    Case(5000, 500, alone=200, in_flight=2000),
+)
 BESIDE = Case(1000, 1, alone=0, in_flight=0, paced=240, stalled=_STALLED)
 
 

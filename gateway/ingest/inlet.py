@@ -29,20 +29,28 @@ class Inlet:
         self._flush, self._may_rest = flush, may_rest
         self._loop = asyncio.get_running_loop()
         self._resting: asyncio.TimerHandle | None = None
+        self._looked_at = 0.0  # by the loop's clock
         self._loop.add_reader(sockets.fileno(), self._readable)
 
     def _readable(self) -> None:
         self._look()
         if self._may_rest() and self._resting is None:
             self.sockets.rest()
-            self._resting = self._loop.call_later(LONGEST_REST_S, self._watch)
+            self._resting = self._loop.call_later(LONGEST_REST_S, self._rested)
+
+    def _rested(self) -> None:
+        left_s = self._looked_at + LONGEST_REST_S - self._loop.time()
+        if left_s > 0 and self._may_rest():  # the publisher has been here meanwhile
+            self._resting = self._loop.call_later(left_s, self._rested)
+        else:
+            self._watch()
 
     def _watch(self) -> None:
         self._resting = None
         self.sockets.watch()
 
     def _look(self) -> int:
-        self.is_reading = True
+        self.is_reading, self._looked_at = True, self._loop.time()
         try:
             return self.sockets.read()
         finally:
