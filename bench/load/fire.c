@@ -5,7 +5,9 @@
  * FILE holds, for each request, its length (32 bits, little-endian) and its bytes. RATE 0 is a
  * closed loop: a connection sends the next request as soon as its answer is there. Any other RATE
  * is an open loop: requests are due at random moments (Poisson, that many per second, the same
- * ones in every run), and their time counts from when they were due, sent or not.
+ * ones in every run), and their time counts from when they were due, sent or not. There it goes
+ * before the store where it is allowed to, so that a request goes out when it is due, and not in a
+ * burst with all others that became due while the store had the core.
  *
  * It shares a core with the store, so it does as little as can be: whole requests go out from
  * where they lie, and an answer equal to the last one is not parsed again. An answer that is not
@@ -18,6 +20,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,6 +168,8 @@ int main(int count, char **argument) {
     if (count != 6) fail("HOST PORT CONNECTIONS RATE FILE");
     const int many = atoi(argument[3]), poll = epoll_create1(0);
     const double rate = atof(argument[4]);
+    const struct sched_param first = {.sched_priority = 1};
+    if (rate) (void)sched_setscheduler(0, SCHED_RR, &first);
     connections = calloc((size_t)many, sizeof *connections);
     idle = calloc((size_t)many, sizeof *idle);
     struct epoll_event *events = calloc((size_t)many, sizeof *events);
