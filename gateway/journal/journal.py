@@ -33,7 +33,7 @@ from gateway.metrics import Metrics
 from gateway.options import JournalOptions
 
 _log = logging.getLogger("gateway.journal")
-TAIL_MAX_BYTES = 4 << 20
+TAIL_MAX_BYTES = 1 << 20
 CHUNK_MAX_EVENTS = 512
 _encode: Any = native.encode or records.encode_all
 _start = attrgetter("start")
