@@ -33,11 +33,11 @@ static PyTypeObject *receiver_type;
 /* ---- the connections, and where their slots lie */
 
 enum {
-    RECEIVER, STATE, DUE, BUFFER, PAUSED, FRESH, READ_AT, SINCE, TRANSPORT, DESCRIPTOR, JOINED,
+    RECEIVER, STATE, DUE, BUFFER, PAUSED, FRESH, SINCE, TRANSPORT, DESCRIPTOR, JOINED,
     CONNECTION_SLOTS
 };
 static const char *const CONNECTION_SLOT_NAMES[CONNECTION_SLOTS] = {
-    "_receiver", "_state", "_due", "_buffer", "_paused", "_fresh", "read_at", "_since", "_transport",
+    "_receiver", "_state", "_due", "_buffer", "_paused", "_fresh", "_since", "_transport",
     "_descriptor", "_joined",
 };
 static PyTypeObject *connection_type;
@@ -61,6 +61,16 @@ static receiver *plain(PyObject *one, Py_ssize_t due) {
 }
 
 /* ---- in */
+
+/* time.perf_counter() */
+static PyObject *moment(void) {
+#ifdef __linux__
+    struct timespec now;
+    if (!clock_gettime(CLOCK_MONOTONIC, &now))
+        return PyFloat_FromDouble((double)now.tv_sec + 1e-9 * (double)now.tv_nsec);
+#endif
+    return PyObject_CallNoArgs(perf_counter);
+}
 
 static void drop_last(PyObject *list) {
     PyObject *type, *value, *trace;
@@ -94,10 +104,9 @@ static int receive(receiver *to, PyObject *one, slice given) {
     plain_request found;
     if (!read_plain(to->ring, given, bytes_slice(to->line), (size_t)to->max_head,
                     (size_t)to->max_body, 0, 1, &found)) return 0;
-    PyObject *now = PyObject_CallNoArgs(perf_counter);
+    PyObject *now = moment();
     if (!now) return -1;
-    put_slot(one, FRESH, Py_False);
-    put_slot(one, READ_AT, now);
+    if (CONNECTION(one, FRESH) != Py_False) put_slot(one, FRESH, Py_False);
     put_slot(one, SINCE, now);
     const int failed = submit(to, one, &found, now);
     Py_DECREF(now);
@@ -189,10 +198,11 @@ static int answer_plainly(receiver *from, PyObject *one) {
     return done ? 0 : -1;
 }
 
-static int owes_one(PyObject *one) {
-    return Py_IS_TYPE(one, connection_type) && plain(one, 1) && CONNECTION(one, TRANSPORT)
-        && PyList_GET_ITEM(CONNECTION(one, DUE), 0) == Py_None
-        && PyBytes_CheckExact(plain(one, 1)->stored);
+/* The receiver of a connection that owes the plain 200 and nothing else. */
+static receiver *owing(PyObject *one) {
+    receiver *from = connection_type && Py_IS_TYPE(one, connection_type) ? plain(one, 1) : NULL;
+    return from && CONNECTION(one, TRANSPORT) && PyBytes_CheckExact(from->stored)
+            && PyList_GET_ITEM(CONNECTION(one, DUE), 0) == Py_None ? from : NULL;
 }
 
 /* answer(replies: list[Reply], stored: Answer): resolve them all with `stored`, the plain 200 */
@@ -205,8 +215,8 @@ static PyObject *answer(PyObject *module, PyObject *args) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(replies); i++) {
         PyObject *one = Py_NewRef(PyList_GET_ITEM(replies, i));
         int failed = 0;
-        if (connection_type && owes_one(one)) {
-            receiver *from = plain(one, 1);
+        receiver *from = owing(one);
+        if (from) {
             if (last && last != from) failed = count_answers(last, many), many = 0;
             last = from, many++;
             failed = failed || answer_plainly(from, one);
