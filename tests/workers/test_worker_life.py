@@ -106,8 +106,12 @@ async def test_a_worker_for_which_there_is_no_process(tmp_path, monkeypatch):
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_terminal_that_closes_cuts_nobody_off(tmp_path, workers):
     """SIGHUP, which a terminal sends to everybody in it, drains as SIGTERM does."""
+    was = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the suite may run under nohup
     gateway = RunningGateway(tmp_path / "g", {"server": {"workers": workers}})
-    await gateway.start()
+    try:
+        await gateway.start()
+    finally:
+        signal.signal(signal.SIGHUP, was)
     slow = await half_a_webhook(gateway)
     for pid in (gateway.pid, *gateway.workers().values()):
         os.kill(pid, signal.SIGHUP)
