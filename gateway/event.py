@@ -103,8 +103,8 @@ class Stored(NamedTuple):
 class Stretch(Protocol):
     """Events as they stand in the journal, one behind the other.
 
-    `len()`, an index and a loop are cheap to ask for; only then need events be made. All but
-    those raise `ValueError` or `IndexError` where nothing stands.
+    What is asked of its ends makes no event; an index and a loop make those that they give. All
+    of these raise `ValueError` or `IndexError` where nothing stands; `len()` and a loop never do.
     """
 
     def __len__(self) -> int: ...

@@ -3,17 +3,13 @@
 `gateway.event.Stretch` says what it is asked.
 """
 
-from collections.abc import Iterable
 from typing import Self
 
 from gateway.event import Stored
 
 
 class PlainStretch(list[Stored]):
-    """A stretch whose events are all there. Never empty but where `len` is asked first."""
-
-    def __init__(self, stored: Iterable[Stored] = ()) -> None:
-        super().__init__(stored)
+    """A stretch whose events are all there."""
 
     @property
     def start(self) -> int:
