@@ -115,9 +115,9 @@ class Journal:
 
     def _make_room(self, length: int) -> None:
         current = self._segments[-1]
-        if current.data_bytes and current.data_bytes + length > self._options.segment_bytes:
+        if current.end - current.base + length > self._options.segment_bytes and current.data_bytes:
             self._roll()
-        if self.size_bytes + length > self._options.max_bytes:
+        if self.end - self._segments[0].base + length > self._options.max_bytes:
             self._drop_finished(older_than_s=0)
             if self.size_bytes + length > self._options.max_bytes:
                 self.is_full = True

@@ -25,20 +25,16 @@ class _Rests(NamedTuple):
     """What was found for `shards`, and for which events it is right."""
 
     shards: Sequence[ShardState]
-    healing: list[bool]
     found: list[tuple[int, bytes, bytes]]
     first_from_ms: int
     first_before_ms: int
     last_before_ms: float
 
-    def still_hold(
-        self, shards: Sequence[ShardState], healing: list[bool], first_ms: int, last_ms: int
-    ) -> bool:
+    def still_hold(self, shards: Sequence[ShardState], first_ms: int, last_ms: int) -> bool:
         return (
             shards is self.shards
             and self.first_from_ms <= first_ms < self.first_before_ms
             and last_ms < self.last_before_ms
-            and healing == self.healing
         )
 
 
@@ -72,15 +68,19 @@ class Packing:
         """Return what `native.publish` needs of each shard; all but the position is nearly always
         what it was the last time.
         """
-        rests, healing = self._rests, [state.must_heal for state in shards]
-        if rests is None or not rests.still_hold(shards, healing, first_ms, last_ms):
+        rests = self._rests
+        if rests is None or not rests.still_hold(shards, first_ms, last_ms):
             found = [self._rest(n, state, first_ms, last_ms) for n, state in enumerate(shards)]
-            rests = self._rests = _Rests(
-                shards, healing, found,
+            rests = _Rests(
+                shards, found,
                 max(state.slices.first.start for state in shards),
                 min(state.slices.first.stop for state in shards),
                 min(state.slices.last_before_ms for state in shards),
             )  # fmt: skip
+            # One that must heal has healed with its next batch; that one has come to have to shows
+            # only when all are asked anew.
+            is_healing = any(state.must_heal for state in shards)
+            self._rests = None if is_healing else rests
         return [(state.position, *rest) for state, rest in zip(shards, rests.found, strict=True)]
 
     def _rest(

@@ -166,13 +166,18 @@ class Publisher:
 
     async def _publish_all(self) -> None:
         checkpoint_at = time.monotonic() + CHECKPOINT_S
+        is_followed = False  # whoever was answered just now may send again
         while True:
             self.on_take()
             if self.cursor < self._source.end:
                 self.is_busy = True
                 await self._publish_next()
-                if self.cursor < self._source.end or not self._linger_s:
+                is_followed = not self._linger_s
+                if not is_followed and self.cursor < self._source.end:
                     await asyncio.sleep(self._linger_s)
+            elif is_followed:
+                is_followed = False
+                await asyncio.sleep(0)
             elif self._direct:
                 await self._publish_direct()
             elif self.lacks_replicas:
@@ -196,19 +201,22 @@ class Publisher:
     async def _publish_next(self) -> None:
         piece = self._source.read(self.cursor)
         if piece.stored:
-            await self._count_damage(piece.stored.first_number)
+            if piece.stored.first_number != self._next_number:
+                await self._count_damage(piece.stored.first_number)
             self._next_number = piece.stored.first_number
         stored, upto = first_slice(piece.stored, piece.upto, self._window_ms)
         join = not self._lines.is_split
         shards, commands = self._packing.commands(stored, upto, self._shards, join=join)
         healed = self._count_lost(stored) if self.cursor < self._heals_upto else 0
-        await self._send(shards, commands, upto, are_joined=join)
-        self._metrics.healed.add(by=healed)
+        await self._send(shards, commands, upto)
+        if healed:
+            self._metrics.healed.add(by=healed)
         if stored:
             self._next_number = stored.last_number + 1
             self._last_accepted_ms = stored.last_ms
         self.cursor = upto
-        self._count_replicas(everywhere=bool(shards) and join)
+        if self._replicas:
+            self._count_replicas(everywhere=bool(shards) and join)
         self._source.release(upto)
         self.on_progress()
 
@@ -223,8 +231,6 @@ class Publisher:
         `everywhere`: it wrote on every server. Only that can make up for one that did not have
         them: a connection that has written nothing yet waits for nothing.
         """
-        if not self._replicas:
-            return
         enough = self._lines.has_replicas and (everywhere or not self.lacks_replicas)
         self.lacks_replicas = not enough
         if enough:
@@ -244,42 +250,36 @@ class Publisher:
         batches = group(unjournaled(events), None, self._shards)
         join = not self._lines.is_split
         commands = self._packing.packed(batches, self._shards, join=join)
-        await self._send([batch.shard for batch in batches], commands, None, are_joined=join)
+        await self._send([batch.shard for batch in batches], commands, None)
         for batch in batches:
             self._shards[batch.shard].elsewhere += len(batch.events)
         self._direct.popleft()
         done(self._lines.has_replicas)
 
     async def _send(
-        self,
-        shards: Sequence[int],
-        commands: Sequence[bytes],
-        upto: int | None,
-        *,
-        are_joined: bool,
+        self, shards: Sequence[int], commands: Sequence[bytes], upto: int | None
     ) -> None:
         """Publish by one command for each of `shards`, or one for all of them, which then have
         everything up to `upto`.
         """
         if not shards:
             return
-        replies = await self._exchange(commands, shards)
-        if are_joined:
-            (replies,) = replies
-        published = duplicates = unfit = 0
-        for shard, reply in zip(shards, replies, strict=True):
-            if reply[0] != b"OK":
+        for status, *counts in await self._exchange(commands, shards):
+            if status != b"OK":
                 # Somebody moved the position: an answer of ours that got lost, or a lost tail.
-                raise StreamUnavailable(f"shard {shard} is at {int(reply[1])}")
-            published += reply[1]
-            duplicates += reply[2]
-            unfit += reply[3]
-            if upto is not None:
+                raise StreamUnavailable(f"a shard is at {int(counts[0])}")
+            self._count(*counts)
+        if upto is not None:
+            for shard in shards:
                 state = self._shards[shard]
                 state.position, state.must_heal = upto, False
+
+    def _count(self, published: int, duplicates: int, unfit: int) -> None:
         self._metrics.published.add(by=published)
-        self._metrics.duplicates.add(by=duplicates)
-        self._metrics.unfit.add(by=unfit)
+        if duplicates:
+            self._metrics.duplicates.add(by=duplicates)
+        if unfit:
+            self._metrics.unfit.add(by=unfit)
 
     # ---- checkpoints
 
@@ -312,11 +312,11 @@ class Publisher:
         Raises `StreamUnavailable` or `StreamRefused` for any error.
         """
         replies = await self._lines.exchange(commands, shards)
-        if any(isinstance(reply, Exception) for reply in replies):
-            error = next(reply for reply in replies if isinstance(reply, Exception))
-            failure = self._lines.explained(error)
-            # Scripts that got lost are loaded on the way back, before positions are asked for.
-            raise StreamUnavailable(str(error)) if _is_lost(error) else failure
+        for reply in replies:
+            if isinstance(reply, Exception):
+                failure = self._lines.explained(reply)
+                # Scripts that got lost are loaded on the way back, before positions are asked for.
+                raise StreamUnavailable(str(reply)) if _is_lost(reply) else failure
         return replies
 
     def _loads(self) -> list[bytes]:
