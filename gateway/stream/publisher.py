@@ -13,28 +13,22 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from gateway import clock
 from gateway.errors import StreamRefused, StreamUnavailable
-from gateway.event import Event, Stored
-from gateway.logs import Seldom, log
+from gateway.event import Event
+from gateway.logs import Seldom
 from gateway.metrics import Metrics
-from gateway.stream import keys, positions
 from gateway.stream.access import Access
-from gateway.stream.batches import first_slice, group, unjournaled
+from gateway.stream.batches import first_slice
 from gateway.stream.lines import Lines
-from gateway.stream.link import pack
-from gateway.stream.packing import SCRIPTS, Packing
-from gateway.stream.scripts import script
-from gateway.stream.shards import ShardState
+from gateway.stream.shard_writer import ShardWriter
 from gateway.stream.source import Source
 
 _log = logging.getLogger("gateway.publisher")
 CHECKPOINT_S = 1.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
-_ALL = range(keys.SHARDS)
 
 
 class Publisher:
@@ -68,18 +62,15 @@ class Publisher:
         self.lacks_replicas = replicas > 0  # not all that is published is on so many
         self._source, self._metrics, self._window_ms = source, metrics, int(window_s * 1000)
         self._lines = Lines(url, timeout_s=timeout_s, access=access, replicas=replicas)
+        self._shards = ShardWriter(self._lines, source, metrics, window_ms=self._window_ms)
         self._replicas = replicas
-        self._shards: list[ShardState] = []
         self._heals_upto = 0  # up to there of the journal something may be published again
-        self._is_reconciled = False  # with what Redis knew of the journal at the start
         self._next_number: int | None = None
         self._last_accepted_ms = 0
         self._direct: deque[tuple[list[Event], Callable[[bool], None]]] = deque()
         self._wake = asyncio.Event()
         metrics.stream_up.set(to=0)
         self._seldom = Seldom(interval_s=10)
-        self._checkpoint = script("checkpoint")
-        self._packing = Packing(source.id)
 
     # ---- what others ask
 
@@ -101,7 +92,7 @@ class Publisher:
     @property
     def waiting(self) -> int | None:
         """Events in the journal and not published; None while that is not known."""
-        if not self._shards:
+        if not self._shards.states:
             return None
         if self.cursor >= self._source.end:
             return 0
@@ -145,19 +136,10 @@ class Publisher:
         self.on_progress()
 
     async def _ask_positions(self) -> None:
-        await self._lines.everywhere(self._loads())
-        is_first = not self._shards
-        self._shards = await positions.ask(
-            self._source, self._shards, self._exchange, self._metrics, self._window_ms
-        )
-        lost = (one.had for one in self._shards if one.position < one.had)
-        self._heals_upto = max(lost, default=0)
-        await positions.renew_epochs(self._shards, self._exchange)
-        await positions.forget(self._source, self._shards, self._exchange)
-        if not self._is_reconciled:
-            await positions.outlive(self._source, self._shards, self._exchange)
-            self._is_reconciled = True
-        lowest = min(state.position for state in self._shards)
+        is_first = not self._shards.states
+        await self._shards.ask()
+        self._heals_upto = self._shards.heals_upto
+        lowest = self._shards.lowest
         self.cursor = max(lowest if is_first else min(self.cursor, lowest), self._source.start)
         if is_first:
             self._next_number = None
@@ -205,10 +187,8 @@ class Publisher:
                 await self._count_damage(piece.stored.first_number)
             self._next_number = piece.stored.first_number
         stored, upto = first_slice(piece.stored, piece.upto, self._window_ms)
-        join = not self._lines.is_split
-        shards, commands = self._packing.commands(stored, upto, self._shards, join=join)
-        healed = self._count_lost(stored) if self.cursor < self._heals_upto else 0
-        await self._send(shards, commands, upto)
+        healed = self._shards.count_lost(stored) if self.cursor < self._heals_upto else 0
+        everywhere = await self._shards.write(stored, upto)
         if healed:
             self._metrics.healed.add(by=healed)
         if stored:
@@ -216,14 +196,9 @@ class Publisher:
             self._last_accepted_ms = stored.last_ms
         self.cursor = upto
         if self._replicas:
-            self._count_replicas(everywhere=bool(shards) and join)
+            self._count_replicas(everywhere=everywhere)
         self._source.release(upto)
         self.on_progress()
-
-    def _count_lost(self, stored: Iterable[Stored]) -> int:
-        """Count those that their shard has had before, and lost."""
-        states = ((one, self._shards[keys.shard_at(one.event.order_hash)]) for one in stored)
-        return sum(1 for one, state in states if state.position < one.end <= state.had)
 
     def _count_replicas(self, *, everywhere: bool) -> None:
         """After an exchange that wrote: do so many replicas have all that is published?
@@ -237,49 +212,16 @@ class Publisher:
             self.replicated = self.cursor
 
     async def _count_damage(self, number: int) -> None:
-        """Numbers are contiguous: a gap is what damage has cost, and the ledger says so."""
+        """Numbers are contiguous: a gap is what damage has cost."""
         lost = number - self._next_number if self._next_number is not None else 0
         if lost > 0:
-            field = f"damaged:{self._source.id}"
-            await self._exchange([pack("HINCRBY", keys.shard_state(0), field, lost)], (0,))
-            self._shards[0].damaged += lost
-            log(_log, logging.ERROR, "events were lost to journal damage", events=lost)
+            await self._shards.count_damage(lost)
 
     async def _publish_direct(self) -> None:
         events, done = self._direct[0]
-        batches = group(unjournaled(events), None, self._shards)
-        join = not self._lines.is_split
-        commands = self._packing.packed(batches, self._shards, join=join)
-        await self._send([batch.shard for batch in batches], commands, None)
-        for batch in batches:
-            self._shards[batch.shard].elsewhere += len(batch.events)
+        await self._shards.write_unjournaled(events)
         self._direct.popleft()
         done(self._lines.has_replicas)
-
-    async def _send(
-        self, shards: Sequence[int], commands: Sequence[bytes], upto: int | None
-    ) -> None:
-        """Publish by one command for each of `shards`, or one for all of them, which then have
-        everything up to `upto`.
-        """
-        if not shards:
-            return
-        for status, *counts in await self._exchange(commands, shards):
-            if status != b"OK":
-                # Somebody moved the position: an answer of ours that got lost, or a lost tail.
-                raise StreamUnavailable(f"a shard is at {int(counts[0])}")
-            self._count(*counts)
-        if upto is not None:
-            for shard in shards:
-                state = self._shards[shard]
-                state.position, state.must_heal = upto, False
-
-    def _count(self, published: int, duplicates: int, unfit: int) -> None:
-        self._metrics.published.add(by=published)
-        if duplicates:
-            self._metrics.duplicates.add(by=duplicates)
-        if unfit:
-            self._metrics.unfit.add(by=unfit)
 
     # ---- checkpoints
 
@@ -287,41 +229,8 @@ class Publisher:
         """Let shards without traffic follow, so that a restart need not read far back."""
         idle = self.cursor >= self._source.end
         accepted_ms = clock.now_ms() if idle else self._last_accepted_ms
-        commands = [
-            pack(
-                "EVALSHA", self._checkpoint.sha, 1, keys.shard_state(shard),
-                self._source.id, state.position, max(self.cursor, state.position),
-                accepted_ms, self._window_ms,
-            )
-            for shard, state in enumerate(self._shards)
-        ]  # fmt: skip
-        replies = await self._exchange(commands, _ALL)
-        for state, reply in zip(self._shards, replies, strict=True):
-            if reply[0] != b"OK":
-                raise StreamUnavailable("a shard's position has moved")
-            state.position = max(self.cursor, state.position)
-        self._source.watermarks.keep([state.position for state in self._shards])
+        await self._shards.follow(self.cursor, accepted_ms)
         self._source.release(self.cursor)
         if self.lacks_replicas:
             self._count_replicas(everywhere=True)
             self.on_progress()
-
-    async def _exchange(self, commands: Sequence[bytes], shards: Sequence[int]) -> list[Any]:
-        """Send and receive, a shard for each command.
-
-        Raises `StreamUnavailable` or `StreamRefused` for any error.
-        """
-        replies = await self._lines.exchange(commands, shards)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                failure = self._lines.explained(reply)
-                # Scripts that got lost are loaded on the way back, before positions are asked for.
-                raise StreamUnavailable(str(reply)) if _is_lost(reply) else failure
-        return replies
-
-    def _loads(self) -> list[bytes]:
-        return [pack("SCRIPT", "LOAD", one.source) for one in (*SCRIPTS, self._checkpoint)]
-
-
-def _is_lost(error: Exception) -> bool:
-    return str(error).startswith(("NOSCRIPT", "No matching script"))

@@ -62,7 +62,7 @@ class Rig:
             numbers = [n for at, n, _ in await self.stored() if at == shard]
             assert numbers == list(range(1, len(numbers) + 1))
         accepted = self.journal.next_number - 1
-        for state in self.publisher._shards:
+        for state in self.publisher._shards.states:
             accepted += state.elsewhere + state.outlived - state.damaged - state.forgotten
         assert sum(total.values()) == accepted
         return total

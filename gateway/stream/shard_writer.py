@@ -1,0 +1,147 @@
+"""All shards, as whoever publishes a journal writes to them: what each has, how it gets more.
+
+Each shard's hash in Redis holds the position up to which it has everything from this journal; a
+batch that does not follow that position is refused. Whatever fails or is refused, what was written
+may be there or not: `ask` then, before anything else is written.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from gateway.errors import StreamUnavailable
+from gateway.event import Event, Stored, Stretch
+from gateway.logs import log
+from gateway.metrics import Metrics
+from gateway.stream import keys, positions
+from gateway.stream.batches import group, unjournaled
+from gateway.stream.lines import Lines
+from gateway.stream.link import pack
+from gateway.stream.packing import SCRIPTS, Packing
+from gateway.stream.scripts import script
+from gateway.stream.shards import ShardState
+from gateway.stream.source import Source
+
+_log = logging.getLogger("gateway.publisher")
+_ALL = range(keys.SHARDS)
+_CHECKPOINT = script("checkpoint")
+
+
+class ShardWriter:
+    """Writes what `source` holds. Everything raises `StreamUnavailable` or `StreamRefused`."""
+
+    def __init__(self, lines: Lines, source: Source, metrics: Metrics, *, window_ms: int) -> None:
+        self.states: list[ShardState] = []  # empty until the first answer
+        self._lines, self._source, self._metrics = lines, source, metrics
+        self._window_ms = window_ms
+        self._packing = Packing(source.id)
+        self._is_reconciled = False  # with what Redis knew of the journal at the start
+
+    # ---- what they have
+
+    async def ask(self) -> None:
+        """Find out what each shard has, and put right what can be known from that alone."""
+        await self._lines.everywhere(self._loads())
+        states = self.states = await positions.ask(
+            self._source, self.states, self._exchange, self._metrics, self._window_ms
+        )
+        await positions.renew_epochs(states, self._exchange)
+        await positions.forget(self._source, states, self._exchange)
+        if not self._is_reconciled:
+            await positions.outlive(self._source, states, self._exchange)
+            self._is_reconciled = True
+
+    @property
+    def lowest(self) -> int:
+        """Everything before it is in all shards."""
+        return min(state.position for state in self.states)
+
+    @property
+    def heals_upto(self) -> int:
+        """Up to there something may be written again, because a shard has lost it."""
+        return max((one.had for one in self.states if one.position < one.had), default=0)
+
+    def count_lost(self, stored: Iterable[Stored]) -> int:
+        """Count those that their shard has had before, and lost."""
+        states = ((one, self.states[keys.shard_at(one.event.order_hash)]) for one in stored)
+        return sum(1 for one, state in states if state.position < one.end <= state.had)
+
+    # ---- how they get more
+
+    async def write(self, stored: Stretch, upto: int) -> bool:
+        """Write what shards lack of `stored`, all of one slice of time, behind which they then
+        have everything up to `upto`. Return whether all servers were written to.
+        """
+        join = not self._lines.is_split
+        shards, commands = self._packing.commands(stored, upto, self.states, join=join)
+        if not shards:
+            return False
+        await self._send(commands, shards)
+        for shard in shards:
+            state = self.states[shard]
+            state.position, state.must_heal = upto, False
+        return join
+
+    async def write_unjournaled(self, events: Sequence[Event]) -> None:
+        """Write events that no journal holds."""
+        batches = group(unjournaled(events), None, self.states)
+        commands = self._packing.packed(batches, self.states, join=not self._lines.is_split)
+        await self._send(commands, [batch.shard for batch in batches])
+        for batch in batches:
+            self.states[batch.shard].elsewhere += len(batch.events)
+
+    async def count_damage(self, lost: int) -> None:
+        """Have the ledger say how many records damage has cost."""
+        field = f"damaged:{self._source.id}"
+        await self._exchange([pack("HINCRBY", keys.shard_state(0), field, lost)], (0,))
+        self.states[0].damaged += lost
+        log(_log, logging.ERROR, "events were lost to journal damage", events=lost)
+
+    async def follow(self, cursor: int, accepted_ms: int) -> None:
+        """Let shards without traffic follow to `cursor`: a restart need not read far back then."""
+        commands = [
+            pack(
+                "EVALSHA", _CHECKPOINT.sha, 1, keys.shard_state(shard),
+                self._source.id, state.position, max(cursor, state.position),
+                accepted_ms, self._window_ms,
+            )
+            for shard, state in enumerate(self.states)
+        ]  # fmt: skip
+        for status, *_ in await self._exchange(commands, _ALL):
+            if status != b"OK":
+                raise StreamUnavailable("a shard's position has moved")
+        for state in self.states:
+            state.position = max(cursor, state.position)
+        self._source.watermarks.keep([state.position for state in self.states])
+
+    # ---- the exchange
+
+    async def _send(self, commands: Sequence[bytes], shards: Sequence[int]) -> None:
+        for status, *counts in await self._exchange(commands, shards):
+            if status != b"OK":
+                # Somebody moved the position: an answer of ours that got lost, or a lost tail.
+                raise StreamUnavailable(f"a shard is at {int(counts[0])}")
+            self._count(*counts)
+
+    def _count(self, published: int, duplicates: int, unfit: int) -> None:
+        self._metrics.published.add(by=published)
+        if duplicates:
+            self._metrics.duplicates.add(by=duplicates)
+        if unfit:
+            self._metrics.unfit.add(by=unfit)
+
+    async def _exchange(self, commands: Sequence[bytes], shards: Sequence[int]) -> list[Any]:
+        replies = await self._lines.exchange(commands, shards)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                failure = self._lines.explained(reply)
+                # Scripts that got lost are loaded on the way back, before positions are asked for.
+                raise StreamUnavailable(str(reply)) if _is_lost(reply) else failure
+        return replies
+
+    def _loads(self) -> list[bytes]:
+        return [pack("SCRIPT", "LOAD", one.source) for one in (*SCRIPTS, _CHECKPOINT)]
+
+
+def _is_lost(error: Exception) -> bool:
+    return str(error).startswith(("NOSCRIPT", "No matching script"))
