@@ -3,40 +3,35 @@
 `append` returns when the kernel has the bytes (they survive a kill -9 of ours); `synced` tells
 up to where they survive the machine. The journal is bounded in bytes: beyond the bound
 `append` raises `JournalFull`. A disk that refuses raises `JournalFailed`, and the next `append`
-tries again. Only a small tail is kept in memory, so that a publisher that keeps up never reads
-a file; a backlog is always read from disk.
+tries again.
 """
 
 import asyncio
 import logging
 import time
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import islice
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from gateway import native
 from gateway.errors import JournalFailed, JournalFull
-from gateway.event import Event, Stretch
+from gateway.event import Event
 from gateway.journal import records, recovery, segment
 from gateway.journal.disk import Disk
 from gateway.journal.gathering import Gathered
 from gateway.journal.reading import Chunk, read_segment
 from gateway.journal.segment import Segment
 from gateway.journal.syncer import Synced, Syncer
+from gateway.journal.tail import Tail
 from gateway.journal.watermarks import Watermarks
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
 from gateway.options import JournalOptions
 
 _log = logging.getLogger("gateway.journal")
-TAIL_MAX_BYTES = 1 << 20
-CHUNK_MAX_EVENTS = 512
 _encode: Any = native.encode or records.encode_all
-_start = attrgetter("start")
 
 
 class Journal:
@@ -68,8 +63,7 @@ class Journal:
         self.is_full = False  # the last append found no room, and none was made since
         self.opened_at, self.opened_number = self.end, self.next_number
         self._segments = found.segments
-        self._tail: deque[Stretch] = deque()  # one for each append, none empty
-        self._tail_bytes = 0
+        self._tail = Tail()
         self._needs_rescue = False
         if self._segments and not self._segments[-1].data_bytes:
             self._disk.close(self._segments.pop().fd)  # replaced by the one made now
@@ -109,7 +103,7 @@ class Journal:
         self.end = start + len(data)
         self.next_number = number + len(events)
         self._segments[-1].end = self.end
-        self._remember(stored, len(data))
+        self._tail.add(stored, len(data))
         self._syncer.mark(self._segments[-1])
         return self.end
 
@@ -156,14 +150,6 @@ class Journal:
             self._disk.seek(current.fd, offset)
         except OSError:
             self._needs_rescue = True
-
-    def _remember(self, stored: Stretch, length: int) -> None:
-        self._tail_bytes += length
-        if self._tail_bytes > TAIL_MAX_BYTES:
-            self._tail.clear()  # the publisher is behind: it reads from disk from now on
-            self._tail_bytes = length
-        if stored:
-            self._tail.append(stored)
 
     def _failed(self, call: str, error: OSError) -> JournalFailed:
         self._metrics.journal_failures.add(call)
@@ -228,27 +214,17 @@ class Journal:
         self._syncer.mark(fresh)
 
     def _number_at(self, position: int) -> int:
-        behind = sum(1 for piece in self._tail for one in piece if one.start >= position)
-        return self.next_number - behind
+        return self.next_number - self._tail.count_from(position)
 
     # ---- read
 
     def read(self, position: int) -> Chunk:
         """Return what follows `position`, a bounded piece of it. Raises `OSError`."""
-        tail = self._tail
-        while tail and tail[0].end <= position:
-            gone = tail.popleft()
-            self._tail_bytes -= gone.end - gone.start
-        if not tail or tail[0].start > position:
-            return self.read_files(position, tail[0].start if tail else self.end)
-        first = tail[0]
-        begin = bisect_left(first, position, key=_start) if first.start < position else 0
-        stored = first.part(begin, len(first))
-        for piece in islice(tail, 1, None):
-            if len(stored) + len(piece) > CHUNK_MAX_EVENTS:
-                break
-            stored.extend(piece)
-        return Chunk(stored, stored.end)
+        found = self._tail.read(position)
+        if found is not None:
+            return found
+        start = self._tail.start
+        return self.read_files(position, self.end if start is None else start)
 
     def read_files(self, position: int, limit: int) -> Chunk:
         """Return the same from disk alone, not beyond `limit`: for a backlog."""
@@ -278,8 +254,7 @@ class Journal:
             if one.base >= self.opened_at:
                 segment.move(self._disk, one, self._id, delta)
         self._disk.sync_folder(self._folder)
-        for piece in self._tail:
-            piece.move(delta)
+        self._tail.move(delta)
         self.end += delta
         self._synced = max(self.synced, self.opened_at) + delta
         self.opened_at = position
