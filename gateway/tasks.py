@@ -1,7 +1,7 @@
 """Ending tasks for certain.
 
-A cancellation can get lost: redis-py answers one that comes while it connects with an exception
-of its own, after which the task goes on. So it is asked again until it has ended.
+A cancellation can get lost: who answers one that comes while it connects with an exception of its
+own, as some clients do, goes on. So a task is asked again until it has ended.
 """
 
 import asyncio

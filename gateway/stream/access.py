@@ -1,46 +1,49 @@
 """What it takes to be let in, beside the URL: files for TLS, and what Sentinels ask for."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import redis.asyncio as aioredis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from functools import lru_cache
+from pathlib import Path
 
 from gateway.options import RedisOptions
+
+_File = tuple[Path, int] | None  # and when it was written, ns
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Arguments of redis-py: `tls` for URLs that begin with rediss, `sentinel` for Sentinels."""
+    """`ca`: whom to trust, in place of the system's authorities. `client_cert`: our own.
 
-    tls: Mapping[str, Any] = field(default_factory=dict)
-    sentinel: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    `sentinel`: username and password for Sentinels.
+    """
 
-    def client(self, url: str, **more: Any) -> aioredis.Redis:
-        """Return a client for one server, which never repeats a command by itself."""
-        return aioredis.Redis.from_url(url, **self._arguments(url, more))
+    ca: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    sentinel: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def pool(self, url: str, **more: Any) -> aioredis.ConnectionPool:
-        """Return what makes single connections to one server."""
-        return aioredis.ConnectionPool.from_url(url, **self._arguments(url, more))
-
-    def _arguments(self, url: str, more: Mapping[str, Any]) -> dict[str, Any]:
-        tls = self.tls if url.startswith("rediss:") else {}
-        # Protocol 2: raw lists, the same shape from every engine.
-        return {"protocol": 2, "retry": Retry(NoBackoff(), 0), **tls, **more}
+    def context(self) -> ssl.SSLContext:
+        """Return what TLS is spoken with, made anew where a file is another. Raises `OSError`."""
+        return _context(*map(_written, (self.ca, self.client_cert, self.client_key)))
 
 
 def access_of(options: RedisOptions) -> Access:
     """Return what the configuration gives."""
-    files = {
-        "ssl_ca_certs": options.ca,
-        "ssl_certfile": options.client_cert,
-        "ssl_keyfile": options.client_key,
-    }
     sentinel = {"username": options.sentinel_username, "password": options.sentinel_password}
     return Access(
-        tls={name: str(file) for name, file in files.items() if file is not None},
-        sentinel={name: text for name, text in sentinel.items() if text is not None},
-    )
+        options.ca, options.client_cert, options.client_key,
+        {name: text for name, text in sentinel.items() if text is not None},
+    )  # fmt: skip
+
+
+def _written(path: Path | None) -> _File:
+    return None if path is None else (path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)  # one takes up to a megabyte and 20 ms, and connections come in crowds
+def _context(ca: _File, client_cert: _File, client_key: _File) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca[0] if ca else None)
+    if client_cert is not None:
+        context.load_cert_chain(client_cert[0], client_key[0] if client_key else None)
+    return context

@@ -26,7 +26,7 @@ from gateway.stream.call_documents import (
 )
 from gateway.stream.calls import ScriptCall, call
 from gateway.stream.connection import Engine
-from gateway.stream.replies import Arg
+from gateway.stream.resp import Arg
 
 MAX_USERS_READ = 1000  # of one call in one answer
 _AT_ONCE = 16

@@ -10,7 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from gateway.errors import Fenced, StreamRefused, StreamUnavailable
 from gateway.stream.connection import Engine
-from gateway.stream.replies import Arg, Failure
+from gateway.stream.replies import Failure
+from gateway.stream.resp import Arg
 
 T = TypeVar("T")
 

@@ -1,25 +1,32 @@
 """The map of a Cluster: which master has which slots, as any of its nodes tells."""
 
+from binascii import crc_hqx
 from bisect import bisect_right
 from functools import lru_cache
 from typing import Any
 
-from redis import exceptions
-from redis.crc import key_slot
-
 from gateway.errors import StreamUnavailable
 from gateway.stream.access import Access
+from gateway.stream.asking import ask
 from gateway.stream.places import HostPort, Place, at
-from gateway.stream.replies import GONE, Redirection
+from gateway.stream.replies import Redirection
 from gateway.stream.topology import Asked
 
 _PATIENCE_S = 1.0  # with one node, while others may know
+_SLOTS = 16_384
 
 
 @lru_cache(maxsize=4096)
 def slot_of(key: str) -> int:
-    """Return the slot of a key; keys with the same part in braces share it."""
-    return key_slot(key.encode(errors="surrogateescape"))
+    """Return the slot of a key; keys with the same part in braces share it.
+
+    As the Cluster specification has it: CRC16 (XMODEM) of what stands between the first { and the
+    first } behind it, or of the whole key where there is nothing between them.
+    """
+    name = key.encode(errors="surrogateescape")
+    _, _, rest = name.partition(b"{")
+    tag, closed, _ = rest.partition(b"}")
+    return crc_hqx(tag if tag and closed else name, 0) % _SLOTS
 
 
 class Cluster(Asked):
@@ -61,9 +68,11 @@ class Cluster(Asked):
             self._nodes.remove(node)
             self._nodes.append(node)
             try:
-                async with self.asked(self._place.server(*node)) as client:
-                    reply = await client.execute_command("CLUSTER", "SLOTS", NEVER_DECODE=False)  # type: ignore[no-untyped-call]
-            except (exceptions.RedisError, *GONE) as error:
+                reply = await ask(
+                    self._place.server(*node), ("CLUSTER", "SLOTS"), access=self._access,
+                    timeout_s=self._timeout_s,
+                )  # fmt: skip
+            except OSError as error:
                 problems.append(f"{at(*node)}: {str(error) or type(error).__name__}")
                 continue
             if reply:

@@ -1,34 +1,29 @@
 """The connection to Redis or Valkey: commands, scripts, blocking reads.
 
 Every failure becomes one of two exceptions: `StreamUnavailable` (wait and come again) or
-`StreamRefused` (waiting will not help). The client's own retries are off: redis-py would repeat
-a command whose outcome is unknown up to ten times; here the caller decides, because only the
-caller knows what repeating means. A server that sends us elsewhere has done nothing, so there we
-follow; who is to be asked is the topology's business.
+`StreamRefused` (waiting will not help). Nothing whose outcome is unknown is sent again here: the
+caller decides, because only the caller knows what repeating means. A server that sends us
+elsewhere has done nothing, so there we follow; who is to be asked is the topology's business.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import redis.asyncio as aioredis
-from redis import exceptions
-from redis.asyncio.client import PubSub
-
 from gateway.errors import Fenced, StreamRefused, StreamUnavailable
 from gateway.stream import keys
 from gateway.stream.access import Access
-from gateway.stream.clients import Clients
-from gateway.stream.link import pack
+from gateway.stream.addresses import address_of
 from gateway.stream.links import Links
-from gateway.stream.replies import GONE, Arg, Failure, explain, is_deposed, redirection
+from gateway.stream.listening import listening
+from gateway.stream.replies import BROKEN, Failure, explain, is_deposed, redirection
+from gateway.stream.resp import Arg, ErrorReply, pack
 from gateway.stream.scripts import script
 from gateway.stream.servers import topology_of
 
 Call = tuple[str, Sequence[str], Sequence[Arg]]  # a script's name, its keys and arguments
-_ERRORS = (exceptions.RedisError, OSError, TimeoutError)
+_ASKING = pack("ASKING")
 _MOST_HOPS = 5
-_QUIET_S = 2.0  # without a message, after which a listener asks whether the other side is there
 
 
 class Engine:
@@ -39,8 +34,8 @@ class Engine:
         self._topology = topology_of(url, self.access, timeout_s)
         # Grows whenever a server fails: what answers next may have lost the newest of its data.
         self.interruptions = 0
-        self._clients = Clients(self.access, timeout_s)
         self._links = Links(self.access, timeout_s)
+        self._blocking = Links(self.access, timeout_s)
         self._is_stale = False  # a server is not what it was: connect anew, by name
 
     @property
@@ -73,18 +68,11 @@ class Engine:
 
         Raises the first error of the others; those behind it have run nevertheless.
         """
-        pipeline = self._clients.of(await self._locate(_key_of((b"", key)))).pipeline(
-            transaction=False
-        )
-        for command in commands:
-            pipeline.execute_command(*command)
-        try:
-            results = await pipeline.execute(raise_on_error=False)
-        except _ERRORS as error:
-            raise self._explained(error) from error
-        for result in results[may_fail:]:
-            if isinstance(result, Exception):
-                raise self._explained(result)
+        packed = [pack(*command) for command in commands]
+        replies = await self._exchange(await self._locate(_key_of((b"", key))), packed)
+        for reply in replies[may_fail:]:
+            if isinstance(reply, ErrorReply):
+                raise self._explained(reply)
 
     async def names(self, pattern: str) -> AsyncIterator[bytes]:
         """Yield the keys of all servers that match. Some may come twice. Raises like `command`."""
@@ -100,13 +88,8 @@ class Engine:
                     break
 
     async def blocking(self, *args: Arg, key: str, timeout_s: float) -> Any:
-        """Run one blocking command on a connection of its own, given up after `timeout_s`."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._execute(key, args, blocking=True)
-        except TimeoutError as error:
-            self._interrupted()
-            raise StreamUnavailable(f"no answer within {timeout_s} s") from error
+        """Run one blocking command on a connection of its own; its answer may take `timeout_s`."""
+        return await self._execute(key, args, blocking_s=timeout_s)
 
     async def listen(self, channel: str) -> AsyncIterator[bytes | None]:
         """Yield what is published to `channel`; None first, once all of it is heard.
@@ -114,29 +97,13 @@ class Engine:
         Raises `StreamUnavailable` or `StreamRefused`, within seconds also when the connection has
         died without a word; what is published meanwhile is not heard.
         """
-        client = self._clients.of(await self._locate(channel), blocking=True)
+        address = address_of(await self._locate(channel))
         try:
-            async with client.pubsub() as pubsub:
-                await pubsub.subscribe(channel)
+            async with listening(address, channel, self.access, self.timeout_s) as listener:
                 while True:
-                    said = await self._hear(pubsub)
-                    if said["type"] in ("subscribe", "message"):
-                        yield said["data"] if said["type"] == "message" else None
-        except _ERRORS as error:
-            if isinstance(error, TimeoutError | exceptions.TimeoutError):
-                self._interrupted()
+                    yield await listener.next()
+        except BROKEN as error:
             raise self._explained(error) from error
-
-    async def _hear(self, pubsub: PubSub) -> dict[str, Any]:
-        """Return what comes next; where nothing does, ask whether the other side is there."""
-        async with asyncio.timeout(_QUIET_S + 2 * self.timeout_s):
-            if (said := await pubsub.get_message(timeout=_QUIET_S)) is None:
-                await pubsub.ping()
-                said = await pubsub.get_message(timeout=self.timeout_s)
-        if said is None:
-            raise TimeoutError(f"no answer within {self.timeout_s} s")
-        found: dict[str, Any] = said
-        return found
 
     async def run(self, name: str, names: Sequence[str], args: Sequence[Arg]) -> Any:
         """Run a script on the keys `names` by digest; load it first where it is not known.
@@ -147,7 +114,7 @@ class Engine:
         try:
             return await self._execute(names[0], ("EVALSHA", lua.sha, len(names), *names, *args))
         except StreamRefused as error:
-            if not str(error).startswith(("NOSCRIPT", "No matching script")):
+            if not str(error).startswith("NOSCRIPT"):
                 raise
             return await self._execute(names[0], ("EVAL", lua.source, len(names), *names, *args))
 
@@ -183,11 +150,7 @@ class Engine:
             pack("EVALSHA", script(name).sha, len(names), *names, *args)
             for name, names, args in calls
         ]
-        try:
-            results = await self._links.exchange(server, packed)
-        except StreamUnavailable as failure:
-            cause = failure.__cause__
-            raise self._explained(cause if isinstance(cause, Exception) else failure) from failure
+        results = await self._exchange(server, packed)
         return [
             await self._outcome(call, result) if isinstance(result, Exception) else result
             for call, result in zip(calls, results, strict=True)
@@ -202,36 +165,43 @@ class Engine:
         except (StreamUnavailable, StreamRefused, Fenced) as failure:
             return failure
 
-    async def _execute(self, key: str, args: Sequence[Arg], *, blocking: bool = False) -> Any:
-        server, asking = await self._locate(key), False
+    async def _execute(
+        self, key: str, args: Sequence[Arg], *, blocking_s: float | None = None
+    ) -> Any:
+        server, commands = await self._locate(key), [pack(*args)]
         for _ in range(_MOST_HOPS):
-            try:
-                client = self._clients.of(server, blocking=blocking)
-                if asking:
-                    return await _asking(client, args)
-                # Empty options: redis-py must not reshape any reply.
-                return await client.execute_command(*args, NEVER_DECODE=False)  # type: ignore[no-untyped-call]
-            except _ERRORS as error:
-                found = redirection(error)
-                named = found and self._topology.elsewhere(found, server)
-                if found is None or named is None:
-                    raise self._explained(error) from error
-                server, asking = named, found.once
-                if not found.once:
-                    self._topology.moved(key, named)
+            reply = (await self._exchange(server, commands, blocking_s))[-1]
+            if not isinstance(reply, ErrorReply):
+                return reply
+            found = redirection(reply)
+            named = found and self._topology.elsewhere(found, server)
+            if found is None or named is None:
+                raise self._explained(reply)
+            server, commands = named, [_ASKING, commands[-1]] if found.once else commands[-1:]
+            if not found.once:
+                self._topology.moved(key, named)
         raise StreamUnavailable("the servers of the Cluster send us in circles")
 
     async def _ask(self, server: str, args: Sequence[Arg]) -> Any:
+        (reply,) = await self._exchange(server, [pack(*args)])
+        if isinstance(reply, ErrorReply):
+            raise self._explained(reply)
+        return reply
+
+    async def _exchange(
+        self, server: str, commands: Sequence[bytes], blocking_s: float | None = None
+    ) -> list[Any]:
+        links = self._links if blocking_s is None else self._blocking
         try:
-            return await self._clients.of(server).execute_command(*args, NEVER_DECODE=False)  # type: ignore[no-untyped-call]
-        except _ERRORS as error:
+            return await links.exchange(server, commands, timeout_s=blocking_s)
+        except BROKEN as error:
             raise self._explained(error) from error
 
     def _explained(self, error: Exception) -> Failure:
         if is_deposed(error):
             self._interrupted()
             # A connection that failed is made anew by itself; one that works is not.
-            self._is_stale |= not self._topology.is_asked and not isinstance(error, GONE)
+            self._is_stale |= not self._topology.is_asked and not isinstance(error, OSError)
         if self._topology.is_split and redirection(error) is not None:
             self._topology.doubt()
             return StreamUnavailable(f"its slot has moved: {error}")
@@ -244,32 +214,20 @@ class Engine:
     async def _locate(self, key: str) -> str:
         if self._is_stale:
             self._is_stale = False
-            await self._disconnect()
+            self._keep(frozenset())
         server = self._topology.known(key)
         if server is None:
             server = await self._topology.locate(key)
-            await self._clients.keep(self._topology.servers())
-            await self._links.keep(self._topology.servers())
+            self._keep(self._topology.servers())
         return server
 
-    async def _disconnect(self) -> None:
-        await self._clients.close()
-        await self._links.close()
+    def _keep(self, servers: frozenset[str]) -> None:
+        self._links.keep(servers)
+        self._blocking.keep(servers)
 
     async def close(self) -> None:
-        await self._disconnect()
+        self._keep(frozenset())
         await self._topology.close()
-
-
-async def _asking(client: aioredis.Redis, args: Sequence[Arg]) -> Any:
-    """Run a command where its key is about to be; only this once."""
-    pipeline = client.pipeline(transaction=False)
-    pipeline.execute_command("ASKING")
-    pipeline.execute_command(*args)
-    result = (await pipeline.execute(raise_on_error=False))[1]
-    if isinstance(result, Exception):
-        raise result  # as the server told it: execute() would wrap its text
-    return result
 
 
 def _key_of(args: Sequence[Arg]) -> str:

@@ -5,12 +5,10 @@ is written over with the same, so a copy that was cut off is simply made again; 
 is most of the bytes, only what is still missing is sent.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from gateway.errors import StreamRefused
 from gateway.stream.connection import Engine
-from gateway.stream.replies import Arg
 
 _PAGE = 64  # values at a time, of which each may be a body
 _IDS = 1000
@@ -42,19 +40,17 @@ async def _copy_members(source: Engine, target: Engine, name: bytes, walk: str, 
     cursor: Any = 0
     while True:
         cursor, page = await source.command(walk, name, cursor, "COUNT", _PAGE)
-        if members := list(_arguments(walk, page)):
+        if members := _arguments(walk, page):
             await target.command(write, name, *members)
         if int(cursor) == 0:
             return
 
 
-def _arguments(walk: str, page: Any) -> Iterable[Arg]:
-    """Return what the writing command is given; redis-py makes pairs of what it reads."""
-    if walk == "SSCAN":
-        return list(page)
-    if walk == "HSCAN":
-        return (part for pair in page.items() for part in pair)
-    return (part for member, score in page for part in (repr(score), member))
+def _arguments(walk: str, page: list[bytes]) -> list[bytes]:
+    """Return what the writing command is given: what was read, but each score before its member."""
+    if walk != "ZSCAN":
+        return page
+    return [part for pair in zip(page[1::2], page[::2], strict=True) for part in pair]
 
 
 async def _copy_stream(source: Engine, target: Engine, name: bytes) -> None:
@@ -77,8 +73,7 @@ async def _copy_entries(source: Engine, target: Engine, name: bytes) -> None:
     after = b"(" + last[0][0] if last else b"-"
     while page := await source.command("XRANGE", name, after, "+", "COUNT", _PAGE):
         await target.in_one_go(name, [
-            ("XADD", name, entry, *(part for pair in fields.items() for part in pair))
-            for entry, fields in page
+            ("XADD", name, entry, *fields) for entry, fields in page
         ])  # fmt: skip
         after = b"(" + page[-1][0]
 

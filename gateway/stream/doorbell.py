@@ -102,8 +102,7 @@ class Doorbell:
             "XREAD", "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", *names, *after,
             key=keys.events(shards[0]), timeout_s=BLOCK_MS / 1000 + self._engine.timeout_s,
         )  # fmt: skip
-        found = reply.items() if isinstance(reply, dict) else reply or ()
-        return [(names[name], parse(entries[-1][0])) for name, entries in found]
+        return [(names[name], parse(entries[-1][0])) for name, entries in reply or ()]
 
     async def _end_of(self, shard: int) -> Id:
         """Where nobody waits, go to the end at once instead of ringing for each entry."""

@@ -88,5 +88,6 @@ def _text(entry: Id) -> str:
 
 
 def _past(shard: int, entry: Any) -> Past:
-    entry_id, fields = entry  # redis-py makes a dictionary of the fields of XRANGE
+    entry_id, flat = entry
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
     return Past(shard, parse(entry_id), int(fields[b"n"]), read_meta(fields[b"m"]), fields[b"b"])

@@ -97,9 +97,7 @@ async def read_ledger(engine: Engine) -> dict[str, Any]:
     journals: defaultdict[str, JournalAccount] = defaultdict(JournalAccount)
     for shard in range(keys.SHARDS):
         flat = await engine.command("HGETALL", keys.shard_state(shard))
-        # Raw replies are flat lists; redis-py turns this one into a dictionary.
-        pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
-        for name, value in pairs:
+        for name, value in zip(flat[::2], flat[1::2], strict=True):
             field, _, journal = name.decode().partition(":")
             if field in totals:
                 totals[field] += int(value)

@@ -13,8 +13,9 @@ from typing import Any
 from gateway.errors import StreamUnavailable
 from gateway.stream import keys
 from gateway.stream.access import Access
-from gateway.stream.link import Link, pack
-from gateway.stream.replies import Failure, explain, is_deposed, redirection
+from gateway.stream.link import Link
+from gateway.stream.replies import BROKEN, Failure, explain, is_deposed, redirection
+from gateway.stream.resp import pack
 from gateway.stream.servers import topology_of
 
 # A replica that is well answers within a round trip. Longer than this nobody is held up, because
@@ -58,7 +59,7 @@ class Lines:
         for server in servers:
             await self._on(server, commands)
         for left in self._links.keys() - servers:
-            await self._links.pop(left).close()
+            self._links.pop(left).close()
 
     def doubt(self) -> None:
         """Ask anew who has what, or connect anew where nobody can be asked."""
@@ -84,9 +85,9 @@ class Lines:
         sent = [*commands, self._wait] if self._replicas else commands
         try:
             replies = await link.exchange(sent)
-        except StreamUnavailable:
+        except BROKEN as error:
             self._topology.doubt()
-            raise
+            raise StreamUnavailable(str(explain(error))) from error
         if self._replicas:
             had = replies.pop()
             self.has_replicas &= isinstance(had, int) and had >= self._replicas
@@ -112,5 +113,5 @@ class Lines:
 
     async def close(self) -> None:
         for link in self._links.values():
-            await link.close()
+            link.close()
         await self._topology.close()

@@ -1,8 +1,7 @@
 """How much of its memory bound the engine has used."""
 
-from typing import Any
-
 from gateway.stream.connection import Engine
+from gateway.stream.info import read_info
 
 
 async def used_share(engine: Engine) -> float:
@@ -13,6 +12,7 @@ async def used_share(engine: Engine) -> float:
     return max(map(_share, await engine.everywhere("INFO", "memory")))
 
 
-def _share(fields: dict[str, Any]) -> float:  # redis-py makes a dict of this reply
+def _share(info: bytes) -> float:
+    fields = read_info(info)
     bound = int(fields.get("maxmemory", 0))
     return int(fields["used_memory"]) / bound if bound else 0.0

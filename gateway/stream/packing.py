@@ -12,7 +12,7 @@ from gateway import native
 from gateway.event import Stretch
 from gateway.stream import keys
 from gateway.stream.batches import Batch, group
-from gateway.stream.link import arguments
+from gateway.stream.resp import arguments
 from gateway.stream.scripts import joined, script
 from gateway.stream.shards import ShardState
 

@@ -29,7 +29,7 @@ _SCHEMES: dict[str, tuple[Kind, str]] = {
     "redis+cluster": ("cluster", "redis"),
     "rediss+cluster": ("cluster", "rediss"),
 }
-_DEFAULT_PORT = {"one": 6379, "sentinel": 26379, "cluster": 6379}
+DEFAULT_PORT = {"one": 6379, "sentinel": 26379, "cluster": 6379}
 _DATABASE_PATH = re.compile(r"/?|/[0-9]{1,4}")
 _DATABASE_ASKED = re.compile(r"|db=[0-9]{1,4}")
 _DATABASE_EXPECTED = (
@@ -80,7 +80,7 @@ def parse(url: str) -> Place:
         if hosts or not parts.path:
             raise ValueError("the URL names no socket: expected unix:///path/to/socket")
         return Place(kind, url, scheme)
-    seeds = tuple(_seed(host, _DEFAULT_PORT[kind]) for host in hosts.split(","))
+    seeds = tuple(_seed(host, DEFAULT_PORT[kind]) for host in hosts.split(","))
     if kind == "one":
         if len(seeds) > 1:
             raise ValueError("several hosts: begin with redis+sentinel:// or redis+cluster://")
@@ -103,7 +103,7 @@ def _seed(text: str, default_port: int) -> HostPort:
 
 
 def _check_rest(kind: Kind, parts: SplitResult) -> None:
-    """Refuse what redis-py would take for settings of its own, or for nothing at all."""
+    """Refuse what would mean nothing: most likely it belongs to a password."""
     if parts.fragment:
         raise ValueError(_DATABASE_EXPECTED)
     if kind != "one":

@@ -13,7 +13,7 @@ from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.stream import keys
 from gateway.stream.batches import group
-from gateway.stream.link import pack
+from gateway.stream.resp import pack
 from gateway.stream.shards import ShardState, read_state
 from gateway.stream.source import Source
 

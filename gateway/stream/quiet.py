@@ -61,9 +61,7 @@ async def _signs(engine: Engine, names: list[str]) -> _Signs:
             if holder:
                 leases[sub] = int(until or 0)
         flat = await engine.command("HGETALL", keys.shard_state(shard))
-        # Raw replies are flat lists; redis-py turns this one into a dictionary.
-        pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
-        for field, value in pairs:
+        for field, value in zip(flat[::2], flat[1::2], strict=True):
             if field.startswith(b"clock:"):
                 clocks[f"{shard} {field.decode()}"] = int(value)
     return _Signs(leases, clocks)

@@ -2,24 +2,25 @@
 
 from typing import NamedTuple
 
-from redis import exceptions
-
 from gateway.errors import Fenced, StreamRefused, StreamUnanswered, StreamUnavailable
+from gateway.stream.resp import ErrorReply
 
-Arg = bytes | str | int | float
 Failure = StreamUnavailable | StreamRefused | Fenced
 
-# Error replies that pass by themselves: loading, full, demoted, failing over, slots on the move.
+BROKEN = (OSError, ErrorReply)  # what an exchange raises; the latter where it was not let in
+
+# Error replies that pass by themselves: loading, full, demoted, failing over, slots on the move;
+# and those that pass when somebody has changed what is wrong there: a password, a setting.
 _PASSING = (
     "LOADING", "OOM", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MISCONF", "BUSY",
-    "NOREPLICAS", "UNBLOCKED",
+    "NOREPLICAS", "UNBLOCKED", "NOAUTH", "DENIED",
 )  # fmt: skip
+_CROWDED = "ERR max number of clients"
 # Of these, those after which another server may be the one to ask.
 _DEPOSED = ("READONLY", "CLUSTERDOWN", "MASTERDOWN", "UNBLOCKED")
 ONE_NODE = (
     "this is one node of a Cluster: write redis+cluster:// in redis.url, or rediss+cluster://"
 )
-GONE = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, TimeoutError)
 
 
 class Redirection(NamedTuple):
@@ -40,22 +41,19 @@ def explain(error: Exception) -> Failure:
         return Fenced(text)
     if redirection(error) is not None:
         return StreamRefused(ONE_NODE)
-    if _code(error) in _PASSING:
+    if _code(error) in _PASSING or text.startswith(_CROWDED):
         return StreamUnavailable(text)
-    return StreamUnanswered(text) if isinstance(error, GONE) else StreamRefused(text)
+    return StreamUnanswered(text) if isinstance(error, OSError) else StreamRefused(text)
 
 
 def is_deposed(error: Exception) -> bool:
     """Whether another server may have taken over from the one that met `error`."""
-    return _code(error) in _DEPOSED or isinstance(error, GONE)
+    return _code(error) in _DEPOSED or isinstance(error, OSError)
 
 
 def redirection(error: Exception) -> Redirection | None:
     """Return where `error` sends us, None when it does not."""
     words = str(error).split()
-    if isinstance(error, exceptions.AskError):
-        moved = isinstance(error, exceptions.MovedError)
-        return Redirection(not moved, error.host, error.port)
     if len(words) != 3 or words[0] not in {"MOVED", "ASK"}:
         return None
     host, _, port = words[2].rpartition(":")
@@ -63,18 +61,5 @@ def redirection(error: Exception) -> Redirection | None:
 
 
 def _code(error: Exception) -> str:
-    """Return the first word of an error reply, which redis-py takes off where it knows it."""
-    for kind, code in _KINDS.items():
-        if isinstance(error, kind):
-            return code
+    """Return the first word of an error reply."""
     return str(error).partition(" ")[0]
-
-
-_KINDS: dict[type[Exception], str] = {
-    exceptions.MasterDownError: "MASTERDOWN",
-    exceptions.ClusterDownError: "CLUSTERDOWN",
-    exceptions.TryAgainError: "TRYAGAIN",
-    exceptions.ReadOnlyError: "READONLY",
-    exceptions.OutOfMemoryError: "OOM",
-    exceptions.BusyLoadingError: "LOADING",
-}

@@ -4,10 +4,9 @@ Of a Cluster every master is asked. Asked with INFO, which hosted services answe
 refuse CONFIG.
 """
 
-from typing import Any
-
 from gateway.errors import StreamRefused
 from gateway.stream.connection import Engine
+from gateway.stream.info import read_info
 from gateway.stream.replies import ONE_NODE
 
 # Scripts say in their first line that they may run on a full engine: since Redis 7. Valkey tells
@@ -27,7 +26,8 @@ async def check_engine(engine: Engine, *, allow_volatile: bool) -> None:
     `allow_volatile` waives the last: a restart of Redis then costs what the journal does not
     hold any more. Raises `StreamRefused`, or `StreamUnavailable` when it is away.
     """
-    for info in await engine.everywhere("INFO"):
+    for reply in await engine.everywhere("INFO"):
+        info = read_info(reply)
         _check_kind(info, is_cluster=engine.is_cluster)
         _check_version(info)
         _check_eviction(info)
@@ -35,14 +35,14 @@ async def check_engine(engine: Engine, *, allow_volatile: bool) -> None:
             _check_persistence(info)
 
 
-def _check_kind(info: dict[str, Any], *, is_cluster: bool) -> None:
-    mode = _text(info, "redis_mode") or _text(info, "server_mode")
+def _check_kind(info: dict[str, str], *, is_cluster: bool) -> None:
+    mode = info.get("redis_mode") or info.get("server_mode")
     if mode in _NAMED and not (mode == "cluster" and is_cluster):
         raise StreamRefused(_NAMED[mode])
 
 
-def _check_version(info: dict[str, Any]) -> None:
-    version = _text(info, "redis_version")
+def _check_version(info: dict[str, str]) -> None:
+    version = info.get("redis_version", "")
     major = version.partition(".")[0]
     if major.isdecimal() and int(major) < _OLDEST_REDIS:
         raise StreamRefused(
@@ -51,8 +51,8 @@ def _check_version(info: dict[str, Any]) -> None:
         )
 
 
-def _check_eviction(info: dict[str, Any]) -> None:
-    policy = _text(info, "maxmemory_policy") or "noeviction"
+def _check_eviction(info: dict[str, str]) -> None:
+    policy = info.get("maxmemory_policy") or "noeviction"
     if policy != "noeviction":
         raise StreamRefused(
             f"this Redis would throw events away when it is full (maxmemory-policy {policy}):"
@@ -60,14 +60,9 @@ def _check_eviction(info: dict[str, Any]) -> None:
         )
 
 
-def _check_persistence(info: dict[str, Any]) -> None:
+def _check_persistence(info: dict[str, str]) -> None:
     if not int(info.get("aof_enabled", 0)):
         raise StreamRefused(
             "this Redis forgets everything when it restarts (appendonly no): set appendonly to"
             " yes, or write allow_volatile: true under redis if replicas keep its data"
         )
-
-
-def _text(info: dict[str, Any], field: str) -> str:
-    value = info.get(field, "")
-    return value.decode() if isinstance(value, bytes) else str(value)

@@ -6,12 +6,10 @@ loses them: the first is told by its answers, the second is healed by position.
 
 from typing import Any
 
-from redis import exceptions
-
 from gateway.errors import StreamUnavailable
 from gateway.stream.access import Access
+from gateway.stream.asking import ask
 from gateway.stream.places import HostPort, Place, at
-from gateway.stream.replies import GONE
 from gateway.stream.topology import Asked
 
 _PATIENCE_S = 1.0  # with one Sentinel, while others may know
@@ -45,10 +43,11 @@ class SentinelSet(Asked):
 
     async def _ask_one(self, sentinel: HostPort, problems: list[str]) -> HostPort | None:
         try:
-            url = self._place.sentinel(*sentinel)
-            async with self.asked(url, **self._access.sentinel) as client:
-                reply = await client.execute_command("SENTINEL", "MASTERS", NEVER_DECODE=False)  # type: ignore[no-untyped-call]
-        except (exceptions.RedisError, *GONE) as error:
+            reply = await ask(
+                self._place.sentinel(*sentinel), ("SENTINEL", "MASTERS"), access=self._access,
+                timeout_s=self._timeout_s, **self._access.sentinel,
+            )  # fmt: skip
+        except OSError as error:
             problems.append(f"{at(*sentinel)}: {str(error) or type(error).__name__}")
             return None
         found = _master_in(reply, self._place.name)

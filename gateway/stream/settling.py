@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gateway.stream import keys
 from gateway.stream.calls import ScriptCall
 from gateway.stream.parcels import Parcel, pack
-from gateway.stream.replies import Arg
+from gateway.stream.resp import Arg
 
 
 @dataclass(slots=True)

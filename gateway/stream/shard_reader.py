@@ -14,7 +14,7 @@ from gateway.stream import keys
 from gateway.stream.connection import Engine
 from gateway.stream.doorbell import BLOCK_MS, Id, parse
 from gateway.stream.lines import Lines
-from gateway.stream.link import arguments, pack
+from gateway.stream.resp import arguments, pack
 from gateway.stream.scripts import script
 
 _EPOCH_BYTES = 6

@@ -16,8 +16,8 @@ from gateway.metrics import Metrics
 from gateway.stream import keys, positions
 from gateway.stream.batches import group, unjournaled
 from gateway.stream.lines import Lines
-from gateway.stream.link import pack
 from gateway.stream.packing import SCRIPTS, Packing
+from gateway.stream.resp import pack
 from gateway.stream.scripts import script
 from gateway.stream.shards import ShardState
 from gateway.stream.source import Source

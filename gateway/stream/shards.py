@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.stream.link import arguments
+from gateway.stream.resp import arguments
 from gateway.stream.seen import Slices
 
 

@@ -38,9 +38,9 @@ class Subscriptions:
     async def read(self) -> dict[str, Subscription]:
         """Return all known subscribers by name."""
         flat = await self._engine.command("HGETALL", keys.SUBSCRIBERS)
-        # Raw replies are flat lists; redis-py turns this one into a dictionary.
-        pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
-        return {name.decode(): _decode(value) for name, value in pairs}
+        return {
+            name.decode(): _decode(value) for name, value in zip(flat[::2], flat[1::2], strict=True)
+        }
 
     async def register(self, name: str) -> bool:
         """Make `name` known, active if it is new; return whether it was new."""

@@ -8,10 +8,6 @@ reads from one that was deposed would wait there for ever.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-import redis.asyncio as aioredis
 
 from gateway.errors import StreamUnavailable
 from gateway.stream.access import Access
@@ -115,21 +111,6 @@ class Asked(Topology):
             self._is_sure = True
         finally:
             self._asking = None
-
-    @asynccontextmanager
-    async def asked(self, url: str, **more: str) -> AsyncIterator[aioredis.Redis]:
-        """Give a client to ask one of those that may know."""
-        client = self._access.client(
-            url,
-            socket_timeout=self._timeout_s,
-            socket_connect_timeout=self._timeout_s,
-            single_connection_client=True,
-            **more,
-        )
-        try:
-            yield client
-        finally:
-            await client.aclose()
 
     async def close(self) -> None:
         if self._asking is not None:

@@ -1,9 +1,8 @@
 """The kinds of subscribers: the only place that knows them all."""
 
 from collections.abc import Callable
-from importlib.metadata import version
 
-from gateway import native
+from gateway import __version__, native
 from gateway.aws.queues import queue
 from gateway.aws.sqs_client import SqsClient
 from gateway.clock import now_ms
@@ -20,10 +19,9 @@ Builder = Callable[[SubscriberOptions, tuple[App, ...]], Subscriber]
 
 def _http(options: SubscriberOptions, apps: tuple[App, ...]) -> Subscriber:
     assert options.http is not None, "the configuration gives http options to this kind"
-    name = "stream-video-gateway"
     head = RequestHead(
         options.http.url, apps=apps, configured=options.http.headers,
-        user_agent=f"{name}/{version(name)}", keyed=native.KeyedHash or KeyedHash,
+        user_agent=f"stream-video-gateway/{__version__}", keyed=native.KeyedHash or KeyedHash,
     )  # fmt: skip
     return HttpSubscriber(options.http, head, concurrency=options.concurrency, now_ms=now_ms)
 

@@ -54,4 +54,4 @@ async def _listeners(engine):
 
 
 async def _was_asked(engine):
-    return "cmdstat_ping" in await engine.command("INFO", "commandstats")
+    return b"cmdstat_ping" in await engine.command("INFO", "commandstats")
