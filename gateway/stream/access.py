@@ -38,7 +38,10 @@ def access_of(options: RedisOptions) -> Access:
 
 
 def _written(path: Path | None) -> _File:
-    return None if path is None else (path, path.stat().st_mtime_ns)
+    try:
+        return None if path is None else (path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot read {path}: {error.strerror}") from error
 
 
 @lru_cache(maxsize=1)  # one takes up to a megabyte and 20 ms, and connections come in crowds
