@@ -25,7 +25,10 @@ class Access:
 
     def context(self) -> ssl.SSLContext:
         """Return what TLS is spoken with, made anew where a file is another. Raises `OSError`."""
-        return _context(*map(_written, (self.ca, self.client_cert, self.client_key)))
+        try:
+            return _context(*map(_written, (self.ca, self.client_cert, self.client_key)))
+        except OSError as error:
+            raise ConnectionError(f"the files for TLS cannot be used: {error}") from error
 
 
 def access_of(options: RedisOptions) -> Access:
@@ -38,10 +41,7 @@ def access_of(options: RedisOptions) -> Access:
 
 
 def _written(path: Path | None) -> _File:
-    try:
-        return None if path is None else (path, path.stat().st_mtime_ns)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot read {path}: {error.strerror}") from error
+    return None if path is None else (path, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=1)  # one takes up to a megabyte and 20 ms, and connections come in crowds

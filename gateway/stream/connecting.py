@@ -1,15 +1,22 @@
-"""Connecting: to a host (each of its addresses in turn) or a socket, over TLS or not, logged in.
+"""Connecting: to a host (by whichever of its addresses answers) or a socket, over TLS or not, and
+logged in.
 
 RESP2, which every server speaks from the start, without a greeting: the same raw lists from all.
 No error says a word of the credentials.
 """
 
 import asyncio
+import os
 import socket
+import ssl
+
+from aiohappyeyeballs import start_connection
 
 from gateway.stream.access import Access
 from gateway.stream.addresses import Address
 from gateway.stream.resp import Connection, ErrorReply, pack
+
+_NEXT_ADDRESS_AFTER_S = 0.25  # RFC 8305
 
 
 async def connect(address: Address, access: Access, timeout_s: float) -> Connection:
@@ -32,22 +39,42 @@ async def connect(address: Address, access: Access, timeout_s: float) -> Connect
 
 
 async def _open(address: Address, access: Access) -> Connection:
-    loop = asyncio.get_running_loop()
+    tls = access.context() if address.is_tls else None
     try:
-        if address.path:
-            _, connection = await loop.create_unix_connection(Connection, address.path)
-            return connection
-        tls = access.context() if address.is_tls else None
-        _, connection = await loop.create_connection(
-            Connection, address.host, address.port, ssl=tls
-        )
-    except (OSError, UnicodeError) as error:  # the latter: no name that can be looked up
-        why = getattr(error, "strerror", None) or error
-        raise ConnectionError(f"cannot connect to {address}: {why}") from error
-    # Without delay it is already: every loop sets that by itself.
-    plug = connection.transport.get_extra_info("socket")
-    plug.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return await (_open_socket(address) if address.path else _open_host(address, tls))
+    except (OSError, UnicodeError) as error:
+        raise ConnectionError(f"cannot connect to {address}: {_why(error)}") from error
+
+
+async def _open_socket(address: Address) -> Connection:
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_unix_connection(Connection, address.path)
     return connection
+
+
+async def _open_host(address: Address, tls: ssl.SSLContext | None) -> Connection:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    plug = await start_connection(found, loop=loop, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S)
+    try:
+        plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plug.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        name = address.host.rstrip(".") if tls else None
+        _, connection = await loop.create_connection(
+            Connection, sock=plug, ssl=tls, server_hostname=name
+        )
+    except BaseException:
+        plug.close()
+        raise
+    return connection
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    if isinstance(error, ssl.SSLError | socket.gaierror):
+        return error.strerror or str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return "this is no name" if isinstance(error, UnicodeError) else str(error) or "it was closed"
 
 
 async def _log_in(connection: Connection, address: Address) -> None:

@@ -97,11 +97,13 @@ class Engine:
         Raises `StreamUnavailable` or `StreamRefused`, within seconds also when the connection has
         died without a word; what is published meanwhile is not heard.
         """
-        address = address_of(await self._locate(channel))
+        server = await self._locate(channel)
+        address = address_of(server)
         try:
             async with listening(address, channel, self.access, self.timeout_s) as listener:
-                while True:
-                    yield await listener.next()
+                with self._blocking.along(server, listener):
+                    while True:
+                        yield await listener.next()
         except BROKEN as error:
             raise self._explained(error) from error
 

@@ -4,8 +4,9 @@ Who comes when all are lent waits for one, no longer than for an answer.
 """
 
 import asyncio
-from collections.abc import Container, Sequence
-from typing import Any
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 from gateway.stream.access import Access
 from gateway.stream.link import Link
@@ -13,12 +14,16 @@ from gateway.stream.link import Link
 MOST = 64  # to one server
 
 
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
 class _Lot:
-    """The links to one server."""
+    """The connections to one server."""
 
     def __init__(self) -> None:
         self.idle: list[Link] = []
-        self.lent: set[Link] = set()
+        self.used: set[Closable] = set()
         self.places = asyncio.Semaphore(MOST)
         self.is_dropped = False
 
@@ -37,21 +42,35 @@ class Links:
 
         Like `Link.exchange`.
         """
-        lot = self._lots.get(server)
-        if lot is None:
-            lot = self._lots[server] = _Lot()
+        lot = self._lot(server)
         await self._take_place(lot)
         link = _open_one_of(lot.idle) or self._new(server)
-        lot.lent.add(link)
+        lot.used.add(link)
         try:
             return await link.exchange(commands, timeout_s=timeout_s)
         finally:
-            lot.lent.remove(link)
+            lot.used.remove(link)
             lot.places.release()
             if lot.is_dropped:
                 link.close()
             elif link.is_open:
                 lot.idle.append(link)
+
+    @contextmanager
+    def along(self, server: str, other: Closable) -> Iterator[None]:
+        """Have `other`, which speaks to `server` too, closed when that is dropped."""
+        lot = self._lot(server)
+        lot.used.add(other)
+        try:
+            yield
+        finally:
+            lot.used.remove(other)
+
+    def _lot(self, server: str) -> _Lot:
+        lot = self._lots.get(server)
+        if lot is None:
+            lot = self._lots[server] = _Lot()
+        return lot
 
     async def _take_place(self, lot: _Lot) -> None:
         if not lot.places.locked():
@@ -72,8 +91,8 @@ class Links:
         for server in [each for each in self._lots if each not in named]:
             lot = self._lots.pop(server)
             lot.is_dropped = True
-            for link in (*lot.idle, *lot.lent):
-                link.close()
+            for one in (*lot.idle, *lot.used):
+                one.close()
 
     def close(self) -> None:
         self.keep(())

@@ -42,6 +42,10 @@ class Listener:
             if said[0] == b"subscribe":
                 return None
 
+    def close(self) -> None:
+        """Let go of the connection at once; who waits for what is said is told so."""
+        self._connection.end(ConnectionError("connection given up"))
+
     async def _next(self) -> Any:
         if not self._said.empty():
             return self._said.get_nowait()
@@ -75,4 +79,4 @@ async def listening(
         connection.send(pack("SUBSCRIBE", channel))
         yield listener
     finally:
-        connection.end(ConnectionError("given up"))
+        listener.close()

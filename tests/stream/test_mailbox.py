@@ -2,9 +2,12 @@
 
 import asyncio
 
+import pytest
+from support.engines import supervised
 from support.eventually import eventually
 from support.proxy import proxied
 
+from gateway.errors import StreamUnavailable
 from gateway.stream.connection import Engine
 from gateway.stream.mailbox import Mailbox
 from gateway.tasks import end
@@ -46,6 +49,38 @@ async def test_a_quiet_connection_stays(engine):
         assert await _listeners(engine) == before
     finally:
         await end([listening])
+
+
+async def test_a_server_that_was_deposed_is_heard_no_longer(tmp_path):
+    """It may be cut off from what is said now: who listened to it comes again, by name."""
+    async with supervised(tmp_path) as own:
+        engine, heard = Engine(own.url), []
+        mailbox = Mailbox(engine, "here")
+        listening = asyncio.create_task(mailbox.run(heard.append))
+        try:
+            await eventually(mailbox.is_open.is_set)
+            before = await _listeners(engine)
+            await engine.command("REPLICAOF", "127.0.0.1", "1")
+            with pytest.raises(StreamUnavailable, match="READONLY"):
+                await engine.command("SET", "gw:x", "1")
+            await engine.command("REPLICAOF", "NO", "ONE")
+            await eventually(lambda: _are_others(engine, before))
+            await eventually(mailbox.is_open.is_set)
+            await mailbox.send("here", b"one")
+            await eventually(lambda: heard == [b"one"])
+        finally:
+            await end([listening])
+            await eventually(lambda: _is_nobody(engine))
+            await engine.close()
+
+
+async def _is_nobody(engine):
+    return not await _listeners(engine)
+
+
+async def _are_others(engine, before):
+    now = await _listeners(engine)
+    return bool(now) and not set(now) & set(before)
 
 
 async def _listeners(engine):
