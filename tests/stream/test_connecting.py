@@ -3,8 +3,9 @@ cannot be had; and how many there are.
 """
 
 import asyncio
+import contextlib
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,37 @@ async def test_a_connection_is_for_the_user_and_database_of_its_url(tmp_path):
         assert (told["user"], told["db"]) == ("default", "2")
         told = await me(f"unix://gateway:{IN_URL}@{tmp_path / 's'}?db=1")
         assert (told["user"], told["db"]) == ("gateway", "1")
+
+
+async def test_of_several_addresses_that_which_answers_is_taken(tmp_path, monkeypatch):
+    """A name whose first address is silent and whose second refuses leads to the third."""
+    with silent_port() as silent:
+        async with guarded(tmp_path) as server:
+            ports = (silent, *free_ports(1), server.port)
+            kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+            found = [(*kind, ("127.0.0.1", port)) for port in ports]
+
+            def ask():  # asyncio's own loop: uvloop's way to look names up cannot be led astray
+                monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+                with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                    return runner.run(me(f"redis://gateway:{IN_URL}@several.invalid"))
+
+            assert (await asyncio.to_thread(ask))["user"] == "gateway"
+
+
+@contextmanager
+def silent_port():
+    """One that answers nobody who wants to connect: its queue is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        while True:
+            one = stack.enter_context(socket.socket())
+            one.settimeout(0.2)
+            try:
+                one.connect(listener.getsockname())
+            except TimeoutError:
+                break
+        yield listener.getsockname()[1]
 
 
 @pytest.mark.parametrize(
