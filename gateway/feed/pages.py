@@ -5,7 +5,7 @@ off unless the configuration turns it on.
 """
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from secrets import choice, token_hex
 
 from aiohttp import web
@@ -30,6 +30,7 @@ _SAFE = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+_STATIC = Path(__file__).with_name("static")
 _SCRIPT, _STYLE, _PAGE = "text/javascript", "text/css", "text/html"
 
 
@@ -65,7 +66,7 @@ def add_demo(app: web.Application, apps: tuple[App, ...], tokens: Tokens) -> Non
 
 @cache
 def _read(name: str) -> bytes:
-    return files(__package__).joinpath("static", name).read_bytes()
+    return (_STATIC / name).read_bytes()
 
 
 def _file(name: str, content_type: str, headers: dict[str, str] | None = None) -> Handler:

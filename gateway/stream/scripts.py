@@ -6,7 +6,9 @@ NOSCRIPT without having run anything, so sending it once more in full is safe.
 
 from functools import cache
 from hashlib import sha1
-from importlib.resources import files
+from pathlib import Path
+
+_FOLDER = Path(__file__).with_name("lua")
 
 
 class Script:
@@ -23,7 +25,7 @@ class Script:
 @cache
 def script(name: str) -> Script:
     """Return the script in `lua/<name>.lua`. Raises `FileNotFoundError` for an unknown one."""
-    return Script(name, (files("gateway.stream") / "lua" / f"{name}.lua").read_bytes())
+    return Script(name, (_FOLDER / f"{name}.lua").read_bytes())
 
 
 @cache
