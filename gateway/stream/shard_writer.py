@@ -144,4 +144,4 @@ class ShardWriter:
 
 
 def _is_lost(error: Exception) -> bool:
-    return str(error).startswith(("NOSCRIPT", "No matching script"))
+    return str(error).startswith("NOSCRIPT")
