@@ -56,7 +56,7 @@ class Intake:
         self.read_ats: list[float] = []
         self._held: deque[_Held] = deque()
         journal.on_synced = self._release
-        journal.is_awaited = lambda: bool(self._held) and not publisher.is_up
+        journal.is_awaited = False
         publisher.on_progress = self._release
         self.inlet: Inlet | None = None
         if native.sockets is not None:
@@ -95,6 +95,8 @@ class Intake:
         events, replies, read_ats = self.events.take(), self.replies[:], self.read_ats[:]
         self.replies.clear()
         self.read_ats.clear()
+        if not (self._acks_at_once or self._publisher.is_up):
+            self._journal.is_awaited = True
         try:
             end = self._journal.append(events)
         except JournalFull:
@@ -128,6 +130,7 @@ class Intake:
 
     def _release(self) -> None:
         """Ack whatever has become safe: published, or on disk while Redis is away; replicated."""
+        self._journal.is_awaited = bool(self._held) and not self._publisher.is_up
         safe = self._publisher.cursor
         if self._wants_replicas:
             safe = self._publisher.replicated

@@ -46,9 +46,6 @@ class Journal:
         disk: Disk | None = None,
     ) -> None:
         self.on_synced: Callable[[], None] = lambda: None
-        # Asked on the syncer's thread: whether anybody waits for `on_synced`. A failure is told
-        # anyway, and `synced` is true whenever it is read.
-        self.is_awaited: Callable[[], bool] = lambda: True
         self._folder, self._options, self._metrics = folder, options, metrics
         self._disk = disk or Disk()
         self._loop = asyncio.get_running_loop()
@@ -69,6 +66,7 @@ class Journal:
             self._disk.close(self._segments.pop().fd)  # replaced by the one made now
         self._segments.append(self._new_segment(self.end))
         self._syncer = Syncer(self._disk, options.sync_interval_s, self._report)
+        self._syncer.is_awaited = True
 
     @property
     def id(self) -> str:
@@ -162,20 +160,31 @@ class Journal:
     def synced(self) -> int:
         """Up to where the disk has the records."""
         self._take_reports()
+        self._synced = max(self._synced, self._syncer.synced)
         return self._synced
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody waits for `on_synced`: whoever does sets it before he looks at `synced`,
+        which is true whenever it is read. A failure is told anyway.
+        """
+        return self._syncer.is_awaited
+
+    @is_awaited.setter
+    def is_awaited(self, value: bool) -> None:
+        self._syncer.is_awaited = value
+
     def _report(self, done: Synced) -> None:
-        """Hop from the syncer's thread to the loop if need be, unless that has ended."""
-        self._reports.append(done)
-        if (done.error is not None or self.is_awaited()) and not self._loop.is_closed():
+        """Hop from the syncer's thread to the loop, unless that has ended."""
+        if done.error is not None:
+            self._reports.append(done)
+        if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._tell)
 
     def _take_reports(self) -> None:
         while self._reports:
             one = self._reports.popleft()
-            if one.error is None:
-                self._synced = max(self._synced, one.upto)
-            elif one.segment in self._segments:
+            if one.error is not None and one.segment in self._segments:
                 self._failed("fdatasync", one.error)
                 self._needs_rescue = True
 
@@ -208,6 +217,7 @@ class Journal:
         old.end = begin
         if fresh.path == old.path:
             self._segments.pop()
+            self._syncer.forget(old)
             self._disk.close(old.fd)
         self._segments.append(fresh)
         self._needs_rescue = False
@@ -258,6 +268,7 @@ class Journal:
         self.end += delta
         self._synced = max(self.synced, self.opened_at) + delta
         self.opened_at = position
+        self._syncer.mark(self._segments[-1])  # for what was marked at positions of before
 
     # ---- forget
 

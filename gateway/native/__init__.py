@@ -1,10 +1,10 @@
 """The optional C piece: the plain case of what every webhook costs, done in one call.
 
 It takes a whole plain request (head, signature, routing fields) to the intake and answers it,
-writes journal records and reads them back, packs the publishing commands, sends a frame to all
-who watch a call, and signs what is delivered. It is never another opinion: whatever is not the
-plain case it leaves to the Python code beside it, which is complete without it. The same tests run
-over both.
+writes journal records, has them synced and reads them back, packs the publishing commands, sends
+a frame to all who watch a call, and signs what is delivered. It is never another opinion: whatever
+is not the plain case it leaves to the Python code beside it, which is complete without it. The
+same tests run over both.
 
 It is built where there is a C compiler when the package is installed. GATEWAY_NATIVE=0 in the
 environment leaves it out.
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from gateway.native._native import Keyring as Keyring
     from gateway.native._native import Receiver as Receiver
     from gateway.native._native import Sockets as Sockets
+    from gateway.native._native import Syncing as Syncing
 else:
-    Keyring = Receiver = Sockets = Any
+    Keyring = Receiver = Sockets = Syncing = Any
 
 
 def _load() -> Any:
@@ -40,6 +41,8 @@ _native = _load()
 IS_BUILT = _native is not None
 # () -> what reads many sockets in one call; None: not on this system
 sockets: "Callable[[], Sockets] | None" = _native.Sockets if IS_BUILT else None
+# (interval in s) -> `gateway.journal.syncing.Syncing`; None: not on this system
+syncing: "Callable[[float], Syncing] | None" = _native.Syncing if IS_BUILT else None
 # (key) -> what signs as `gateway.keyed_hash` does
 KeyedHash = _native.KeyedHash if IS_BUILT and _native.HASHES_FAST else None
 # (descriptor, data) -> how much of it the socket took at once

@@ -5,6 +5,7 @@
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <stdbool.h>
 #include <structmember.h>
 #include <time.h>
 
@@ -190,6 +191,7 @@ static PyTypeObject *keyring_type;
 #include "records.h"
 #include "receiver.h"
 #include "sockets.h"
+#include "syncing.h"
 #include "publish.h"
 
 /* observe(bounds: tuple[float, ...], counts: list[int], moments: list[float], now) -> their sum
@@ -266,7 +268,7 @@ PyMODINIT_FUNC PyInit__native(void) {
     keyring_type = (PyTypeObject *)PyType_FromSpec(&keyring_spec);
     if (!keyring_type || PyModule_AddObjectRef(module, "Keyring", (PyObject *)keyring_type)
         || stretch_prepare(module) || receiver_prepare(module)
-        || sockets_prepare(module) || crowd_prepare()
+        || sockets_prepare(module) || syncing_prepare(module) || crowd_prepare()
         || PyModule_AddObject(module, "KeyedHash", PyType_FromSpec(&keyed_hash_spec))
         || PyModule_AddIntConstant(module, "HASHES_FAST", sha256_is_fast())) {
         Py_DECREF(module);
