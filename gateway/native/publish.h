@@ -52,12 +52,15 @@ static Py_ssize_t read_shards(PyObject *shards, outgoing *out) {
     }
     for (Py_ssize_t i = 0; i < many; i++) {
         PyObject *one = PyList_GET_ITEM(shards, i);
-        if (!PyTuple_Check(one)) {
+        if (!PyTuple_Check(one) || PyTuple_GET_SIZE(one) != 4
+            || !PyBytes_Check(PyTuple_GET_ITEM(one, 2)) || !PyBytes_Check(PyTuple_GET_ITEM(one, 3))) {
             PyErr_SetString(PyExc_TypeError, "a shard is (position, keys, named, last)");
             return -1;
         }
-        if (!PyArg_ParseTuple(one, "nnSS", &out[i].position, &out[i].keys, &out[i].named,
-                              &out[i].last)) return -1;
+        out[i].position = PyLong_AsSsize_t(PyTuple_GET_ITEM(one, 0));
+        out[i].keys = PyLong_AsSsize_t(PyTuple_GET_ITEM(one, 1));
+        if (PyErr_Occurred()) return -1;
+        out[i].named = PyTuple_GET_ITEM(one, 2), out[i].last = PyTuple_GET_ITEM(one, 3);
     }
     return many;
 }
