@@ -1,17 +1,21 @@
 """`python -m bench [SCENARIO] [--full] ...`: run, print the table, keep the results."""
 
 import argparse
+import signal
 import sys
 import time
 
+from bench.awake import awake
 from bench.frame import SCENARIOS, as_text, environment_line, keep, scenario
 
 
 def main() -> None:
     given = sys.argv[1:]
     named = bool(given) and given[0] in SCENARIOS
-    for name in given[:1] if named else SCENARIOS:
-        _run(name, given[named:])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # not without putting things back
+    with awake():
+        for name in given[:1] if named else SCENARIOS:
+            _run(name, given[named:])
 
 
 def _run(name: str, given: list[str]) -> None:

