@@ -12,7 +12,8 @@ from bench.frame import SCENARIOS, as_text, environment_line, keep, scenario
 def main() -> None:
     given = sys.argv[1:]
     named = bool(given) and given[0] in SCENARIOS
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # not without putting things back
+    for number in (signal.SIGTERM, signal.SIGHUP):  # not without putting things back
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     with awake():
         for name in given[:1] if named else SCENARIOS:
             _run(name, given[named:])

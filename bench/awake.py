@@ -6,12 +6,12 @@ a server sleeps between two batches. Where Linux' own `haltpoll` looks after idl
 told to poll, by root. What it was told before is put back.
 """
 
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _HALTPOLL = Path("/sys/module/haltpoll/parameters")  # Documentation/virt/guest-halt-polling.rst
+_GOVERNOR = Path("/sys/devices/system/cpu/cpuidle/current_governor")
 _POLL_NS = 3_000_000  # longer than anybody here waits for an answer
 _WANTED = {
     "guest_halt_poll_grow_start": str(_POLL_NS),
@@ -26,7 +26,7 @@ def awake() -> Iterator[None]:
     before: dict[str, str] = {}
     try:
         with suppress(OSError):
-            for name, value in _WANTED.items():
+            for name, value in _WANTED.items() if _is_in_charge() else ():
                 was = (_HALTPOLL / name).read_text()
                 (_HALTPOLL / name).write_text(value)
                 before[name] = was
@@ -36,9 +36,16 @@ def awake() -> Iterator[None]:
             (_HALTPOLL / name).write_text(value)
 
 
+def _is_in_charge() -> bool:
+    try:
+        return _GOVERNOR.read_text().strip() == "haltpoll"
+    except OSError:
+        return False
+
+
 def idling() -> str:
     """Say what cores do while nothing runs on them."""
-    if platform.system() == "Linux" and (_HALTPOLL / "guest_halt_poll_ns").exists():
+    if _is_in_charge():
         polls = int((_HALTPOLL / "guest_halt_poll_ns").read_text()) >= _POLL_NS
         return "idle cores poll" if polls else "IDLE CORES HALT: figures vary more"
     return "idle cores as the system has them"

@@ -61,7 +61,7 @@ class Journal:
         self.opened_at, self.opened_number = self.end, self.next_number
         self._segments = found.segments
         self._tail = Tail()
-        self._needs_rescue = False
+        self._to_rescue: list[Segment] = []  # of which something may not be on disk, or not whole
         if self._segments and not self._segments[-1].data_bytes:
             self._disk.close(self._segments.pop().fd)  # replaced by the one made now
         self._segments.append(self._new_segment(self.end))
@@ -125,20 +125,14 @@ class Journal:
         return segment.create(self._disk, self._folder, self._id, base, self.next_number)
 
     def _write(self, data: bytes) -> None:
-        if self._needs_rescue:
-            self._rescue()
+        self._rescue_all()
         current = self._segments[-1]
         offset = current.offset(current.end)
         try:
-            self._write_all(current.fd, data)
+            segment.write_all(self._disk, current.fd, data)
         except OSError as error:
             self._cut(current, offset)
             raise self._failed("write", error) from error
-
-    def _write_all(self, fd: int, data: bytes) -> None:
-        written = self._disk.write(fd, data)
-        while written < len(data):  # a disk that fills up takes a part first
-            written += self._disk.write(fd, data[written:])
 
     def _cut(self, current: Segment, offset: int) -> None:
         """Take back half a write; where even that fails, go on in a fresh file."""
@@ -147,7 +141,7 @@ class Journal:
             # The descriptor's own offset moved with the half write.
             self._disk.seek(current.fd, offset)
         except OSError:
-            self._needs_rescue = True
+            self._to_rescue.append(current)
 
     def _failed(self, call: str, error: OSError) -> JournalFailed:
         self._metrics.journal_failures.add(call)
@@ -186,42 +180,45 @@ class Journal:
             one = self._reports.popleft()
             if one.error is not None and one.segment in self._segments:
                 self._failed("fdatasync", one.error)
-                self._needs_rescue = True
+                self._to_rescue.append(one.segment)
 
     def _tell(self) -> None:
         self._take_reports()
-        if self._needs_rescue:
-            try:
-                self._rescue()
-            except JournalFailed:
-                return  # told already; the next append tries again
+        try:
+            self._rescue_all()
+        except JournalFailed:
+            return  # told already; the next append tries again
         self.on_synced()
 
-    def _rescue(self) -> None:
-        """Write what may not be on disk anew, at the same positions, into a fresh file.
+    def _rescue_all(self) -> None:
+        while self._to_rescue:
+            if self._to_rescue[0] in self._segments:
+                self._rescue(self._to_rescue[0])
+            self._to_rescue.pop(0)
+
+    def _rescue(self, old: Segment) -> None:
+        """Write what of `old` may not be on disk anew, at the same positions, into a fresh file,
+        which then is. Until then no sync of what is behind it counts.
 
         After a failed fdatasync the kernel may call pages clean that never reached the disk, so
         the old file is not written to again; its pages are still the best copy there is.
         """
-        begin = max(self._segments[-1].base, min(self.synced, self.end))
-        old = self._segments[-1]
+        begin, end = max(old.base, min(self.synced, old.end)), old.end
         try:
-            data = self._disk.read(old.fd, old.end - begin, old.offset(begin))
-            fresh = segment.create(
-                self._disk, self._folder, self._id, begin, self._number_at(begin)
-            )
-            self._write_all(fresh.fd, data)
+            data = self._disk.read(old.fd, end - begin, old.offset(begin))
+            first = records.decode(data, 0)
+            number = self._number_at(begin) if first is None else first.number
+            fresh = segment.create(self._disk, self._folder, self._id, begin, number, data=data)
         except OSError as error:
             raise self._failed("rescue", error) from error
-        fresh.end = begin + len(data)
         old.end = begin
+        at = self._segments.index(old)
+        self._segments.insert(at + 1, fresh)
+        self._syncer.forget(old)
         if fresh.path == old.path:
-            self._segments.pop()
-            self._syncer.forget(old)
+            self._segments.pop(at)
             self._disk.close(old.fd)
-        self._segments.append(fresh)
-        self._needs_rescue = False
-        self._syncer.mark(fresh)
+        self._syncer.mark(self._segments[-1])
 
     def _number_at(self, position: int) -> int:
         return self.next_number - self._tail.count_from(position)

@@ -37,7 +37,6 @@ class Segment:
     base: int
     first_number: int
     end: int
-    is_dirty: bool = False
     finished_at: float | None = None  # monotonic time when wholly published
 
     @property
@@ -49,15 +48,17 @@ class Segment:
         return position - self.base + HEADER_BYTES
 
 
-def create(disk: Disk, folder: Path, journal_id: bytes, base: int, number: int) -> Segment:
-    """Make a new, empty segment and its name durable. Raises `OSError`."""
+def create(
+    disk: Disk, folder: Path, journal_id: bytes, base: int, number: int, *, data: bytes = b""
+) -> Segment:
+    """Make a new segment with `data`, and its name, durable. Raises `OSError`."""
     path = folder / f"{base:020d}{SUFFIX}"
     header = _HEADER.pack(MAGIC, journal_id, base, number)
     spare = path.with_suffix(".new")
     fd = disk.create(spare)
     try:
-        # A header cut short fails its check later; the sync tells a full disk now.
-        disk.write(fd, header + _CRC.pack(crc32(header)))
+        # The sync tells a full disk now.
+        write_all(disk, fd, header + _CRC.pack(crc32(header)) + data)
         disk.datasync(fd)
         # Only a whole segment ever bears the final name; one of the same base is replaced.
         spare.replace(path)
@@ -65,7 +66,14 @@ def create(disk: Disk, folder: Path, journal_id: bytes, base: int, number: int) 
     except OSError:
         disk.close(fd)
         raise
-    return Segment(path, fd, base, number, base)
+    return Segment(path, fd, base, number, base + len(data))
+
+
+def write_all(disk: Disk, fd: int, data: bytes) -> None:
+    """Write all of `data`: a disk that fills up takes a part first. Raises `OSError`."""
+    written = disk.write(fd, data)
+    while written < len(data):
+        written += disk.write(fd, data[written:])
 
 
 def move(disk: Disk, one: Segment, journal_id: bytes, delta: int) -> None:

@@ -26,8 +26,9 @@ class Syncing(Protocol):
     def mark(self, fd: int, end: int, /) -> None:
         """Ask for a sync of this file: then all of the journal before `end` is on disk.
 
-        Means nothing for a file whose sync has failed: pages that the kernel has given up would
-        look as if they were on disk.
+        Means nothing for a file whose sync has failed, during that sync too: pages that the kernel
+        has given up would look as if they were on disk. Until it is forgotten nothing else counts
+        either, which may be behind it.
         """
 
     def forget(self, fd: int, /) -> None:
@@ -108,7 +109,8 @@ class PlainSyncing:
                 return False
             if code:
                 self._failed = fd
-            else:
+                self._marked.pop(fd, None)
+            elif self._failed < 0:
                 self.synced = max(self.synced, end)
             return True
 

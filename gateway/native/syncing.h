@@ -25,7 +25,8 @@ typedef struct {
     marked_file *marked; /* the oldest first, each descriptor once */
     size_t count, room;
     long long synced, rest_ns;
-    int failed, current; /* descriptors: whose sync has failed, which is synced now; -1: none */
+    /* Descriptors, -1: none. While there is one whose sync has failed no other's counts. */
+    int failed, current;
     bool is_waiting, is_closed, owes_rest;
     atomic_bool is_awaited;
 } syncing;
@@ -62,13 +63,17 @@ static void syncing_drop(syncing *self, size_t i) {
     memmove(self->marked + i, self->marked + i + 1, (--self->count - i) * sizeof *self->marked);
 }
 
+static void syncing_unmark(syncing *self, int fd) {
+    for (size_t i = self->count; i--;)
+        if (self->marked[i].fd == fd) syncing_drop(self, i);
+}
+
 /* forget(fd): it is another file's, or about to be closed */
 static PyObject *syncing_forget(syncing *self, PyObject *args) {
     int fd;
     if (!PyArg_ParseTuple(args, "i", &fd)) return NULL;
     pthread_mutex_lock(&self->lock);
-    for (size_t i = self->count; i--;)
-        if (self->marked[i].fd == fd) syncing_drop(self, i);
+    syncing_unmark(self, fd);
     if (fd == self->failed) self->failed = -1;
     if (fd == self->current) self->current = -1;
     pthread_mutex_unlock(&self->lock);
@@ -118,8 +123,8 @@ static PyObject *syncing_run(syncing *self, PyObject *nothing) {
         error = sync_file(one.fd);
         pthread_mutex_lock(&self->lock);
         is_counted = one.fd == self->current;
-        if (is_counted && error) self->failed = one.fd;
-        else if (is_counted && one.end > self->synced) self->synced = one.end;
+        if (is_counted && error) self->failed = one.fd, syncing_unmark(self, one.fd);
+        else if (is_counted && self->failed < 0 && one.end > self->synced) self->synced = one.end;
         self->owes_rest = true;
     } while (!is_counted || (!error && !self->is_awaited));
     pthread_mutex_unlock(&self->lock);

@@ -101,6 +101,8 @@ class Engine:
         address = address_of(server)
         try:
             async with listening(address, channel, self.access, self.timeout_s) as listener:
+                if self._topology.known(channel) not in (server, None):  # dropped meanwhile
+                    raise ConnectionError("connection given up")
                 with self._blocking.along(server, listener):
                     while True:
                         yield await listener.next()

@@ -21,6 +21,7 @@ class Link:
     def __init__(self, url: str, *, timeout_s: float, access: Access) -> None:
         self._address, self._access, self._timeout_s = address_of(url), access, timeout_s
         self._connection: Connection | None = None
+        self._closes = 0
         self._is_stale = False
 
     @property
@@ -46,7 +47,7 @@ class Link:
         timer, wait_s = None, self._timeout_s if timeout_s is None else timeout_s
         try:
             if self._connection is None:
-                self._connection = await connect(self._address, self._access, self._timeout_s)
+                self._connection = await self._connected()
             done = self._connection.ask(commands)
             timer = asyncio.get_running_loop().call_later(wait_s, _give_up, done, wait_s)
             return await done
@@ -57,8 +58,17 @@ class Link:
             if timer is not None:
                 timer.cancel()
 
+    async def _connected(self) -> Connection:
+        closes = self._closes
+        connection = await connect(self._address, self._access, self._timeout_s)
+        if closes != self._closes:
+            connection.end(given_up := ConnectionError("connection given up"))
+            raise given_up
+        return connection
+
     def close(self) -> None:
         """Let go of the connection at once; an exchange that is under way fails."""
+        self._closes += 1
         connection, self._connection, self._is_stale = self._connection, None, False
         if connection is not None:
             connection.end(ConnectionError("connection given up"))

@@ -8,6 +8,7 @@ from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from gateway.errors import StreamUnavailable
 from gateway.stream.access import Access
 from gateway.stream.link import Link
 
@@ -40,17 +41,26 @@ class Links:
     ) -> list[Any]:
         """Send packed `commands` to `server` in one piece; return their replies.
 
-        Like `Link.exchange`.
+        Like `Link.exchange`; raises `StreamUnavailable` where none becomes free in time.
         """
         lot = self._lot(server)
         await self._take_place(lot)
+        try:
+            if lot.is_dropped:  # meanwhile
+                raise ConnectionError("connection given up")
+            return await self._lent(lot, server, commands, timeout_s)
+        finally:
+            lot.places.release()
+
+    async def _lent(
+        self, lot: _Lot, server: str, commands: Sequence[bytes], timeout_s: float | None
+    ) -> list[Any]:
         link = _open_one_of(lot.idle) or self._new(server)
         lot.used.add(link)
         try:
             return await link.exchange(commands, timeout_s=timeout_s)
         finally:
             lot.used.remove(link)
-            lot.places.release()
             if lot.is_dropped:
                 link.close()
             elif link.is_open:
@@ -81,7 +91,7 @@ class Links:
                 await lot.places.acquire()
         except TimeoutError:
             busy = f"all {MOST} connections to Redis were busy for {self._timeout_s:g} s"
-            raise TimeoutError(busy) from None
+            raise StreamUnavailable(busy) from None  # that is no server's fault
 
     def _new(self, server: str) -> Link:
         return Link(server, timeout_s=self._timeout_s, access=self._access)

@@ -260,6 +260,40 @@ async def test_records_of_a_failed_sync_are_written_anew(opened, tmp_path):
     assert damage == 0
 
 
+async def test_a_failed_sync_of_a_segment_that_is_full(opened, tmp_path):
+    """Its records are written anew too, before anything behind them counts as synced."""
+
+    class OneFileBreaks(Disk):
+        broken = -1
+        syncs = 0
+
+        def datasync(self, fd):
+            if fd == self.broken:
+                self.syncs += 1
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            super().datasync(fd)
+
+    disk = OneFileBreaks()
+    journal = opened(disk=disk)
+    journal.append([event(0)])
+    await eventually(lambda: journal.synced == journal.end)
+    start, old = journal.end, journal._segments[-1]
+    disk.broken = old.fd
+    count = 1
+    while journal._segments[-1] is old:  # all within one turn of the loop: nobody has rescued yet
+        journal.append([event(count)])
+        count += 1
+    assert journal.synced == start
+    await eventually(lambda: journal.synced == journal.end)
+    assert disk.syncs == 1
+    assert old.end == start
+    assert len(journal._segments) == 3
+    stored, damage = read_all(opened())
+    assert bodies(stored) == [event(n).body for n in range(count)]
+    assert [one.number for one in stored] == list(range(1, count + 1))
+    assert damage == 0
+
+
 async def test_a_disk_that_is_really_full(tmp_path):
     """On a file system without space left the journal refuses, and goes on when there is some."""
     small = tmp_path / "small"

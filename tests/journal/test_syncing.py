@@ -82,20 +82,45 @@ async def test_a_sync_is_told_to_whoever_awaits_it(kind, file):
 @both
 async def test_a_failed_file_is_synced_no_more(kind, file, pipe):
     """Its error is told at once, and marks of it count no more: a second sync would succeed over
-    pages that the kernel has given up. Other files go on; so does it once it is another file.
+    pages that the kernel has given up. What may be behind it does not count either, until it is
+    forgotten.
     """
     syncing = kind(0.001)
     with running(syncing) as told:
         syncing.mark(pipe, 10)
         await eventually(lambda: told == [(pipe, 10, errno.EINVAL)])
+        syncing.is_awaited = True
         syncing.mark(pipe, 20)
         syncing.mark(file, 20)
-        await eventually(lambda: syncing.synced == 20)
-        assert len(told) == 1
+        await eventually(lambda: told[1:] == [(file, 20, 0)])
+        assert syncing.synced == 0
         syncing.forget(pipe)
+        syncing.mark(file, 20)
+        await eventually(lambda: syncing.synced == 20)
         syncing.mark(pipe, 30)
-        await eventually(lambda: told[1:] == [(pipe, 30, errno.EINVAL)])
+        await eventually(lambda: told[-1] == (pipe, 30, errno.EINVAL))
         assert syncing.synced == 20
+
+
+async def test_a_mark_during_a_sync_that_fails(file):
+    """It is as good as one after it."""
+    began, may_end, codes = threading.Event(), threading.Event(), [errno.EIO, 0]
+
+    def datasync(_fd):
+        began.set()
+        assert may_end.wait(10)
+        if code := codes.pop(0):
+            raise OSError(code, os.strerror(code))
+
+    syncing = PlainSyncing(0.001, datasync)
+    with running(syncing) as told:
+        syncing.mark(file, 10)
+        assert began.wait(10)
+        syncing.mark(file, 20)
+        may_end.set()
+        await eventually(lambda: told == [(file, 10, errno.EIO)])
+    assert syncing.synced == 0
+    assert codes == [0]
 
 
 @both
