@@ -2,12 +2,16 @@
 
 import asyncio
 
+import pytest
 from support.proxy import proxied
 
 from gateway.stream import keys
+from gateway.stream.access import Access
 from gateway.stream.calls import call_together
 from gateway.stream.connection import Engine
 from gateway.stream.consumer_group import Group
+from gateway.stream.links import Links
+from gateway.stream.resp import pack
 
 GROUPS = [Group(shard, "sub") for shard in range(keys.SHARDS)]
 NONE, ALL = [0] * keys.SHARDS, [1] * keys.SHARDS
@@ -64,3 +68,32 @@ async def test_a_round_that_was_given_up_answers_nobody_else(engine_socket, engi
         proxy.let_go()
         assert await released(engine, tokens) == ALL
         await engine.close()
+
+
+async def test_a_server_that_is_dropped_while_we_connect_gets_no_command():
+    """What was to be asked there fails; the connection is closed without a word."""
+    logging_in, may_answer, heard = asyncio.Event(), asyncio.Event(), []
+
+    async def serve(reader, writer):
+        heard.append(await reader.readuntil(b"secret\r\n"))
+        logging_in.set()
+        await may_answer.wait()
+        writer.write(b"+OK\r\n")
+        heard.append(await reader.read())
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        links = Links(Access(), timeout_s=10)
+        asked = asyncio.create_task(
+            links.exchange(f"redis://:secret@127.0.0.1:{port}", [pack("PING")])
+        )
+        await logging_in.wait()
+        links.keep(())
+        may_answer.set()
+        with pytest.raises(ConnectionError, match="given up"):
+            await asked
+        while len(heard) < 2:
+            await asyncio.sleep(0)
+    assert heard == [pack("AUTH", "secret"), b""]
