@@ -204,6 +204,11 @@ class Journal:
         the old file is not written to again; its pages are still the best copy there is.
         """
         begin, end = max(old.base, min(self.synced, old.end)), old.end
+        if begin == end and old is not self._segments[-1]:
+            # Rescued already, for another failure. Once more, and an empty file would take the
+            # name of the one that has its records now.
+            self._syncer.forget(old)
+            return
         try:
             data = self._disk.read(old.fd, end - begin, old.offset(begin))
             first = records.decode(data, 0)

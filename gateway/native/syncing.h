@@ -1,8 +1,8 @@
 /* Syncing: what the journal's thread does, all of it but telling: wait for marks, sync, rest.
  *
  * The same as `gateway.journal.syncing.PlainSyncing`, without the interpreter: a thread of Python
- * that syncs 200 times a second takes the lock of the interpreter four times for each, and the event
- * loop waits for it as often.
+ * that syncs 200 times a second takes the lock of the interpreter again after each of its calls, and
+ * the event loop waits for it as often.
  */
 #ifndef GATEWAY_SYNCING_H
 #define GATEWAY_SYNCING_H

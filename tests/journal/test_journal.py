@@ -294,6 +294,47 @@ async def test_a_failed_sync_of_a_segment_that_is_full(opened, tmp_path):
     assert damage == 0
 
 
+async def test_a_segment_that_breaks_in_two_ways_is_rescued_once(opened):
+    """A write that cannot be taken back, of a file whose sync has failed as well: what was written
+    anew stays where it is.
+    """
+
+    class Breaks(Disk):
+        writes, fails = True, -1
+
+        def write(self, fd, data):
+            if fd == self.fails and not self.writes:
+                os.write(fd, data[:10])
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().write(fd, data)
+
+        def truncate(self, fd, length):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        def datasync(self, fd):
+            if fd == self.fails:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            super().datasync(fd)
+
+    disk = Breaks()
+    journal = opened(disk=disk)
+    journal.append([event(0)])
+    await eventually(lambda: journal.synced == journal.end)
+    disk.fails = journal._segments[-1].fd
+    journal.append([event(1)])
+    disk.writes = False
+    with pytest.raises(JournalFailed):
+        journal.append([event(2)])
+    while not journal._reports:  # within this turn of the loop: nobody has looked at it yet
+        os.sched_yield()
+    journal.append([event(3)])
+    await eventually(lambda: journal.synced == journal.end)
+    stored, damage = read_all(opened())
+    assert bodies(stored) == [event(n).body for n in (0, 1, 3)]
+    assert [one.number for one in stored] == [1, 2, 3]
+    assert damage == 0
+
+
 async def test_a_disk_that_is_really_full(tmp_path):
     """On a file system without space left the journal refuses, and goes on when there is some."""
     small = tmp_path / "small"
