@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 import trustme
 from aiohttp import web
+from support.ports import free_port
 from support.receiver import (
     black_hole,
     drip,
@@ -22,7 +23,6 @@ from support.receiver import (
     running_receiver,
     status,
 )
-from support.running_gateway import free_port
 from support.stream_client import Reply
 from yarl import URL
 

@@ -9,7 +9,7 @@ from support.eventually import eventually
 from support.load import Load
 from support.receiver import running_receiver
 from support.running_gateway import running_gateway
-from support.servers import cluster, sentinel_set
+from support.servers import LONG_MS, SOON_MS, cluster, sentinel_set
 from support.tls_front import tls_front
 from support.tls_servers import fronted
 from support.verdict import assert_nothing_lost
@@ -68,16 +68,18 @@ async def test_several_servers_behind_tls_fail_over(tmp_path, kind):
             async with running_gateway(tmp_path / "g", **settings) as gateway:
                 load = Load(gateway.port, pause_s=0.005)
                 sending = asyncio.create_task(load.run(1_000_000))
-                await eventually(lambda: gateway.is_up(), within_s=30)
+                await eventually(lambda: gateway.is_up(), within_s=60)
                 await eventually(lambda: len(load.acked) > 300, within_s=60)
                 before = fronts.handshakes
                 victim, heirs = servers.servers[0], servers.servers[1:]
                 masters = [await one.role() for one in servers.servers].count("master")
                 await victim.kill()
-                await eventually(lambda: has_masters(heirs, masters), within_s=30)
-                await eventually(lambda: gateway.is_up(), within_s=30)
+                await servers.replaces_after(SOON_MS)
+                await eventually(lambda: has_masters(heirs, masters), within_s=60)
+                await servers.replaces_after(LONG_MS)
+                await eventually(lambda: gateway.is_up(), within_s=60)
                 back = len(load.acked)
-                await eventually(lambda: len(load.acked) > back + 200, within_s=30)
+                await eventually(lambda: len(load.acked) > back + 200, within_s=60)
                 load.stop = True
                 await sending
                 await assert_nothing_lost(gateway, load, receiver)

@@ -16,7 +16,7 @@ from support.feed import Sender
 from support.load import Load, assert_in_order
 from support.receiver import ok, running_receiver
 from support.running_gateway import running_gateway
-from support.servers import cluster
+from support.servers import SOON_MS, cluster
 from support.verdict import assert_nothing_lost
 
 from gateway.delivery.worker import CROWD
@@ -246,6 +246,7 @@ async def test_a_watcher_at_one_gateway_sees_what_comes_to_the_other(tmp_path):
                 seen = sorted(await watcher.numbers(26, within_s=20))
                 assert seen == list(range(26))
                 await redis.masters[0].kill()
+                await redis.replaces_after(SOON_MS)
                 for call in calls:
                     await sender.number(call=call)
                 assert sorted(await watcher.numbers(13, within_s=40)) == list(range(26, 39))

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import trustme
 from support.eventually import eventually
+from support.ports import free_ports
 from support.proxy import proxied
-from support.servers import Server, data_lines, free_ports
+from support.servers import Server, data_lines
 from support.tls_front import tls_front
 
 from gateway.errors import StreamRefused, StreamUnavailable

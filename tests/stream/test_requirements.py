@@ -6,8 +6,9 @@ import pytest
 from support.engines import supervised
 from support.eventually import eventually
 from support.old_redis import old_redis
+from support.ports import free_ports
 from support.running_gateway import RunningGateway, running_gateway
-from support.servers import MASTER, Server, data_lines, free_ports
+from support.servers import MASTER, Server, data_lines
 
 from gateway.errors import StreamRefused
 from gateway.stream import keys

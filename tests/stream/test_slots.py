@@ -2,7 +2,8 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.servers import Server, data_lines, free_ports
+from support.ports import free_ports
+from support.servers import Server, data_lines
 
 from gateway.stream import keys
 from gateway.stream.cluster import slot_of

@@ -2,7 +2,8 @@
 
 import pytest
 from support.eventually import eventually
-from support.servers import MASTER, Server, cluster, data_lines, free_ports
+from support.ports import free_ports
+from support.servers import MASTER, SOON_MS, Server, cluster, data_lines
 
 from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.stream.access import Access
@@ -105,7 +106,8 @@ async def test_a_key_of_a_dead_master_fails_alone(tmp_path):
         first, *others = await engine.run_many(calls)
         assert isinstance(first, StreamUnavailable)
         assert others == [0, 0]
-        await eventually(lambda: is_down(engine, calls), within_s=20)
+        await servers.replaces_after(SOON_MS)
+        await eventually(lambda: is_down(engine, calls), within_s=60)
         await engine.close()
 
 

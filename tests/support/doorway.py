@@ -128,7 +128,7 @@ class Client:
     def send(self, data):
         self.writer.write(data)
 
-    async def response(self, within_s=5.0):
+    async def response(self, within_s=30.0):
         """The next response. Raises IncompleteReadError when the connection ends instead."""
         async with asyncio.timeout(within_s):
             head = await self.reader.readuntil(b"\r\n\r\n")
@@ -143,7 +143,7 @@ class Client:
         self.send(data)
         return await self.response()
 
-    async def rest(self, within_s=5.0):
+    async def rest(self, within_s=30.0):
         """Whatever comes until the other side closes."""
         async with asyncio.timeout(within_s):
             try:

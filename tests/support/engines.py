@@ -34,7 +34,7 @@ async def supervised(
     engine = EmbeddedEngine(data_dir, max_memory_bytes=max_memory_bytes)
     await engine.start()
     try:
-        assert not ready or await engine.wait_ready(10), engine.last_words()
+        assert not ready or await engine.wait_ready(60), engine.last_words()
         yield engine
     finally:
         await engine.stop()
@@ -50,14 +50,14 @@ async def running_engine(data_dir: Path) -> AsyncIterator[str]:
 def inline(path: Path, *commands: bytes) -> list[bytes]:
     """Send commands without a client library, one reply line each. Raises OSError."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(10)
+        connection.settimeout(60)
         connection.connect(str(path))
         connection.sendall(b"".join(command + b"\r\n" for command in commands))
         with connection.makefile("rb") as replies:
             return [replies.readline().strip() for _ in commands]
 
 
-def _wait_until_it_answers(path: Path, within_s: float = 10.0) -> None:
+def _wait_until_it_answers(path: Path, within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while True:
         try:

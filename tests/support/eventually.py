@@ -1,4 +1,6 @@
-"""Waiting for a condition instead of sleeping."""
+"""Waiting for a condition instead of sleeping. Bounds are generous: waiting costs nothing when it
+ends early, and a busy machine may take seconds for anything.
+"""
 
 import asyncio
 import inspect
@@ -8,7 +10,7 @@ from typing import Any
 
 
 async def eventually(
-    condition: Callable[[], Any] | Callable[[], Awaitable[Any]], *, within_s: float = 5.0
+    condition: Callable[[], Any] | Callable[[], Awaitable[Any]], *, within_s: float = 30.0
 ) -> Any:
     """Return the first truthy value of `condition`; fail with its last value after `within_s`."""
     deadline = time.monotonic() + within_s

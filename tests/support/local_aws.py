@@ -13,7 +13,7 @@ from uuid import uuid4
 import boto3
 import pytest
 from botocore.config import Config
-from support.running_gateway import free_port
+from support.ports import free_port
 
 REGION = "eu-west-1"
 ENVIRONMENT = {
@@ -115,7 +115,7 @@ def local_sqs_server():
                 env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             )  # fmt: skip
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 60
             while not _answers(endpoint):
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -17,6 +16,7 @@ import orjson
 import redis.asyncio as aioredis
 import yaml
 from support.eventually import eventually
+from support.ports import free_port
 
 from gateway.embedded import attach
 
@@ -34,15 +34,6 @@ os.dup2(int(sys.argv[1]), 3)
 os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
 os.execv(sys.argv[2], sys.argv[2:])
 """
-
-
-def free_port() -> int:
-    """A port that nobody has: below those that the system gives to clients, who would be first."""
-    while True:
-        port = random.randint(12_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class RunningGateway:

@@ -1,12 +1,12 @@
 """Valkey servers over TCP as real installations have them: replicas, Sentinels, a Cluster.
 
 Every process is the binary of the embedded engine. They die with the test that started them.
+Nobody is replaced for having been slow: Sentinels and Clusters wait until a test tells them not to.
 """
 
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -14,23 +14,14 @@ from pathlib import Path
 import redis.asyncio as aioredis
 from redis.exceptions import RedisError
 from support.eventually import eventually
+from support.ports import free_ports
 from support.tls_servers import NAME, Fronts
 
 from gateway.embedded import find_server
 
 MASTER = "calls"  # what the Sentinels call it
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free now, all at once, so that no two are the same."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+# For how long a server has to be silent until it is replaced.
+LONG_MS, SOON_MS = 60_000, 1000
 
 
 class Server:
@@ -44,12 +35,13 @@ class Server:
         self._file.write_text("\n".join([*common, *lines, ""]))
         self._sentinel = sentinel
         self._process: subprocess.Popen | None = None
-        self.client = aioredis.Redis(port=port, socket_timeout=5)
+        self.is_up = False  # neither dead nor frozen
+        self.client = aioredis.Redis(port=port, socket_timeout=30)
 
     async def log_in(self, password: str) -> None:
         """Use this password from now on."""
         await self.client.aclose()
-        self.client = aioredis.Redis(port=self.port, socket_timeout=5, password=password)
+        self.client = aioredis.Redis(port=self.port, socket_timeout=30, password=password)
 
     async def start(self) -> None:
         command = [str(find_server(os.environ)), str(self._file)]
@@ -58,7 +50,8 @@ class Server:
                 [*command, *(["--sentinel"] if self._sentinel else [])],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             )  # fmt: skip
-        await eventually(self._answers, within_s=20)
+        await eventually(self._answers, within_s=60)
+        self.is_up = True
 
     async def _answers(self) -> bool:
         try:
@@ -69,8 +62,10 @@ class Server:
     def signal(self, number: int) -> None:
         assert self._process is not None
         self._process.send_signal(number)
+        self.is_up = number == signal.SIGCONT
 
     async def kill(self) -> None:
+        self.is_up = False
         if self._process is not None:
             self._process.kill()
             await asyncio.to_thread(self._process.wait)
@@ -110,7 +105,7 @@ async def replicated(folder: Path, replicas: int, *, fronts: Fronts | None = Non
             if at:
                 more.append(f"replicaof {host} {at_front[0]}")
             servers.append(await _started(stack, Server(folder / f"{at}", port, data_lines(*more))))
-        await eventually(lambda: servers[0].has_replicas(replicas), within_s=30)
+        await eventually(lambda: servers[0].has_replicas(replicas), within_s=60)
         yield servers
 
 
@@ -153,6 +148,13 @@ class SentinelSet:
                 return False
         return True
 
+    async def replaces_after(self, silent_ms: int) -> None:
+        """Have a master replaced that is silent for so long, from now on."""
+        for one in self.sentinels:
+            await one.client.execute_command(
+                "SENTINEL", "SET", MASTER, "down-after-milliseconds", silent_ms
+            )
+
     async def new_master(self) -> Server | None:
         """Who was a replica at the beginning and is the master now."""
         for one in self.servers[1:]:
@@ -167,7 +169,7 @@ def _text(value):
 
 @asynccontextmanager
 async def sentinel_set(folder: Path, replicas: int = 2, *, fronts: Fronts | None = None):
-    """A master, its replicas, and three Sentinels that fail over after a second."""
+    """A master, its replicas, and three Sentinels that fail over when they are told to."""
     async with (
         replicated(folder / "data", replicas, fronts=fronts) as servers,
         AsyncExitStack() as stack,
@@ -178,7 +180,7 @@ async def sentinel_set(folder: Path, replicas: int = 2, *, fronts: Fronts | None
             "sentinel resolve-hostnames yes",
             "sentinel announce-hostnames yes",
             f"sentinel monitor {MASTER} {host} {port} 2",
-            f"sentinel down-after-milliseconds {MASTER} 1000",
+            f"sentinel down-after-milliseconds {MASTER} {LONG_MS}",
             f"sentinel failover-timeout {MASTER} 3000",
         ]
         sentinels = [
@@ -186,7 +188,7 @@ async def sentinel_set(folder: Path, replicas: int = 2, *, fronts: Fronts | None
             for at, port in enumerate(free_ports(3))
         ]
         found = SentinelSet(servers, sentinels, fronts)
-        await eventually(found.agreed, within_s=30)
+        await eventually(found.agreed, within_s=60)
         yield found
 
 
@@ -209,6 +211,12 @@ class Cluster:
                 return next(one for one in self.servers if one.port == port)
         raise AssertionError(f"nobody has slot {slot}")
 
+    async def replaces_after(self, silent_ms: int) -> None:
+        """Have a master replaced that is silent for so long, from now on."""
+        for one in self.servers:
+            if one.is_up:
+                await one.client.config_set("cluster-node-timeout", silent_ms)
+
     async def id_of(self, server: Server) -> str:
         return _text(await server.client.execute_command("CLUSTER MYID"))
 
@@ -229,14 +237,14 @@ class Cluster:
 
 @asynccontextmanager
 async def cluster(folder: Path, *, fronts: Fronts | None = None):
-    """A Cluster of three masters and three replicas that fails over after a second."""
+    """A Cluster of three masters and three replicas that fails over when it is told to."""
     ports = free_ports(12)
     async with AsyncExitStack() as stack:
         servers = []
         for at, (port, bus) in enumerate(zip(ports[:6], ports[6:], strict=True)):
             lines = data_lines(
                 "cluster-enabled yes", "cluster-config-file nodes.conf", f"cluster-port {bus}",
-                "cluster-node-timeout 1000", "cluster-replica-validity-factor 0",
+                f"cluster-node-timeout {LONG_MS}", "cluster-replica-validity-factor 0",
             )  # fmt: skip
             if fronts is not None:
                 lines += [
@@ -265,7 +273,7 @@ async def _joined(found: Cluster, buses: list[int]) -> None:
                 return False
         return True
 
-    await eventually(known, within_s=30)
+    await eventually(known, within_s=60)
     for replica, master in zip(found.replicas, ids, strict=True):
 
         async def follows(replica=replica, master=master) -> bool:
@@ -275,7 +283,7 @@ async def _joined(found: Cluster, buses: list[int]) -> None:
                 return False
             return True
 
-        await eventually(follows, within_s=20)
+        await eventually(follows, within_s=60)
 
     async def well() -> bool:
         states = [await one.client.execute_command("CLUSTER INFO") for one in found.servers]
@@ -283,7 +291,7 @@ async def _joined(found: Cluster, buses: list[int]) -> None:
             [await master.has_replicas(1) for master in found.masters]
         )
 
-    await eventually(well, within_s=30)
+    await eventually(well, within_s=60)
 
 
 def cut_off(master: Server, replicas: list[Server]):

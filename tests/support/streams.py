@@ -128,7 +128,7 @@ async def delivering(
     ttl_s=10.0,
     holder="",
     metrics=None,
-    drain_s=2.0,
+    drain_s=30.0,
     timeout_s=5.0,
     crash=False,
 ):
@@ -138,10 +138,11 @@ async def delivering(
     task = asyncio.create_task(service.run())
     try:
         joined = asyncio.create_task(service.joined.wait())
-        await asyncio.wait((joined, task), return_when=asyncio.FIRST_COMPLETED, timeout=10)
+        await asyncio.wait((joined, task), return_when=asyncio.FIRST_COMPLETED, timeout=60)
         joined.cancel()
         if task.done():
             task.result()
+        assert service.joined.is_set()
         yield service
         if not crash and not task.done():
             await service.drain(drain_s)
@@ -167,7 +168,7 @@ async def assert_balanced(url):
     return ledger["subscribers"]
 
 
-async def settled(url, name="sub", *, within_s=10.0):
+async def settled(url, name="sub", *, within_s=60.0):
     """Wait until nothing of `name` waits any more; return its account, which adds up."""
     engine = Engine(url)
 
