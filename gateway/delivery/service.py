@@ -57,7 +57,8 @@ class DeliveryService:
 
     `holder` names this process in leases. A name that outlives the process (one data directory,
     one process at a time) takes its own leases back at once after a crash; without one, the
-    leases of a crashed process have to expire.
+    leases of a crashed process have to expire. `poll_s`: how often to see who else delivers, and
+    who is paused.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class DeliveryService:
         *,
         holder: str = "",
         ttl_s: float = 10.0,
+        poll_s: float = POLL_S,
     ) -> None:
         self._engine = engine
         self._served = served
@@ -78,7 +80,7 @@ class DeliveryService:
         # Gone from there before its leases expire, a crashed process is not waited for.
         self._serves = frozenset(one.options.name for one in served if one.subscriber is not None)
         self._holders = Holders(engine, self._holder, ttl_s / 2, self._serves)
-        self._poll_s = min(POLL_S, ttl_s / 10)
+        self._poll_s = min(poll_s, ttl_s / 10)
         self._present: Present = {}
         self._doorbell = Doorbell(engine)
         self._workers: dict[str, tuple[Worker, asyncio.Task[None]]] = {}

@@ -66,6 +66,7 @@ async def test_from_the_metadata_of_an_instance(aws_environment, monkeypatch):
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"):
         monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_METADATA_SERVICE_TIMEOUT", "60")  # of a second, otherwise
     async with running_receiver() as machine:
         machine.script = metadata
         origin = f"http://127.0.0.1:{machine.port}"

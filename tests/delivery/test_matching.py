@@ -169,10 +169,10 @@ def test_macro_names_inside_of_strings_do_not_count():
 def test_an_expression_is_bounded_in_time():
     """Nested macros over a list as long as a body allows end soon, without an answer."""
     holds = compile_where("event.l.all(a, event.l.all(b, a + b >= 0))")
-    began = time.monotonic()
+    began = time.process_time()  # not what others take of the machine meanwhile
     with pytest.raises(EvaluationError, match="too long"):
         holds({"l": list(range(100_000))})
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 json_values = st.recursive(

@@ -87,10 +87,11 @@ async def test_a_backlog_waits_in_redis(engine_url, engine, publisher):
         for name, recorder in recorders.items()
     ]
     await publisher.publish(*(event(n, call=f"default:{n % 97}", size=size) for n in range(many)))
-    async with delivering(engine_url, *everybody, ttl_s=0.3), Redis.from_url(engine_url) as redis:
+    async with delivering(engine_url, *everybody, ttl_s=6.0), Redis.from_url(engine_url) as redis:
         await eventually(lambda: all(one.running == 16 for one in recorders.values()))
         rounds = await _scripts_run(redis)
-        await eventually(lambda: _has_run(redis, rounds + 100))
+        # Twice as many as it takes to renew every lease once, which is done in rounds that read.
+        await eventually(lambda: _has_run(redis, rounds + 4 * keys.SHARDS))
         held = {name: (await account(engine, name))["waiting"]["in_flight"] for name in recorders}
         for recorder in recorders.values():
             recorder.gate.set()

@@ -14,6 +14,7 @@ from support.streams import (
     settled,
 )
 
+from gateway.clock import now_ms
 from gateway.delivery.service import Everything, Served
 from gateway.options import BacklogOptions, HttpOptions
 from gateway.stream import keys
@@ -33,11 +34,13 @@ def rejected(attempt):
 async def test_a_paused_subscriber_is_given_nothing_until_resumed(engine_url, publisher, engine):
     """While paused nothing is attempted, and everything waits; resumed it all arrives."""
     recorder, subscriptions = Recorder(), Subscriptions(engine)
-    async with delivering(engine_url, served(recorder), served(Recorder(), name="other")):
+    other = served(Recorder(), name="other")
+    async with delivering(engine_url, served(recorder), other, poll_s=0.1) as service:
         await subscriptions.pause("sub")
-        await publisher.publish(*sample(10))  # may still arrive: pausing takes a second
-        await settled(engine_url, "other")
-        await eventually(lambda: quiet(publisher, recorder), within_s=10)
+        await publisher.publish(*sample(10))  # may still arrive: pausing takes a poll
+        worker, _ = service._workers["sub"]
+        await eventually(lambda: worker._reception.paused)
+        await eventually(lambda: not worker._attempts.running)
         before = len(recorder.attempts)
         await publisher.publish(*sample(50, start=5000))
         await settled(engine_url, "other")
@@ -46,17 +49,6 @@ async def test_a_paused_subscriber_is_given_nothing_until_resumed(engine_url, pu
         await subscriptions.resume("sub")
         await settled(engine_url)
     await assert_balanced(engine_url)
-
-
-async def quiet(publisher, recorder):
-    """Publish one at a time until one is no longer attempted."""
-    before = len(recorder.attempts)
-    await publisher.publish(event(10_000 + publisher.published))
-    try:
-        await eventually(lambda: len(recorder.attempts) > before, within_s=0.3)
-    except AssertionError:
-        return True
-    return False
 
 
 async def test_gone_pauses_the_subscriber_when_it_is_told_to(engine_url, publisher, engine):
@@ -189,7 +181,7 @@ async def test_beyond_its_bytes_the_oldest_of_a_backlog_are_buried(engine_url, p
     backlog = BacklogOptions(max_bytes=size // 4)
     recorder = Recorder()
     every = Everything()
-    async with delivering(engine_url, served(recorder, every, backlog=backlog), ttl_s=0.3):
+    async with delivering(engine_url, served(recorder, every, backlog=backlog), ttl_s=2.0):
         await eventually(lambda: buried_at_least(engine, 290))
         await assert_balanced(engine_url)
         assert not recorder.attempts
@@ -212,17 +204,40 @@ async def buried_at_least(engine, count):
 async def test_beyond_its_age_a_backlog_is_buried(engine_url, publisher, engine):
     """What has been unread for too long while we served the subscriber is buried; unread from
     before we did is not."""
+
+    def serving(max_age_s):
+        backlog = BacklogOptions(max_age_s=max_age_s)
+        return delivering(engine_url, served(Recorder(), backlog=backlog), ttl_s=2.0)
+
     async with delivering(engine_url, served(Recorder())):
         await Subscriptions(engine).pause("sub")
-    await publisher.publish(*sample(40))
-    backlog = BacklogOptions(max_age_s=1.5)
-    async with delivering(engine_url, served(Recorder(), backlog=backlog), ttl_s=0.3):
+    await publisher.publish(*sample(40), at_ms=now_ms() - 3_600_000)
+    async with serving(600):
+        await renewals(engine, 2)
         assert (await account(engine))["buried"] == 0
+    async with serving(0.5):
         await eventually(lambda: buried_at_least(engine, 40))
+    async with serving(600):
         await publisher.publish(*sample(10))
         await Subscriptions(engine).resume("sub")
         one = await settled(engine_url)
     assert (one["buried"], one["delivered"]) == (40, 10)
+
+
+async def renewals(engine, count):
+    """Wait until every lease of the subscriber has been renewed so many times."""
+    for _ in range(count):
+        before = await expiries(engine)
+        await eventually(lambda before=before: all_later(engine, before))
+
+
+async def expiries(engine):
+    names = [keys.subscription(shard, "sub") for shard in range(keys.SHARDS)]
+    return [int(await engine.command("HGET", name, "expires_ms")) for name in names]
+
+
+async def all_later(engine, before):
+    return all(new > old for new, old in zip(await expiries(engine), before, strict=True))
 
 
 async def test_parked_deliveries_count_in_the_backlog(engine_url, publisher, engine):
@@ -230,7 +245,7 @@ async def test_parked_deliveries_count_in_the_backlog(engine_url, publisher, eng
     recorder = Recorder(lambda _: Failed(Reason.UNAUTHORIZED, status=401))
     retry = QUICK.__class__(**{**vars_of(QUICK), "slow_first_s": 600.0, "slow_max_s": 600.0})
     backlog = BacklogOptions(max_bytes=50_000)
-    async with delivering(engine_url, served(recorder, retry=retry, backlog=backlog), ttl_s=0.3):
+    async with delivering(engine_url, served(recorder, retry=retry, backlog=backlog), ttl_s=2.0):
         await publisher.publish(*(event(n, call=f"default:{n}", size=1000) for n in range(200)))
         await eventually(lambda: buried_at_least(engine, 140))
         one = (await assert_balanced(engine_url))["sub"]

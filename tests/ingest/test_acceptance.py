@@ -86,10 +86,10 @@ def test_depth():
 
 def test_depth_takes_linear_time():
     """A megabyte of the worst text there is takes no time to speak of."""
-    began = time.perf_counter()
+    began = time.process_time()  # not what others take of the machine meanwhile
     for worst in (b'\\"' * 500_000, b'"' + b'\\"[' * 300_000, b'"' * 900_000 + b"[" * 200):
         too_deep(b"[" * 100 + worst + b"{" * 100)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 @given(st.binary(max_size=300))

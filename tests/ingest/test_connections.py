@@ -83,7 +83,7 @@ async def test_a_half_closed_connection_gets_its_answers(tmp_path):
 )
 async def test_a_head_that_takes_too_long_is_408(tmp_path, start):
     """The header deadline holds on both paths, from the first byte of a request on."""
-    async with opened(tmp_path, header_timeout_s=0.2) as doorway:
+    async with opened(tmp_path, header_timeout_s=0.5) as doorway:
         same(await ask(doorway.port, start), answers.REQUEST_TIMEOUT)
         async with connected(doorway.port) as client:
             same(await client.ask(good(way=QUERY)), answers.STORED)
@@ -94,7 +94,7 @@ async def test_a_head_that_takes_too_long_is_408(tmp_path, start):
 @pytest.mark.parametrize("way", [FAST, QUERY, CHUNKED], ids=lambda way: way.name)
 async def test_a_body_that_takes_too_long_is_408(tmp_path, way):
     """The body deadline counts from the end of the head."""
-    async with opened(tmp_path, header_timeout_s=0.1, body_timeout_s=0.3) as doorway:
+    async with opened(tmp_path, body_timeout_s=0.3) as doorway:
         began = time.perf_counter()
         same(await ask(doorway.port, good(way=way)[:-20]), answers.REQUEST_TIMEOUT)
         assert time.perf_counter() - began >= 0.3 - EARLY_S
@@ -102,7 +102,7 @@ async def test_a_body_that_takes_too_long_is_408(tmp_path, way):
 
 async def test_silent_connections_are_closed(tmp_path):
     """One that never sends is closed at the header deadline, an idle one later; without a word."""
-    limits = {"header_timeout_s": 0.1, "keepalive_timeout_s": 0.6}
+    limits = {"header_timeout_s": 0.4, "keepalive_timeout_s": 0.8}
     async with opened(tmp_path, **limits) as doorway:
         async with connected(doorway.port) as fresh:
             assert await fresh.rest() == b""
@@ -111,7 +111,7 @@ async def test_silent_connections_are_closed(tmp_path):
                 began = time.perf_counter()
                 same(await idle.ask(good(way=way)), answers.STORED)
                 assert await idle.rest() == b""
-                assert time.perf_counter() - began >= 0.4
+                assert time.perf_counter() - began >= 0.8 - EARLY_S
         await eventually(lambda: not doorway.connections)
 
 
@@ -171,11 +171,12 @@ async def test_https(tmp_path, authority):
     cert.private_key_pem.write_to_path(tls.key)
     client_tls = ssl.create_default_context()
     authority.configure_trust(client_tls)
-    async with opened(tmp_path, tls=tls, header_timeout_s=0.5) as doorway:
+    async with opened(tmp_path / "a", tls=tls) as doorway:
         async with connected(doorway.port, client_tls) as client:
             client.send(good(1) + BAD + good(2, way=QUERY) + good(3, way=CHUNKED))
             for answer in (answers.STORED, answers.UNAUTHORIZED, answers.STORED, answers.STORED):
                 same(await client.response(), answer)
+    async with opened(tmp_path / "b", tls=tls, header_timeout_s=1.0) as doorway:
         same(await ask(doorway.port, good(4)[:50], client_tls), answers.REQUEST_TIMEOUT)
         async with connected(doorway.port) as never_shakes_hands:
             assert await never_shakes_hands.rest() == b""
@@ -215,7 +216,7 @@ SMUGGLED = {
 @pytest.mark.parametrize("case", SMUGGLED)
 async def test_no_request_is_smuggled(tmp_path, case):
     """Of a request that two parsers could read in two ways, what comes behind is never taken."""
-    async with opened(tmp_path, header_timeout_s=0.3, body_timeout_s=0.3) as doorway:
+    async with opened(tmp_path, header_timeout_s=0.5, body_timeout_s=0.5) as doorway:
         async with connected(doorway.port) as client:
             client.send(SMUGGLED[case] + INNER)
             received = await client.rest()
@@ -251,7 +252,7 @@ async def test_drain_answers_what_is_under_way(tmp_path):
             lambda: sum(not c._fresh for c in doorway.connections if hasattr(c, "_fresh")) == 2
         )
         port = doorway.port
-        draining = asyncio.create_task(doorway.listener.drain(5.0))
+        draining = asyncio.create_task(doorway.listener.drain(60.0))
         assert await idle.rest() == await idle_elsewhere.rest() == b""
         with pytest.raises(OSError):
             await asyncio.open_connection("127.0.0.1", port)

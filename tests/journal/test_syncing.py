@@ -57,7 +57,7 @@ def running(syncing):
         yield told
     finally:
         syncing.close()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -108,14 +108,14 @@ async def test_a_mark_during_a_sync_that_fails(file):
 
     def datasync(_fd):
         began.set()
-        assert may_end.wait(10)
+        assert may_end.wait(60)
         if code := codes.pop(0):
             raise OSError(code, os.strerror(code))
 
     syncing = PlainSyncing(0.001, datasync)
     with running(syncing) as told:
         syncing.mark(file, 10)
-        assert began.wait(10)
+        assert began.wait(60)
         syncing.mark(file, 20)
         may_end.set()
         await eventually(lambda: told == [(file, 10, errno.EIO)])
@@ -147,7 +147,7 @@ async def test_a_forgotten_sync_counts_for_nothing(file):
 
     def datasync(fd):
         began.set()
-        assert may_end.wait(10)
+        assert may_end.wait(60)
         if fd != file:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -158,7 +158,7 @@ async def test_a_forgotten_sync_counts_for_nothing(file):
             began.clear()
             may_end.clear()
             syncing.mark(fd, 10)
-            assert began.wait(10)
+            assert began.wait(60)
             syncing.forget(fd)
             may_end.set()
         await eventually(lambda: syncing._current == -1)

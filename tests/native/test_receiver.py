@@ -46,7 +46,7 @@ async def _first_connection(doorway):
 async def test_who_does_not_read_loses_no_answer(tmp_path):
     """What the socket does not take waits in the transport, and what comes later behind it."""
     count = 400  # more would not be one piece of the journal
-    async with opened(tmp_path) as doorway:
+    async with opened(tmp_path, body_timeout_s=60) as doorway:
         with socket.socket() as peer:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             peer.setblocking(False)

@@ -14,7 +14,7 @@ import orjson
 import pytest
 import trustme
 from aiohttp import web
-from aiohttp.test_utils import unused_port
+from support.ports import free_port
 
 from gateway.errors import GatewayError
 from gateway.sending import NothingListens, NothingToSend, SendPlan, send
@@ -58,7 +58,7 @@ async def receiving(handler=None, ssl_context=None):
     server = web.Server(handler or receiver.take, auto_decompress=False)
     runner = web.ServerRunner(server)
     await runner.setup()
-    port = unused_port()
+    port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port, ssl_context=ssl_context).start()
     scheme = "https" if ssl_context else "http"
     receiver.url = f"{scheme}://127.0.0.1:{port}/webhooks/stream"
@@ -176,7 +176,7 @@ async def test_a_receiver_that_hangs_up_is_counted():
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 async def test_nobody_there_is_one_clear_line(host):
     """A refused first connection ends the run with what to do."""
-    url = f"http://{host}:{unused_port()}/webhooks/stream"
+    url = f"http://{host}:{free_port()}/webhooks/stream"
     with pytest.raises(
         NothingListens, match=rf"nothing listens on {url}: start it with `make run`"
     ):
@@ -194,7 +194,7 @@ async def test_a_receiver_that_goes_away_later_is_counted():
 
     runner = web.ServerRunner(web.Server(last_answer))
     await runner.setup()
-    port = unused_port()
+    port = free_port()
     listening = web.TCPSite(runner, "127.0.0.1", port)
     await listening.start()
     url = f"http://127.0.0.1:{port}/"

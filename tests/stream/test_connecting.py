@@ -46,7 +46,7 @@ async def guarded(folder, *lines):
 
 async def me(url, access=None):
     """What the server knows of a connection by `url`."""
-    engine = Engine(url, timeout_s=2.0, access=access)
+    engine = Engine(url, timeout_s=30.0, access=access)
     try:
         told = (await engine.command("CLIENT", "INFO")).decode()
         return dict(pair.split("=", 1) for pair in told.split())
@@ -112,7 +112,7 @@ async def test_who_is_not_let_in_waits_until_he_is(tmp_path, credentials, says):
     """
     async with guarded(tmp_path) as server:
         url = f"redis://{credentials}127.0.0.1:{server.port}/1"
-        engine, lines = Engine(url), Lines(url, timeout_s=2.0)
+        engine, lines = Engine(url), Lines(url, timeout_s=30.0)
         for asked in (engine.command("GET", "gw:x"), lines.exchange([pack("GET", "gw:x")], [0])):
             with pytest.raises(StreamUnavailable, match=says) as told:
                 await asked
@@ -178,7 +178,7 @@ async def test_a_crowded_server_is_waited_for(tmp_path):
     async with guarded(tmp_path) as server:
         url = f"redis://:{IN_URL}@127.0.0.1:{server.port}"
         await server.client.execute_command("CONFIG", "SET", "maxclients", 1)
-        engine, lines = Engine(url), Lines(url, timeout_s=2.0)
+        engine, lines = Engine(url), Lines(url, timeout_s=30.0)
         with pytest.raises(StreamUnavailable, match="max number of clients"):
             await engine.command("GET", "gw:x")
         with pytest.raises(StreamUnavailable, match="max number of clients"):
@@ -224,16 +224,16 @@ async def test_who_waits_for_a_connection_waits_no_longer_than_for_an_answer(
 ):
     """With all connections busy on a server that does not answer, one more fails in time as well."""
     async with proxied(engine_socket, tmp_path / "proxy") as proxy:
-        engine = Engine(f"unix://{tmp_path / 'proxy'}", timeout_s=1.0)
+        engine = Engine(f"unix://{tmp_path / 'proxy'}", timeout_s=2.0)
         await asyncio.gather(*(engine.command("PING") for _ in range(MOST)))
         proxy.die()
         asked = [asyncio.create_task(engine.command("PING")) for _ in range(MOST + 1)]
-        done, waiting = await asyncio.wait(asked, timeout=10)
+        done, waiting = await asyncio.wait(asked, timeout=60)
         assert not waiting
         told = sorted(str(one.exception()) for one in done)
         assert told == [
-            f"all {MOST} connections to Redis were busy for 1 s",
-            *["no answer within 1 s"] * MOST,
+            f"all {MOST} connections to Redis were busy for 2 s",
+            *["no answer within 2 s"] * MOST,
         ]
         assert await engine.command("PING") == b"PONG"
         await engine.close()
@@ -258,8 +258,9 @@ async def test_a_read_that_was_given_up_leaves_nothing_behind(engine, redis):
             "XREAD", "BLOCK", 60_000, "STREAMS", "gw:x", "$", key="gw:x", timeout_s=timeout_s
         ))  # fmt: skip
 
-    cancelled, slow, left = read(50), read(1), read(50)
-    await eventually(lambda: _blocked(redis, 3))
+    cancelled, left = read(50), read(50)
+    await eventually(lambda: _blocked(redis, 2))
+    slow = read(1)
     cancelled.cancel()
     with pytest.raises(StreamUnavailable, match="no answer within 1 s"):
         await slow

@@ -24,7 +24,7 @@ async def doorbell(engine_url):
     await engine.close()
 
 
-async def rung(waiter, within_s=1.0):
+async def rung(waiter, within_s=30.0):
     async with asyncio.timeout(within_s):
         await waiter.bell.wait()
     waiter.bell.clear()

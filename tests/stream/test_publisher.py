@@ -26,11 +26,23 @@ HOUR_S = 3600.0
 class Rig:
     """A journal, its publisher, and a look into Redis."""
 
-    def __init__(self, folder: Path, url: str, window_s: float, linger_s: float = 0.001):
+    def __init__(
+        self,
+        folder: Path,
+        url: str,
+        window_s: float,
+        linger_s: float = 0.001,
+        timeout_s: float = 30,
+    ):
         self.metrics = Metrics()
         self.journal = Journal(folder, JournalOptions(segment_bytes=1 << 20), self.metrics)
         self.publisher = Publisher(
-            url, self.journal, self.metrics, window_s=window_s, timeout_s=0.5, linger_s=linger_s
+            url,
+            self.journal,
+            self.metrics,
+            window_s=window_s,
+            timeout_s=timeout_s,
+            linger_s=linger_s,
         )
         self.redis = aioredis.Redis.from_url(url)
 
@@ -39,7 +51,7 @@ class Rig:
         self.publisher.wake()
 
     async def published(self):
-        await eventually(lambda: self.publisher.cursor == self.journal.end, within_s=20)
+        await eventually(lambda: self.publisher.cursor == self.journal.end, within_s=60)
 
     async def stored(self):
         """All (number, body) of every shard, in order."""
@@ -69,8 +81,8 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(folder, url, window_s=HOUR_S, linger_s=0.001):
-    one = Rig(folder, url, window_s, linger_s)
+async def rig(folder, url, window_s=HOUR_S, linger_s=0.001, timeout_s=30):
+    one = Rig(folder, url, window_s, linger_s, timeout_s)
     one.running = asyncio.create_task(one.publisher.run())
     try:
         yield one
@@ -173,7 +185,7 @@ async def test_digests_are_forgotten_behind_the_window(engine_url, tmp_path):
         for n in range(50):
             one.append(event(n, accepted_ms=start + n * 1000))
         await one.published()
-        await eventually(lambda: _no_digests(one), within_s=5)
+        await eventually(lambda: _no_digests(one))
         assert len(await one.bodies()) == 50
 
 
@@ -233,8 +245,7 @@ async def test_scripts_that_were_lost_are_loaded(engine_url, tmp_path):
 async def test_redis_killed_or_frozen_under_load(tmp_path, how):
     """Whatever happens to Redis while batches are under way, each event is there once."""
     async with supervised(tmp_path / "engine") as engine:
-        assert await engine.wait_ready(5)
-        async with rig(tmp_path / "j", engine.url) as one:
+        async with rig(tmp_path / "j", engine.url, timeout_s=0.5) as one:
             events, gone = calls(6000), {None}
             for at in range(0, 6000, 20):
                 one.append(*events[at : at + 20])
@@ -258,7 +269,6 @@ async def test_a_lost_tail_is_healed(tmp_path):
     before anything newer, under a new epoch.
     """
     async with supervised(tmp_path / "engine") as engine:
-        assert await engine.wait_ready(5)
         async with rig(tmp_path / "j", engine.url) as one:
             one.append(*calls(500))
             await one.published()
@@ -271,10 +281,10 @@ async def test_a_lost_tail_is_healed(tmp_path):
             await one.published()
             pid = await eventually(lambda: engine.pid)
             os.kill(pid, signal.SIGKILL)
-            # The supervisor takes at least 50 ms to start it again.
+            # Its supervisor runs in this very loop, and has had no turn since.
             os.truncate(aof, keep + 100)
             one.append(*calls(1100)[1000:])
-            await eventually(lambda: one.metrics.rewinds.total() > 0, within_s=10)
+            await eventually(lambda: one.metrics.rewinds.total() > 0)
             await one.published()
             assert await one.bodies() == sorted(e.body for e in calls(1100))
             await one.assert_accounted()
@@ -332,9 +342,9 @@ async def test_a_journal_that_lost_a_tail_which_redis_has(engine_url, tmp_path, 
     early = Rig(tmp_path / "j", engine_url, HOUR_S)
     early.append(*calls(130)[100:])
     task = asyncio.create_task(early.publisher.run())
-    await eventually(lambda: _count(early, 130), within_s=5)
+    await eventually(lambda: _count(early, 130))
     early.append(*calls(140)[130:])
-    await eventually(lambda: _count(early, 140), within_s=5)
+    await eventually(lambda: _count(early, 140))
     await early.published()
     assert (await early.assert_accounted())["published"] == 140
     await end([task])
@@ -344,7 +354,7 @@ async def test_a_journal_that_lost_a_tail_which_redis_has(engine_url, tmp_path, 
     os.truncate(last, max(44, last.stat().st_size - cut))  # and once more
     async with rig(tmp_path / "j", engine_url) as one:
         one.append(*calls(150)[140:])
-        await eventually(lambda: _count(one, 150), within_s=5)
+        await eventually(lambda: _count(one, 150))
         await one.assert_accounted()
 
 
@@ -355,7 +365,7 @@ async def test_a_flushed_engine_is_filled_again(engine_url, tmp_path):
         await one.published()
         await one.redis.flushall()
         one.append(*calls(310)[300:])
-        await eventually(lambda: _count(one, 310), within_s=5)
+        await eventually(lambda: _count(one, 310))
         await one.assert_accounted()
 
 

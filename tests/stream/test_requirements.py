@@ -46,7 +46,7 @@ async def said_at_its_end(folder, url, how="alone"):
     args, config = RUN[how]
     gateway = RunningGateway(folder, {"redis": {"url": url}, **config}, args=args)
     gateway.launch()
-    assert await gateway.ended(within_s=20) == 1
+    assert await gateway.ended(within_s=90) == 1
     assert "Traceback" not in gateway.log_text
     return gateway.log_text
 
@@ -107,10 +107,10 @@ async def test_an_engine_that_changes_its_mind_is_told_of(tmp_path):
     async with supervised(tmp_path / "engine") as own:
         engine = Engine(own.url)
         async with running_gateway(tmp_path / "g", redis={"url": own.url}) as gateway:
-            await eventually(lambda: gateway.ask("/readyz"), within_s=20)
+            await eventually(lambda: gateway.ask("/readyz"), within_s=60)
             await engine.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-            told = await eventually(lambda: gateway.ask("/readyz", status=503), within_s=20)
+            told = await eventually(lambda: gateway.ask("/readyz", status=503), within_s=60)
             assert "set maxmemory-policy to noeviction" in told["reasons"][0]
             await engine.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
-            await eventually(lambda: gateway.ask("/readyz"), within_s=20)
+            await eventually(lambda: gateway.ask("/readyz"), within_s=60)
         await engine.close()

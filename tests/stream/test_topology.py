@@ -94,7 +94,7 @@ async def test_a_cluster_wants_to_be_named_as_one(tmp_path):
 async def test_a_key_of_a_dead_master_fails_alone(tmp_path):
     """While one master is away, and has no heir yet, the other shards go on in the same round."""
     async with cluster(tmp_path) as servers:
-        engine = Engine(servers.url, timeout_s=1.0)
+        engine = Engine(servers.url)
         names = {await servers.holder(slot_of(name)): name for name in map(name_of, range(8))}
         assert len(names) == 3
         for one in servers.replicas:

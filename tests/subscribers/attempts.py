@@ -13,7 +13,7 @@ def attempt(
     *,
     body: bytes = BODY,
     number: int = 1,
-    timeout_s: float = 5.0,
+    timeout_s: float = 60.0,
     late: bool = False,
     **meta: object,
 ) -> Attempt:

@@ -16,7 +16,7 @@ async def outcome_of(url, *allow_networks):
     http = HttpOptions(url=url, allow_networks=allow_networks)
     subscriber = build(SubscriberOptions(name="s", kind="http", http=http), (DEMO,))
     try:
-        return await subscriber.attempt(attempt(timeout_s=2))
+        return await subscriber.attempt(attempt())
     finally:
         await subscriber.close()
 

@@ -92,7 +92,8 @@ async def test_attributes_tell_what_headers_would(local_sqs):
 
 async def test_attempts_at_the_same_time_travel_together(aws_environment):
     """25 attempts are three requests, none with more than ten entries."""
-    async with scripted(sent(*range(10)), sent(*range(10)), sent(*range(5))) as (to, receiver):
+    async with scripted() as (to, receiver):
+        receiver.script = lambda request: sent(*range(len(entries(request))))
         outcomes = await asyncio.gather(*(to.attempt(attempt(number=n)) for n in range(25)))
     assert outcomes == [Delivered(200)] * 25
     assert sorted(len(entries(request)) for request in receiver.requests) == [5, 10, 10]

@@ -43,26 +43,27 @@ class TestPublisher:
         self._redis = Redis.from_url(url)
         self.published = 0
 
-    async def publish(self, *events):
+    async def publish(self, *events, at_ms=None):
+        """Publish now, or as it was at `at_ms`, before anything else."""
         by_shard = defaultdict(list)
         for each in events:
             by_shard[keys.shard_of(each.order_key)].append(each)
         for shard, batch in by_shard.items():
-            await self.write(shard, await self.state(shard), batch)
+            await self.write(shard, await self.state(shard), batch, at_ms)
         self.published += len(events)
 
     async def state(self, shard):
         state = await self._redis.hmget(keys.shard_state(shard), "published", "bytes")
         return [int(value or 0) for value in state]
 
-    async def write(self, shard, state, batch):
+    async def write(self, shard, state, batch, at_ms=None):
         """Add `batch` behind `state`, in one round trip."""
         number, offset = state
         async with self._redis.pipeline(transaction=True) as pipe:
             for each in batch:
                 number += 1
                 fields = {"n": number, "o": offset, "m": each.meta, "b": each.body}
-                pipe.xadd(keys.events(shard), fields)
+                pipe.xadd(keys.events(shard), fields, id="*" if at_ms is None else f"{at_ms}-*")
                 offset += len(each.meta) + len(each.body)
             values = {"published": number, "bytes": offset}
             pipe.hset(keys.shard_state(shard), mapping=values)
@@ -126,6 +127,7 @@ async def delivering(
     url,
     *all_served,
     ttl_s=10.0,
+    poll_s=1.0,
     holder="",
     metrics=None,
     drain_s=30.0,
@@ -134,7 +136,9 @@ async def delivering(
 ):
     """A delivery service at work, joined; drained at the end, or cut off as by a crash."""
     engine = Engine(url, timeout_s=timeout_s)
-    service = DeliveryService(engine, all_served, metrics or Metrics(), holder=holder, ttl_s=ttl_s)
+    service = DeliveryService(
+        engine, all_served, metrics or Metrics(), holder=holder, ttl_s=ttl_s, poll_s=poll_s
+    )
     task = asyncio.create_task(service.run())
     try:
         joined = asyncio.create_task(service.joined.wait())
