@@ -11,7 +11,7 @@ from gateway import embedded
 from gateway.app.home import only_owner
 from gateway.commands.flags import CONFIG, DRY_RUN, load
 from gateway.commands.reach import redis_of
-from gateway.config.values import redis_url
+from gateway.config.addresses import redis_url
 from gateway.errors import GatewayError
 from gateway.options import Config
 from gateway.stream.connection import Engine

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from gateway import options
-from gateway.config import values
+from gateway.config import files, names, values
 
 # A key that may be left out. Never read: only what was given is passed on.
 OPTIONAL: Any = Field(default_factory=lambda: None)
@@ -59,7 +59,7 @@ class Tls(Section):
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
-        values.check_pair(self.cert, self.key)
+        files.check_pair(self.cert, self.key)
         return self
 
 
@@ -193,7 +193,7 @@ class Subscriber(Section):
     start: Literal["now", "earliest"] = OPTIONAL
     match: Match = OPTIONAL
     order: Annotated[
-        options.Order, BeforeValidator(partial(values.not_yet, word="strict", use="none or call"))
+        options.Order, BeforeValidator(partial(names.not_yet, word="strict", use="none or call"))
     ] = OPTIONAL
     concurrency: values.Count = OPTIONAL
     retry: Retry = OPTIONAL
@@ -288,10 +288,10 @@ class Document(Section):
     apps: Annotated[list[App], Field(min_length=1)]
     redis: Redis = OPTIONAL
     ingest: Ingest = OPTIONAL
-    sources: Annotated[list[Source], BeforeValidator(values.listed)] = OPTIONAL
+    sources: Annotated[list[Source], BeforeValidator(names.listed)] = OPTIONAL
     journal: Journal = OPTIONAL
     retention: Retention = OPTIONAL
-    subscribers: Annotated[list[Subscriber], BeforeValidator(values.listed)] = OPTIONAL
+    subscribers: Annotated[list[Subscriber], BeforeValidator(names.listed)] = OPTIONAL
     feed: Feed = OPTIONAL
     upstream: Upstream = OPTIONAL
     log: Log = OPTIONAL
