@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gateway.config import checks, findings, models, source
+from gateway.config import checks, findings, models, reading
 from gateway.errors import ConfigError
 from gateway.options import Config
 
@@ -16,7 +16,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     Raises `ConfigError` with one line per mistake.
     """
     folder = path.absolute().parent
-    values = source.read(_content(path), folder=folder, environ=environ)
+    values = reading.read(_content(path), folder=folder, environ=environ)
     document = findings.validate(values)
     checks.check(values)
     if values.mistakes or document is None:
