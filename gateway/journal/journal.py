@@ -8,8 +8,6 @@ tries again.
 
 import asyncio
 import logging
-import time
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,8 +18,9 @@ from gateway.errors import JournalFailed, JournalFull
 from gateway.event import Event
 from gateway.journal import records, recovery, segment
 from gateway.journal.disk import Disk
+from gateway.journal.files import Files
 from gateway.journal.gathering import Gathered
-from gateway.journal.reading import Chunk, read_segment
+from gateway.journal.reading import Chunk
 from gateway.journal.segment import Segment
 from gateway.journal.syncer import Synced, Syncer
 from gateway.journal.tail import Tail
@@ -46,25 +45,22 @@ class Journal:
         disk: Disk | None = None,
     ) -> None:
         self.on_synced: Callable[[], None] = lambda: None
-        self._folder, self._options, self._metrics = folder, options, metrics
+        self._options, self._metrics = options, metrics
         self._disk = disk or Disk()
         self._loop = asyncio.get_running_loop()
         self._seldom = Seldom(interval_s=10)
         found = recovery.recover(self._disk, folder)
         self._id = found.journal_id
         self.next_number = found.next_number
-        self.end = found.segments[-1].end if found.segments else 0
+        self._files = Files(self._disk, folder, found)
+        self.end = self._files.last.end
         self.watermarks = Watermarks(self._disk, folder, self._id)
         self._synced = self.end
         self._reports: deque[Synced] = deque()
         self.is_full = False  # the last append found no room, and none was made since
         self.opened_at, self.opened_number = self.end, self.next_number
-        self._segments = found.segments
         self._tail = Tail()
         self._to_rescue: list[Segment] = []  # of which something may not be on disk, or not whole
-        if self._segments and not self._segments[-1].data_bytes:
-            self._disk.close(self._segments.pop().fd)  # replaced by the one made now
-        self._segments.append(self._new_segment(self.end))
         self._syncer = Syncer(self._disk, options.sync_interval_s, self._report)
         self._syncer.is_awaited = True
 
@@ -76,12 +72,12 @@ class Journal:
     @property
     def start(self) -> int:
         """The oldest position that can still be read."""
-        return self._segments[0].base
+        return self._files.first.base
 
     @property
     def first_number(self) -> int:
         """The number of the record there, or of the next one if there is none."""
-        return self._segments[0].first_number
+        return self._files.first.first_number
 
     @property
     def size_bytes(self) -> int:
@@ -100,16 +96,17 @@ class Journal:
         self._write(data)
         self.end = start + len(data)
         self.next_number = number + len(events)
-        self._segments[-1].end = self.end
+        current = self._files.last
+        current.end = self.end
         self._tail.add(stored, len(data))
-        self._syncer.mark(self._segments[-1])
+        self._syncer.mark(current)
         return self.end
 
     def _make_room(self, length: int) -> None:
-        current = self._segments[-1]
+        current = self._files.last
         if current.end - current.base + length > self._options.segment_bytes and current.data_bytes:
             self._roll()
-        if self.end - self._segments[0].base + length > self._options.max_bytes:
+        if self.size_bytes + length > self._options.max_bytes:
             self._drop_finished(older_than_s=0)
             if self.size_bytes + length > self._options.max_bytes:
                 self.is_full = True
@@ -117,16 +114,13 @@ class Journal:
 
     def _roll(self) -> None:
         try:
-            self._segments.append(self._new_segment(self.end))
+            self._files.begin(self.end, self.next_number)
         except OSError as error:
             raise self._failed("create", error) from error
 
-    def _new_segment(self, base: int) -> Segment:
-        return segment.create(self._disk, self._folder, self._id, base, self.next_number)
-
     def _write(self, data: bytes) -> None:
         self._rescue_all()
-        current = self._segments[-1]
+        current = self._files.last
         offset = current.offset(current.end)
         try:
             segment.write_all(self._disk, current.fd, data)
@@ -178,7 +172,7 @@ class Journal:
     def _take_reports(self) -> None:
         while self._reports:
             one = self._reports.popleft()
-            if one.error is not None and one.segment in self._segments:
+            if one.error is not None and one.segment in self._files:
                 self._failed("fdatasync", one.error)
                 self._to_rescue.append(one.segment)
 
@@ -192,7 +186,7 @@ class Journal:
 
     def _rescue_all(self) -> None:
         while self._to_rescue:
-            if self._to_rescue[0] in self._segments:
+            if self._to_rescue[0] in self._files:
                 self._rescue(self._to_rescue[0])
             self._to_rescue.pop(0)
 
@@ -203,27 +197,20 @@ class Journal:
         After a failed fdatasync the kernel may call pages clean that never reached the disk, so
         the old file is not written to again; its pages are still the best copy there is.
         """
-        begin, end = max(old.base, min(self.synced, old.end)), old.end
-        if begin == end and old is not self._segments[-1]:
+        begin = max(old.base, min(self.synced, old.end))
+        if begin == old.end and old is not self._files.last:
             # Rescued already, for another failure. Once more, and an empty file would take the
             # name of the one that has its records now.
             self._syncer.forget(old)
             return
         try:
-            data = self._disk.read(old.fd, end - begin, old.offset(begin))
-            first = records.decode(data, 0)
-            number = self._number_at(begin) if first is None else first.number
-            fresh = segment.create(self._disk, self._folder, self._id, begin, number, data=data)
+            self._files.replace(old, begin, self._number_at(begin))
         except OSError as error:
             raise self._failed("rescue", error) from error
-        old.end = begin
-        at = self._segments.index(old)
-        self._segments.insert(at + 1, fresh)
-        self._syncer.forget(old)
-        if fresh.path == old.path:
-            self._segments.pop(at)
-            self._disk.close(old.fd)
-        self._syncer.mark(self._segments[-1])
+        self._syncer.forget(old)  # before its descriptor is closed
+        if not old.data_bytes:
+            self._files.discard(old)
+        self._syncer.mark(self._files.last)
 
     def _number_at(self, position: int) -> int:
         return self.next_number - self._tail.count_from(position)
@@ -240,13 +227,7 @@ class Journal:
 
     def read_files(self, position: int, limit: int) -> Chunk:
         """Return the same from disk alone, not beyond `limit`: for a backlog."""
-        position = max(position, self.start)
-        index = bisect_right(self._segments, position, key=lambda one: one.base) - 1
-        one = self._segments[index]
-        if position >= one.end and index + 1 < len(self._segments):
-            one = self._segments[index + 1]
-            position = one.base
-        chunk = read_segment(self._disk, one, position, min(limit, self.end))
+        chunk = self._files.read(position, min(limit, self.end))
         if chunk.damage:
             self._metrics.journal_damaged.add()
         return chunk
@@ -262,15 +243,12 @@ class Journal:
         delta = position - self.opened_at
         if delta <= 0:
             return
-        for one in reversed(self._segments):  # the last first: no two ever overlap
-            if one.base >= self.opened_at:
-                segment.move(self._disk, one, self._id, delta)
-        self._disk.sync_folder(self._folder)
+        self._files.move(self.opened_at, delta)
         self._tail.move(delta)
         self.end += delta
         self._synced = max(self.synced, self.opened_at) + delta
         self.opened_at = position
-        self._syncer.mark(self._segments[-1])  # for what was marked at positions of before
+        self._syncer.mark(self._files.last)  # for what was marked at positions of before
 
     # ---- forget
 
@@ -279,31 +257,16 @@ class Journal:
 
         What is behind it is needed again if Redis has lost it, however long ago it was published.
         """
-        if len(self._segments) > 1:
-            now = time.monotonic()
-            for one in self._segments[:-1]:
-                if one.end > position:
-                    one.finished_at = None
-                elif one.finished_at is None:
-                    one.finished_at = now
+        if len(self._files) > 1:
+            self._files.finish(position)
             # Room comes before history.
             self._drop_finished(older_than_s=0 if self.is_full else self._options.keep_s)
 
     def _drop_finished(self, older_than_s: float) -> None:
-        now = time.monotonic()
-        while len(self._segments) > 1:
-            oldest = self._segments[0]
-            if oldest.finished_at is None or now - oldest.finished_at < older_than_s:
-                return
-            if oldest.end > self.synced:
-                return  # the syncer still holds its descriptor
-            self._segments.pop(0)
+        if self._files.drop_finished(older_than_s=older_than_s, synced=self.synced):
             self.is_full = False
-            self._disk.close(oldest.fd)
-            self._disk.remove(oldest.path)
 
     def close(self) -> None:
         """Sync and close; nothing can be appended afterwards."""
         self._syncer.close()
-        for one in self._segments:
-            self._disk.close(one.fd)
+        self._files.close()

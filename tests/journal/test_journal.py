@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import time
-from pathlib import Path
 from zlib import crc32
 
 import pytest
@@ -276,17 +275,17 @@ async def test_a_failed_sync_of_a_segment_that_is_full(opened, tmp_path):
     journal = opened(disk=disk)
     journal.append([event(0)])
     await eventually(lambda: journal.synced == journal.end)
-    start, old = journal.end, journal._segments[-1]
+    start, old = journal.end, journal._files.last
     disk.broken = old.fd
     count = 1
-    while journal._segments[-1] is old:  # all within one turn of the loop: nobody has rescued yet
+    while journal._files.last is old:  # all within one turn of the loop: nobody has rescued yet
         journal.append([event(count)])
         count += 1
     assert journal.synced == start
     await eventually(lambda: journal.synced == journal.end)
     assert disk.syncs == 1
     assert old.end == start
-    assert len(journal._segments) == 3
+    assert len(journal._files) == 3
     stored, damage = read_all(opened())
     assert bodies(stored) == [event(n).body for n in range(count)]
     assert [one.number for one in stored] == list(range(1, count + 1))
@@ -319,7 +318,7 @@ async def test_a_segment_that_breaks_in_two_ways_is_rescued_once(opened):
     journal = opened(disk=disk)
     journal.append([event(0)])
     await eventually(lambda: journal.synced == journal.end)
-    disk.fails = journal._segments[-1].fd
+    disk.fails = journal._files.last.fd
     journal.append([event(1)])
     disk.writes = False
     with pytest.raises(JournalFailed):
@@ -389,11 +388,11 @@ async def test_what_is_left_over_does_not_hold_the_start(tmp_path):
     again.close()
 
 
-async def test_an_empty_last_segment_is_replaced(opened):
+async def test_an_empty_last_segment_is_replaced(opened, tmp_path):
     """Opening again and again without an event in between leaves one file, not many."""
     for _ in range(5):
         journal = opened()
-    assert len(list(Path(journal._folder).glob("*.journal"))) == 1
+    assert len(list((tmp_path / "journal").glob("*.journal"))) == 1
     journal.append([event(1)])
     assert bodies(read_all(opened())[0]) == [event(1).body]
 
