@@ -23,9 +23,9 @@ async def test_an_empty_redis_in_place_of_the_old_one(tmp_path):
             before = len(load.acked)
             async with await gateway.redis() as client:
                 await client.flushall()
-            await eventually(lambda: "healing from the journal" in gateway.log_text, within_s=20)
+            await eventually(lambda: "healing from the journal" in gateway.log_text, within_s=60)
             await load.run(200, first=before, connections=16)
-            await eventually(lambda: set(load.acked) <= set(receiver.bodies), within_s=30)
+            await eventually(lambda: set(load.acked) <= set(receiver.bodies), within_s=60)
             ledger = await gateway.settled()
             overall = ledger["overall"]
             assert 0 < overall["forgotten"] < before
@@ -35,7 +35,7 @@ async def test_an_empty_redis_in_place_of_the_old_one(tmp_path):
             await gateway.stop()
             await gateway.start()
             await load.run(100, first=len(load.acked))
-            await eventually(lambda: set(load.acked) <= set(receiver.bodies), within_s=30)
+            await eventually(lambda: set(load.acked) <= set(receiver.bodies), within_s=60)
             again = (await gateway.settled())["overall"]
             assert again["forgotten"] == overall["forgotten"]
             assert again["accepted"] == overall["accepted"] + 100

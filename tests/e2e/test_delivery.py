@@ -104,14 +104,14 @@ async def test_a_bad_subscriber_hurts_nobody_else(tmp_path, temper):
         async with running_gateway(tmp_path / "g", subscribers=subscribers) as gateway:
             load = Load(gateway.port)
             await load.run(300)
-            await eventually(lambda: set(good.bodies) == set(load.acked), within_s=20)
+            await eventually(lambda: set(good.bodies) == set(load.acked), within_s=60)
             await eventually(lambda: bad.requests)
             ledger = await gateway.ledger()
             assert ledger["balanced"], ledger
             account = ledger["subscribers"]["bad"]
             assert account["delivered"] == 0
             if temper in {"410", "redirect"}:
-                await eventually(lambda: _buried(gateway, 300), within_s=20)
+                await eventually(lambda: _buried(gateway, 300), within_s=60)
 
 
 async def _buried(gateway, count):
@@ -125,7 +125,7 @@ async def test_a_subscriber_that_comes_back_gets_everything(tmp_path):
         subscribers = [http("app", receiver, retry=FAST, timeout="1s")]
         async with running_gateway(tmp_path / "g", subscribers=subscribers) as gateway:
             assert await post(gateway, distinct_event(1)) == 200
-            await eventually(lambda: len(receiver.requests) >= 3, within_s=10)
+            await eventually(lambda: len(receiver.requests) >= 3, within_s=60)
             receiver.otherwise = behaviours.ok()
             ledger = await gateway.settled()
             last = receiver.requests[-1]
@@ -172,8 +172,8 @@ async def test_a_full_backlog_buries_the_oldest(tmp_path):
             async with running_gateway(tmp_path / "g", subscribers=subscribers) as gateway:
                 load = Load(gateway.port)
                 await load.run(9000)
-                await eventually(lambda: set(good.bodies) == set(load.acked), within_s=30)
-                await eventually(lambda: _some_buried(gateway), within_s=20)
+                await eventually(lambda: set(good.bodies) == set(load.acked), within_s=60)
+                await eventually(lambda: _some_buried(gateway), within_s=60)
                 ledger = await gateway.ledger()
                 assert ledger["balanced"], ledger
 
@@ -195,7 +195,7 @@ async def test_a_full_journal(tmp_path):
         async with running_gateway(tmp_path / "g", **settings) as gateway:
             load = Load(gateway.port)
             sending = asyncio.create_task(load.run(2000))
-            await eventually(lambda: load.statuses[503] > 3, within_s=30)
+            await eventually(lambda: load.statuses[503] > 3, within_s=60)
             load.stop = True
             await sending
             async with aiohttp.ClientSession() as session:

@@ -17,8 +17,8 @@ from support.verdict import assert_nothing_lost
 from gateway.stream import keys
 from gateway.stream.cluster import slot_of
 
-# A dozen processes: one such test at a time, and on a busy machine they take long to come up.
-pytestmark = [pytest.mark.xdist_group("servers"), pytest.mark.timeout(300)]
+# A dozen processes: one such test at a time.
+pytestmark = pytest.mark.xdist_group("servers")
 
 
 class Installation:

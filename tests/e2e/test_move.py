@@ -5,14 +5,16 @@ import signal
 import subprocess
 import sys
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 from support import receiver as behaviours
 from support.commands import command
-from support.engines import supervised
+from support.engines import inline, supervised
 from support.eventually import eventually
 from support.load import Load
+from support.proxy import proxied
 from support.receiver import running_receiver
 from support.running_gateway import running_gateway
 from support.servers import cluster
@@ -20,7 +22,7 @@ from support.verdict import assert_nothing_lost
 
 from gateway.stream import keys
 
-pytestmark = [pytest.mark.xdist_group("servers"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.xdist_group("servers")
 
 
 @asynccontextmanager
@@ -116,14 +118,8 @@ async def test_a_move_that_is_killed_is_made_again(tmp_path):
             while await waiting_for(gateway, "app") < 1000:  # a pause takes a second
                 await load.run(500, first=len(load.acked))
             await gateway.stop()
-            process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "move", "--to", new.url], cwd=gateway.folder,
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+            await killed_while_copying(gateway, new, tmp_path / "proxy.sock")
             client = Redis.from_url(new.url)
-            await eventually(lambda: has_events(client), within_s=30)
-            process.send_signal(signal.SIGKILL)
-            await asyncio.to_thread(process.communicate)
             assert await client.get(keys.FORMAT) is None  # it did not come to its end
             for url in ("embedded", new.url):
                 gateway.config["redis"] = {"url": url}
@@ -143,13 +139,29 @@ async def test_a_move_that_is_killed_is_made_again(tmp_path):
             await client.aclose()
 
 
+async def killed_while_copying(gateway, new, path):
+    """A move that is killed at its first request after which `new` has events."""
+    socket = Path(new.url.removeprefix("unix://"))
+
+    def kill():
+        counts = inline(socket, *(f"XLEN {keys.events(n)}".encode() for n in range(keys.SHARDS)))
+        if counts != [b":0"] * keys.SHARDS:
+            process.send_signal(signal.SIGKILL)
+
+    async with proxied(socket, path) as proxy:
+        proxy.on_request = kill
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "move", "--to", f"unix://{path}"],
+            cwd=gateway.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        await asyncio.to_thread(process.communicate)
+        assert process.returncode == -signal.SIGKILL
+
+
 async def waiting_for(gateway, name):
-    ledger = await eventually(gateway.ledger, within_s=10)
+    ledger = await eventually(gateway.ledger)
     return sum(ledger["subscribers"][name]["waiting"].values())
-
-
-async def has_events(client):
-    return any([await client.xlen(keys.events(shard)) for shard in range(keys.SHARDS)])
 
 
 async def test_what_is_not_empty_or_in_use_is_not_moved_to(tmp_path, engine_url):

@@ -20,7 +20,7 @@ from support.verdict import assert_nothing_lost
 
 from gateway.stream import keys
 
-pytestmark = [pytest.mark.xdist_group("servers"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.xdist_group("servers")
 LONG = bool(os.environ.get("GATEWAY_LONG"))
 # So many requests after its beginning a move is killed; then after so many times as many.
 FIRST, GROWTH = 3, 1.15 if LONG else 1.8
@@ -33,9 +33,9 @@ def to(receiver):
 async def backlog(gateway, load, count):
     """Have `count` events wait for a subscriber that is paused, and stop the gateway."""
     assert (await command(gateway, "subscriber", "pause", "app"))[0] == 0
-    await eventually(lambda: some_wait(gateway, load), within_s=30)
+    await eventually(lambda: some_wait(gateway, load), within_s=60)
     await load.run(count, first=len(load.acked))
-    await eventually(lambda: gateway.ask("/readyz"), within_s=30)
+    await eventually(lambda: gateway.ask("/readyz"), within_s=60)
     await gateway.stop()
 
 
@@ -125,7 +125,7 @@ async def test_a_part_that_only_publishes_is_at_work_too(tmp_path):
         async with running_gateway(
             tmp_path / "g", args=("--only", "ingest"), redis={"url": old}
         ) as gateway:
-            await eventually(lambda: gateway.is_up(), within_s=20)
+            await eventually(lambda: gateway.is_up(), within_s=60)
             mover = RunningGateway(tmp_path / "m", {"redis": {"url": old}})
             mover.write_config()
             code, said = await command(mover, "move", "--to", new)
@@ -146,7 +146,7 @@ async def test_there_and_back(tmp_path):
                 assert code == 0, said
                 gateway.config["redis"] = {"url": where}
                 await gateway.start()
-                await eventually(lambda: gateway.ask("/readyz"), within_s=30)
+                await eventually(lambda: gateway.ask("/readyz"), within_s=60)
                 await gateway.stop()
             await gateway.start()
             assert (await command(gateway, "subscriber", "resume", "app"))[0] == 0

@@ -49,7 +49,6 @@ async def test_a_redis_that_nobody_vouches_for_is_not_used(tmp_path, engine_url)
 
 
 @pytest.mark.xdist_group("servers")
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ["sentinel", "cluster"])
 async def test_several_servers_behind_tls_fail_over(tmp_path, kind):
     """Sentinels and a Cluster, all of them behind certificates of an intermediate authority that are

@@ -66,7 +66,7 @@ async def test_an_sqs_that_is_frozen_gets_everything_later(tmp_path, local_sqs):
         local_sqs.freeze()
         await post(gateway, *bodies)
 
-        await eventually(lambda: parked(gateway), within_s=30)
+        await eventually(lambda: parked(gateway), within_s=60)
         local_sqs.thaw()
         ledger = await gateway.settled()
         assert ledger["subscribers"]["q"]["delivered"] == 30
@@ -80,7 +80,7 @@ async def test_a_queue_that_is_made_later(tmp_path, local_sqs):
     made.config["queue_url"] = f"{made.url}-later"
     async with running_gateway(tmp_path / "g", subscribers=[to(made)]) as gateway:
         await post(gateway, distinct_event(1))
-        await eventually(lambda: parked(gateway), within_s=20)
+        await eventually(lambda: parked(gateway), within_s=60)
         later = local_sqs.queue(name=name)
         await gateway.settled()
         assert bodies_in(later) == [distinct_event(1)]
