@@ -4,7 +4,7 @@ Of a Cluster every master is asked. Asked with INFO, which hosted services answe
 refuse CONFIG.
 """
 
-from gateway.errors import StreamRefused
+from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.stream.connection import Engine
 from gateway.stream.info import read_info
 from gateway.stream.replies import ONE_NODE
@@ -24,12 +24,13 @@ async def check_engine(engine: Engine, *, allow_volatile: bool) -> None:
     """Make sure that this engine can be used, evicts nothing, and outlives a restart.
 
     `allow_volatile` waives the last: a restart of Redis then costs what the journal does not
-    hold any more. Raises `StreamRefused`, or `StreamUnavailable` when it is away.
+    hold any more. Raises `StreamRefused`, or `StreamUnavailable` when it is away or still loads.
     """
     for reply in await engine.everywhere("INFO"):
         info = read_info(reply)
         _check_kind(info, is_cluster=engine.is_cluster)
         _check_version(info)
+        _check_loaded(info)
         _check_eviction(info)
         if not allow_volatile:
             _check_persistence(info)
@@ -49,6 +50,12 @@ def _check_version(info: dict[str, str]) -> None:
             f"this Redis is too old (version {version}): upgrade it to Redis {_OLDEST_REDIS} or"
             " Valkey 8 or later, or point redis.url at another one"
         )
+
+
+def _check_loaded(info: dict[str, str]) -> None:
+    """While a server reads its append-only file it says that it keeps none."""
+    if int(info.get("loading", 0)):
+        raise StreamUnavailable("it is loading its data")
 
 
 def _check_eviction(info: dict[str, str]) -> None:

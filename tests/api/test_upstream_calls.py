@@ -66,7 +66,7 @@ async def _answered(request, handler):
 async def passage(url, **options):
     """A server with the routes alone; `body_timeout_s` and the upstream's own options."""
     watches = Watches()
-    body_timeout_s = options.pop("body_timeout_s", 5)
+    body_timeout_s = options.pop("body_timeout_s", 30)
     upstream = Upstream(UpstreamOptions(url=url, **options), Metrics())
     one = Passage(
         upstream, apps=[KEY], verify=watches.verify, watch=watches.watch,
@@ -273,16 +273,15 @@ async def test_an_unknown_app_does_not_pass(alice, stream):
 
 async def test_a_request_has_its_bounds(stream):
     """A body beyond 1 MiB is code 22, one that never ends is a 408; Stream hears of neither."""
+    async with passage(stream.url) as (base, _), stream_client(base, "alice") as alice:
+        reply = await alice.ask("PATCH", PATH, b"x" * (1 << 20) + b"x")
+        assert (reply.status, reply.code) == (413, 22)
     async with passage(stream.url, body_timeout_s=0.2) as (base, _):
-        async with stream_client(base, "alice") as alice:
-            reply = await alice.ask("PATCH", PATH, b"x" * (1 << 20) + b"x")
-            assert (reply.status, reply.code) == (413, 22)
-            port = URL(base).port
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            head = f"POST {PATH}?api_key={KEY} HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx"
-            writer.write(head.encode())
-            assert b" 408 " in await reader.readline()
-            writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", URL(base).port)
+        head = f"POST {PATH}?api_key={KEY} HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx"
+        writer.write(head.encode())
+        assert b" 408 " in await reader.readline()
+        writer.close()
     assert stream.requests == []
 
 
@@ -295,7 +294,7 @@ async def test_sockets_do_not_pass(alice, stream):
 
 
 async def test_stream_hanging_is_told_and_heals(stream):
-    async with passage(stream.url, timeout_s=0.3) as (base, watches):
+    async with passage(stream.url, timeout_s=2.5) as (base, watches):
         async with stream_client(base, "alice") as alice:
             alice.connection_id = LIVE
             async with stream.hanging():

@@ -14,14 +14,14 @@ ANNA, BEN, APP = (Identity("key", user) for user in ("anna", "ben", None))
 
 async def test_a_long_look_gives_way():
     """However much there is to look at, others get the loop every few milliseconds."""
-    share, longest_s, looked = LoopShare(), 0.0, []
+    share, most, looked = LoopShare(), 0, []
 
     async def others():
-        nonlocal longest_s
+        nonlocal most
         while len(looked) < 200:
-            began = time.perf_counter()
+            before = len(looked)
             await asyncio.sleep(0)
-            longest_s = max(longest_s, time.perf_counter() - began)
+            most = max(most, len(looked) - before)
 
     def look(one):
         until = time.perf_counter() + 0.001
@@ -35,7 +35,7 @@ async def test_a_long_look_gives_way():
     await meanwhile
     assert looked == list(range(200))
     assert spent_s >= 0.2
-    assert longest_s < 0.1  # and not 0.2: not all in one go
+    assert most <= 6  # of them in one go, a millisecond or more each
 
 
 async def test_one_user_has_a_few_questions_at_a_time():

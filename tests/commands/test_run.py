@@ -5,7 +5,7 @@ import re
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,15 @@ def told_until(process, text):
     raise AssertionError("".join(lines))
 
 
+def held_by(process):
+    """What a process has open."""
+    held = []
+    for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            held.append(os.readlink(descriptor))
+    return held
+
+
 async def published(url, count):
     return (await ledger(url))["published"] == count
 
@@ -64,9 +73,9 @@ def test_it_tells_where_to_send_a_first_event_and_ends_in_good_order(tmp_path, e
         sent = run_here("send", "--config", config, "--url", url, "--type", "call.created")
         assert sent.exit_code == 0, sent.output
         count = int(sent.stdout.split()[0])
-        uvloop.run(eventually(lambda: published(engine_url, count), within_s=20))
+        uvloop.run(eventually(lambda: published(engine_url, count), within_s=60))
         process.terminate()
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=90)
         assert (process.returncode, said) == (0, "")
 
 
@@ -82,7 +91,7 @@ def test_a_port_that_is_taken_is_one_clear_line(tmp_path, engine_url):
         ):
             config = write_config(tmp_path, redis=engine_url, more=ports)
             with gateway_process(config) as process:
-                _, told = process.communicate(timeout=30)
+                _, told = process.communicate(timeout=90)
             assert process.returncode == 1
             assert str(port) in told
             assert "Traceback" not in told
@@ -92,7 +101,7 @@ def test_a_wrong_configuration_ends_with_2(tmp_path):
     """Nothing is started."""
     config = write_config(tmp_path, more="nonsense: 1")
     with gateway_process(config) as process:
-        _, told = process.communicate(timeout=30)
+        _, told = process.communicate(timeout=90)
     assert process.returncode == 2
     assert told.startswith(f"{config}:")
 
@@ -122,13 +131,12 @@ def test_what_serves_has_forgotten_how_to_read_a_configuration(tmp_path, engine_
         loaded = proc.joinpath("maps").read_text()
         assert "uvloop" in loaded
         assert "pydantic" not in loaded
-        held = [os.readlink(fd) for fd in proc.joinpath("fd").iterdir()]
-        assert not [one for one in held if "memfd:gateway" in one]
+        assert not [one for one in held_by(process) if "memfd:gateway" in one]
         for child in proc.joinpath(f"task/{process.pid}/children").read_text().split():
             environment = Path(f"/proc/{child}/environ").read_bytes()
             assert b"GATEWAY_HANDED" not in environment
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=90)
         assert process.returncode == 0
 
 
@@ -144,10 +152,9 @@ def test_where_nothing_can_be_handed_over_it_serves_all_the_same(tmp_path, engin
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             told_until(process, "Send a first event")
-            held = [os.readlink(fd) for fd in Path(f"/proc/{process.pid}/fd").iterdir()]
-            assert not [one for one in held if "memfd:gateway" in one]
+            assert not [one for one in held_by(process) if "memfd:gateway" in one]
             process.terminate()
-            process.communicate(timeout=30)
+            process.communicate(timeout=90)
             assert process.returncode == 0
         finally:
             process.kill()

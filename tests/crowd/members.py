@@ -74,6 +74,8 @@ class Member(asyncio.Protocol):
         if opcode == 8:
             self.code, self.ended_at = int.from_bytes(payload[:2], "big"), time.monotonic()
             self.transport.close()
+        elif opcode == 9:
+            self.transport.write(b"\x8a\x80" + bytes(4))  # a pong: who does not answer is let go
         elif opcode == 1:
             said = orjson.loads(payload)
             self.cursor = said.get("cursor") or self.cursor
@@ -100,7 +102,7 @@ class Member(asyncio.Protocol):
     def has_come_to(self, number):
         return bool(self.numbers) and self.numbers[-1] >= number
 
-    async def has(self, count, within_s=30):
+    async def has(self, count, within_s=60):
         await eventually(lambda: len(self.numbers) >= count, within_s=within_s)
 
 

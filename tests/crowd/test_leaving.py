@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from members import crowd
 
-MEMBERS, DRAIN_S = 300, 3.0
+MEMBERS, DRAIN_S = 300, 5.0
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def test_a_crowd_is_let_go_spread_out(gateway, sender):
         await asyncio.gather(*(one.has(10) for one in members))
         assert await readiness(gateway) == 200
         gateway.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await asyncio.wait(
                 [asyncio.create_task(one.ended.wait()) for one in members],
                 return_when=asyncio.FIRST_COMPLETED,
@@ -41,8 +41,5 @@ async def test_a_crowd_is_let_go_spread_out(gateway, sender):
         assert [one.code for one in members] == [1012] * MEMBERS
         assert [one.numbers for one in members] == [list(range(10))] * MEMBERS
         ended = sorted(one.ended_at - members[0].ended_at for one in members)
-        took = ended[-1] - ended[0]
-        assert took > DRAIN_S / 2
-        # Evenly: a middle half of them takes about half of the time.
-        assert ended[MEMBERS * 3 // 4] - ended[MEMBERS // 4] > took / 4
+        assert ended[-1] - ended[0] > DRAIN_S / 2  # how evenly, test_rounds.py tells
         assert await gateway.ended() == 0

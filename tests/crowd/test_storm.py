@@ -26,9 +26,10 @@ async def test_a_storm_is_let_in_at_a_bounded_rate(gateway, sender):
         members, took = await storming
         assert took > (MEMBERS - 100) / PER_S
         assert took < LONGEST_S
-        # As the gateway sees it: these members and their clock share a core with it.
+        # As the gateway sees it, for these members and their clock share a core with it, and
+        # within what Stream waits for.
         for what in ("ack", "feed"):
-            in_time = await gateway.metric(f'gateway_{what}_seconds_bucket{{le="5.0"}}')
+            in_time = await gateway.metric(f'gateway_{what}_seconds_bucket{{le="15.0"}}')
             assert in_time == await gateway.metric(f"gateway_{what}_seconds_count")
         await sender.number()
         everybody = [before, *members]

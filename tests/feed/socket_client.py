@@ -48,18 +48,18 @@ class SdkSocket:
         }
         await self.raw.send_str(text if text is not None else json.dumps({**first, **more}))
 
-    async def hear(self, within_s=10.0):
+    async def hear(self, within_s=30.0):
         """The next message; None when it has closed."""
         message = await self.raw.receive(timeout=within_s)
         return json.loads(message.data) if message.type is aiohttp.WSMsgType.TEXT else None
 
-    async def event(self, within_s=10.0):
+    async def event(self, within_s=30.0):
         """The next message that is no sign of life."""
         while (said := await self.hear(within_s)) is not None and said["type"] == "health.check":
             pass
         return said
 
-    async def numbers(self, count, within_s=10.0):
+    async def numbers(self, count, within_s=30.0):
         return [(await self.event(within_s))["custom"]["n"] for _ in range(count)]
 
     def cut(self):
@@ -72,7 +72,7 @@ async def opened(gateway, user="alice", *, key=KEY, **arguments):
     url = f"http://127.0.0.1:{gateway.port}/video/connect?api_key={key}&stream-auth-type=jwt"
     async with aiohttp.ClientSession() as session:
         async with session.ws_connect(
-            url, timeout=aiohttp.ClientWSTimeout(ws_close=1), **arguments
+            url, timeout=aiohttp.ClientWSTimeout(ws_close=30), **arguments
         ) as socket:
             yield SdkSocket(socket, user)
 
@@ -136,7 +136,7 @@ class RawSocket:
     def send(self, *frames):
         self.writer.write(b"".join(frames))
 
-    async def frame(self, within_s=10.0):
+    async def frame(self, within_s=30.0):
         """(opcode, payload) of the next frame; None at the end."""
         try:
             async with asyncio.timeout(within_s):

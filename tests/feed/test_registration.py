@@ -107,8 +107,9 @@ async def test_a_request_that_came_in_elsewhere(here, there, publish):
             assert await publish(5) == await heard(socket, 5), number
 
 
-async def test_a_connection_that_nobody_holds(here, there):
+async def test_a_connection_that_nobody_holds(here, there, monkeypatch):
     """Code 46: gone, of a process that is gone, of somebody else, of another app, or no name."""
+    monkeypatch.setattr("gateway.feed.registration._PATIENCE_S", 0.3)  # code 46 too when it ends
     async with connected(here) as socket:
         for one in (here, there):
             bob = Identity(KEY, "bob", None, None, None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import aiohttp
 import pytest
@@ -19,6 +20,7 @@ from socket_client import (
     token,
     unsigned,
 )
+from support.eventually import eventually
 
 
 async def test_who_connects_is_told_its_name(gateway):
@@ -63,32 +65,31 @@ async def test_a_health_check_is_answered(gateway):
 class TestSignsOfLife:
     @pytest.fixture
     def settings(self):
-        return {"feed": {"ping_interval": "300ms"}}
+        return {"feed": {"ping_interval": "3s"}}  # in which an answer must have come
 
-    async def test_signs_of_life_come_unasked(self, gateway):
-        """In every interval, so that no client need ask."""
-        async with connected(gateway) as socket:
-            for _ in range(3):
-                assert (await socket.hear(within_s=2))["type"] == "health.check"
+    async def test_who_answers_pings_stays_and_who_does_not_is_cut_off(self, gateway):
+        """Signs of life come in every interval, so that no client need ask. A browser answers the
+        pings by itself; a peer that is gone without a word does not, and does not stay.
+        """
+        async with raw_socket(gateway) as gone, raw_socket(gateway) as alive:
+            for one in (gone, alive):
+                one.hello()
+            opcodes = asyncio.create_task(_until_cut_off(gone))
+            checks = 0
+            while checks < 3 or not opcodes.done():  # two intervals, and one more
+                opcode, payload = await alive.frame()
+                if opcode == 9:
+                    alive.send(masked(10))
+                checks += opcode == 1 and json.loads(payload)["type"] == "health.check"
+            assert 9 in await opcodes
+            assert 8 not in await opcodes
 
-    async def test_who_does_not_answer_pings_is_cut_off(self, gateway):
-        """A peer that is gone without a word does not stay: its pings are not answered."""
-        async with raw_socket(gateway) as socket:
-            socket.hello()
-            opcodes = []
-            while (frame := await socket.frame()) is not None:
-                opcodes.append(frame[0])
-            assert 9 in opcodes
-            assert 8 not in opcodes
 
-    async def test_who_answers_pings_stays(self, gateway):
-        """A browser answers by itself."""
-        async with raw_socket(gateway) as socket:
-            socket.hello()
-            for _ in range(4):
-                while (await socket.frame())[0] != 9:
-                    pass
-                socket.send(masked(10))
+async def _until_cut_off(socket):
+    opcodes = []
+    while (frame := await socket.frame()) is not None:
+        opcodes.append(frame[0])
+    return opcodes
 
 
 async def refused(socket, code, status=401):
@@ -137,7 +138,7 @@ async def test_an_unknown_app_is_refused(gateway):
 
 async def test_a_token_that_expires_closes_its_socket(gateway):
     """With a code after which the SDK comes back; its new connection is then told code 40."""
-    async with connected(gateway, lifetime_s=1) as socket:
+    async with connected(gateway, exp=time.time() + 4) as socket:  # enough to come with it
         assert await socket.event() is None
         assert socket.raw.close_code == 4001
 
@@ -273,16 +274,11 @@ async def test_a_close_is_answered(gateway, payload, answer):
         socket.send(masked(8, payload))
         assert await socket.frame() == (8, answer)
         assert await socket.frame() is None
-    assert await eventually_gone(gateway)
+    await eventually(lambda: all_gone(gateway))
 
 
-async def eventually_gone(gateway):
-    for _ in range(200):
-        text = await metrics(gateway)
-        if 'gateway_feed_connections{protocol="sdk"} 0' in text:
-            return True
-        await asyncio.sleep(0.02)
-    return False
+async def all_gone(gateway):
+    return 'gateway_feed_connections{protocol="sdk"} 0' in await metrics(gateway)
 
 
 async def metrics(gateway):
@@ -297,6 +293,6 @@ async def test_nothing_is_left_of_connections_that_have_gone(gateway, sender):
         one.cut()
         await two.hello("nonsense")
         await two.hear()
-    assert await eventually_gone(gateway)
+    await eventually(lambda: all_gone(gateway))
     await sender.number(call=CALL)
     assert SECRET not in await metrics(gateway)

@@ -29,7 +29,7 @@ class Socket:
     async def say(self, **message):
         await self.raw.send_str(json.dumps(message))
 
-    async def hear(self, within_s=10.0):
+    async def hear(self, within_s=30.0):
         """The next message that is no ping; None when it was closed."""
         while True:
             message = await self.raw.receive(timeout=within_s)
@@ -40,7 +40,7 @@ class Socket:
             if said.get("type") != "ping":
                 return said
 
-    async def numbers(self, count, within_s=10.0):
+    async def numbers(self, count, within_s=30.0):
         """The numbers of the next `count` messages, which must be events."""
         said = [await self.hear(within_s) for _ in range(count)]
         return [one["event"]["custom"]["n"] for one in said]
@@ -56,7 +56,7 @@ async def opened(gateway, path="/feed", **arguments):
     url = f"http://127.0.0.1:{gateway.port}{path}"
     async with aiohttp.ClientSession() as session:
         async with session.ws_connect(
-            url, timeout=aiohttp.ClientWSTimeout(ws_close=1), **arguments
+            url, timeout=aiohttp.ClientWSTimeout(ws_close=30), **arguments
         ) as socket:
             yield Socket(socket)
 
@@ -82,7 +82,7 @@ class Events:
     async def hear(self):
         """The next message and its id; None at the end."""
         data, last = [], None
-        while line := await asyncio.wait_for(self.response.content.readline(), 10):
+        while line := await asyncio.wait_for(self.response.content.readline(), 30):
             line = line.decode().rstrip("\n")
             name, _, text = line.partition(": ")
             if name == "data":

@@ -44,7 +44,7 @@ async def test_what_is_the_callers_and_what_is_ours(gateway, alice, server):
     )
     async with watching(gateway) as socket:
         assert (await alice.ask("POST", PATH, forged % custom)).status == 201
-        text = (await socket.raw.receive(timeout=5)).data.encode()
+        text = (await socket.raw.receive(timeout=30)).data.encode()
         assert b'"custom":' + custom in text
         event = json.loads(text)["event"]
         assert (event["type"], event["call_cid"]) == ("custom", CALL)

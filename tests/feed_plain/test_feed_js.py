@@ -30,7 +30,7 @@ class Told:
     def __init__(self, process):
         self._process = process
 
-    async def next(self, what, within_s=15):
+    async def next(self, what, within_s=60):
         """The next thing told, which is `what`, or before it that a drain lets in nobody."""
         async with asyncio.timeout(within_s):
             line = json.loads(await self._process.stdout.readline())
@@ -55,7 +55,7 @@ async def feed_js(node, transport, gateway, **more):
         yield Told(process)
     finally:
         process.stdin.close()
-        await asyncio.wait_for(process.wait(), 10)
+        await asyncio.wait_for(process.wait(), 30)
 
 
 @pytest.mark.parametrize("transport", ["socket", "stream"])

@@ -33,7 +33,7 @@ async def test_a_body_stands_in_its_message_as_it_was_signed(gateway, sender):
             await sender.send(body)
         got = []
         while len(got) < len(bodies):
-            message = (await socket.raw.receive(timeout=10)).data.encode()
+            message = (await socket.raw.receive(timeout=30)).data.encode()
             if b'","event":' in message:
                 got.append(message.split(b'","event":', 1))
     assert sorted(event for _, event in got) == sorted(body + b"}" for body in bodies)
@@ -124,19 +124,23 @@ async def test_the_state_of_a_call_comes_first_if_asked(gateway, sender):
         assert "state" in said
 
 
-async def test_pings_show_that_it_lives(gateway):
-    """An idle watcher hears a ping in every interval, and may ask for one."""
-    async with watching(gateway) as socket:
-        said = orjson.loads((await socket.raw.receive(timeout=5)).data)
-        assert said["type"] == "ping"
-        await socket.say(type="ping")
-        assert (await socket.hear())["type"] == "pong"
-    async with events(gateway, call=CALL) as stream:
-        await stream.hear()
-        lines = [await stream.response.content.readline() for _ in range(3)]
-        assert lines[0] == b": ping\n"
-        assert lines[1].startswith(b"id: ")
-        assert lines[2] == b"\n"
+class TestPings:
+    @pytest.fixture
+    def settings(self):
+        return {"feed": {"ping_interval": "3s"}}  # in which an answer must have come
+
+    async def test_pings_show_that_it_lives(self, gateway):
+        """An idle watcher hears a ping in every interval, and may ask for one."""
+        async with watching(gateway) as socket, events(gateway, call=CALL) as stream:
+            await stream.hear()
+            said = orjson.loads((await socket.raw.receive(timeout=30)).data)
+            assert said["type"] == "ping"
+            await socket.say(type="ping")
+            assert (await socket.hear())["type"] == "pong"
+            lines = [await stream.response.content.readline() for _ in range(3)]
+            assert lines[0] == b": ping\n"
+            assert lines[1].startswith(b"id: ")
+            assert lines[2] == b"\n"
 
 
 @pytest.mark.timeout(600)

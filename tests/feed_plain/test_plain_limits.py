@@ -1,7 +1,10 @@
 """What one client of the plain feed may do to it, and to the others: little."""
 
+import asyncio
+
 import pytest
 from plain_client import watching
+from support.eventually import eventually
 
 
 async def test_what_is_no_message_does_not_end_the_connection(gateway, sender):
@@ -63,6 +66,14 @@ async def test_a_watcher_that_does_not_read_is_let_go(gateway, sender):
         assert await back.numbers(120 - len(seen)) == list(range(len(seen), 120))
 
 
+async def _read_when_let_go(gateway, slow):
+    """Hear at once why: it is not waited for long."""
+    await eventually(lambda: gateway.metric('gateway_feed_let_go_total{reason="slow"}'))
+    slow.raw._response.connection.transport.resume_reading()
+    while await slow.hear() is not None:
+        pass
+
+
 async def test_a_slow_watcher_of_two_calls_is_let_go_alone(gateway, sender):
     """One that went from one call to two, in the middle of an event's way to others like it."""
     async with watching(gateway) as slow, watching(gateway, user="bob") as quick:
@@ -70,11 +81,10 @@ async def test_a_slow_watcher_of_two_calls_is_let_go_alone(gateway, sender):
             await one.say(type="watch", calls=["default:other"])
             assert (await one.hear())["calls"] == ["default:numbers", "default:other"]
         slow.raw._response.connection.transport.pause_reading()
+        leaving = asyncio.create_task(_read_when_let_go(gateway, slow))
         for number in range(60):
             await sender.number(size=100_000)
             assert await quick.numbers(1) == [number]
-        slow.raw._response.connection.transport.resume_reading()
-        while await slow.hear() is not None:
-            pass
+        await leaving
         assert slow.raw.close_code == 1013
     assert "Traceback" not in gateway.log_text

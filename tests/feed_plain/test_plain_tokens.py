@@ -76,6 +76,7 @@ async def test_silence_is_not_waited_for(tmp_path):
     from support.running_gateway import running_gateway
 
     async with running_gateway(tmp_path / "g", feed={"handshake_timeout": "300ms"}) as gateway:
+        await gateway.up()
         async with opened(gateway) as socket:
             await refused(socket, 5)
 

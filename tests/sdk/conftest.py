@@ -55,6 +55,7 @@ async def gateway(tmp_path):
     """Every user may watch every call, as in the shipped configuration."""
     settings = {"feed": {"access": "any"}, "server": {"drain": "1s"}}
     async with running_gateway(tmp_path / "g", **settings) as gateway:
+        await gateway.up()  # or who comes now is sent away, to come again
         yield gateway
 
 

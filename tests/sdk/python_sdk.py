@@ -14,6 +14,8 @@ from getstream.exceptions import StreamApiException
 from getstream.models import CallRequest, SortParamRequest, UserRequest
 from getstream.webhook import parse_sqs
 
+PATIENCE_S = 60.0  # of a request: a machine may be slower than the SDK's default thinks
+
 
 class Server:
     """One client; `connect` says whether it is the synchronous or the asynchronous one."""
@@ -24,7 +26,9 @@ class Server:
     def connect(self, api_key, root_url, secret=None, token=None, is_async=False):
         """With `secret` a server, with `token` that user's client."""
         make = AsyncStream if is_async else Stream
-        self._stream = make(api_key=api_key, api_secret=secret, token=token, base_url=root_url)
+        self._stream = make(
+            api_key=api_key, api_secret=secret, token=token, base_url=root_url, timeout=PATIENCE_S
+        )
 
     def token(self, user_id):
         return self._stream.create_token(user_id)

@@ -91,8 +91,9 @@ async def test_an_event_of_a_user_reaches_subscribers_signed(tmp_path, servers, 
     """It is a webhook to those whose rule fits, and the SDK's own check accepts its signature."""
     async with running_receiver() as receiver:
         rule = {"name": "app", "kind": "http", "url": receiver.url, "match": {"types": ["custom"]}}
-        settings = {"feed": {"access": "any"}, "subscribers": [rule]}
+        settings = {"feed": {"access": "any"}, "server": {"drain": "1s"}, "subscribers": [rule]}
         async with running_gateway(tmp_path / "g", **settings) as gateway:
+            await gateway.up()
             alice = await connected(node_users, gateway, "alice")
             await alice.ask("get_or_create", cid=CID)
             await alice.ask("send", cid=CID, events=[{"text": "🎈 <&>"}])
@@ -107,7 +108,8 @@ async def test_an_event_of_a_user_reaches_subscribers_signed(tmp_path, servers, 
 
 async def test_members_only(tmp_path, servers, node_users):
     """Unless configured otherwise who is no member of a call neither watches nor sends: code 17."""
-    async with running_gateway(tmp_path / "g") as gateway:
+    async with running_gateway(tmp_path / "g", server={"drain": "1s"}) as gateway:
+        await gateway.up()
         app = await server(servers, gateway)
         data = {"created_by_id": "anna", "members": [{"user_id": "ben"}]}
         await app.ask("get_or_create", cid=CID, data=data)

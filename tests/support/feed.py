@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
-from support.eventually import eventually
 from support.running_gateway import running_gateway
 from support.webhooks import API_KEY, SECRET, distinct_event, signed_request
 
@@ -16,7 +15,7 @@ async def feeding_gateway(folder, settings, **feed):
     feed = {"access": "any", **feed, **settings.pop("feed", {})}
     server = {"drain": "1s", **settings.pop("server", {})}
     async with running_gateway(folder, feed=feed, server=server, **settings) as gateway:
-        await eventually(lambda: gateway.metric("gateway_stream_up"))
+        await gateway.up()
         yield gateway
 
 

@@ -141,12 +141,12 @@ class RunningGateway:
         assert self._process is not None
         self._process.send_signal(number)
 
-    async def ended(self, within_s: float = 30) -> int:
+    async def ended(self, within_s: float = 60) -> int:
         """Wait until it ends by itself; return the exit code."""
         assert self._process is not None
         return await asyncio.to_thread(self._process.wait, within_s)
 
-    async def stop(self, within_s: float = 30) -> int:
+    async def stop(self, within_s: float = 60) -> int:
         """SIGTERM; return the exit code."""
         assert self._process is not None
         if self._process.poll() is None:
@@ -159,7 +159,8 @@ class RunningGateway:
 
     def engine_pid(self) -> int | None:
         """The embedded server's process id, None while it is between two lives."""
-        text = (self.data / "valkey" / "server.lock").read_text().strip()
+        lock = self.data / "valkey" / "server.lock"
+        text = lock.read_text().strip() if lock.exists() else ""
         return int(text) if text else None
 
     async def signal_engine(self, number: int) -> int:
@@ -174,7 +175,7 @@ class RunningGateway:
         return await eventually(signalled)
 
     async def redis(self) -> aioredis.Redis:
-        url = await eventually(lambda: attach(self.data))
+        url = await eventually(lambda: attach(self.data), within_s=60)
         return aioredis.Redis.from_url(url)
 
     async def ask(self, path: str, *, status: int = 200) -> Any:
@@ -189,15 +190,22 @@ class RunningGateway:
             return None
 
     async def metric(self, name: str) -> float:
-        """The value of a metric without labels."""
+        """The value of a metric, by its name and labels as they are shown."""
         async with aiohttp.ClientSession() as session:
             async with session.get(f"http://127.0.0.1:{self.admin_port}/metrics") as response:
                 lines = (await response.text()).splitlines()
-        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+        found = [float(line.split()[1]) for line in lines if line.startswith(f"{name} ")]
+        if not found and "{" in name:
+            return 0.0  # none of these has been counted yet
+        return found[0]
 
     async def is_up(self) -> bool:
         """Whether it publishes."""
         return await self.metric("gateway_stream_up") == 1
+
+    async def up(self) -> None:
+        """Wait until it publishes: from then on whoever wants to watch need not wait either."""
+        await eventually(self.is_up, within_s=60)
 
     async def ledger(self) -> dict[str, Any] | None:
         return await self.ask("/ledger")

@@ -55,7 +55,7 @@ class StreamClient:
         self.socket = await self.session.ws_connect(url)
         first = {"token": self.token, "products": ["video"], "user_details": {"id": self.user}}
         await self.socket.send_json(first)
-        said = await self.socket.receive_json(timeout=5)
+        said = await self.socket.receive_json(timeout=30)
         assert said["type"] == "connection.ok", said
         self.connection_id = said["connection_id"]
         return self
@@ -91,7 +91,7 @@ class StreamClient:
         ) as response:
             return Reply(response.status, response.headers, await response.read())
 
-    async def event(self, within_s: float = 5.0) -> Any:
+    async def event(self, within_s: float = 30.0) -> Any:
         """The next event that is no health check."""
         async with asyncio.timeout(within_s):
             while True:

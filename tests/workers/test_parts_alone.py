@@ -32,7 +32,7 @@ async def test_three_parts_on_one_redis(tmp_path):
             part(tmp_path, "feed", url, receiver) as feed,
         ):
             for one in (delivery, ingest, feed):
-                await eventually(lambda one=one: one.ask("/readyz"), within_s=30)
+                await eventually(lambda one=one: one.ask("/readyz"), within_s=60)
             base = f"http://127.0.0.1:{feed.port}"
             async with stream_client(base, "anna") as anna:
                 await anna.connect()
@@ -48,7 +48,7 @@ async def test_three_parts_on_one_redis(tmp_path):
                 while (event := await anna.event())["type"] != "custom":
                     pass
                 assert event["custom"] == {"balloons": 3}
-            own = await eventually(lambda: _delivered(receiver, load), within_s=30)
+            own = await eventually(lambda: _delivered(receiver, load), within_s=60)
             assert own >= 1
             for one in (delivery, ingest, feed):
                 ledger = await one.settled()

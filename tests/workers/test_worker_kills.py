@@ -13,7 +13,7 @@ from support.running_gateway import running_gateway
 
 def settings(receiver, workers=2, **more):
     to = {"name": "app", "kind": "http", "url": receiver.url, "order": "call"}
-    return {"server": {"workers": workers, "drain": "2s"}, "subscribers": [to], **more}
+    return {"server": {"workers": workers, "drain": "30s"}, "subscribers": [to], **more}
 
 
 async def all_serve(gateway, workers=2):
@@ -97,7 +97,7 @@ async def test_the_supervisor_killed(tmp_path):
             await eventually(lambda: len(load.acked) > 500, within_s=60)
             workers = gateway.workers().values()
             await gateway.kill()
-            await eventually(lambda: not any(_lives(pid) for pid in workers), within_s=30)
+            await eventually(lambda: not any(_lives(pid) for pid in workers), within_s=60)
             await gateway.start()
             await sending
             await assert_nothing_lost(gateway, load, receiver)

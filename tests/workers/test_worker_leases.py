@@ -42,10 +42,10 @@ async def test_a_worker_that_freezes_is_relieved_and_gets_its_share_back(tmp_pat
             await load.run(400, connections=16, calls=5)
             await gateway.settled()
             os.kill(frozen, signal.SIGSTOP)
-            try:
-                await eventually(lambda: spread(8), within_s=30)
+            try:  # after 15 s it would be killed
                 await load.run(400, connections=16, calls=5, first=400)
-                await eventually(lambda: set(load.acked) <= set(receiver.bodies), within_s=30)
+                await eventually(lambda: spread(8), within_s=60)
+                await eventually(lambda: set(load.acked) <= set(receiver.bodies), within_s=60)
             finally:
                 os.kill(frozen, signal.SIGCONT)
             await eventually(lambda: spread(4, 4), within_s=60)

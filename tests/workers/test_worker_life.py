@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import socket
@@ -41,7 +42,7 @@ async def test_a_socket_that_is_passed_in_outlives_restarts(tmp_path):
     is acked is delivered once. With workers and without.
     """
     async with running_receiver() as receiver:
-        config = {"server": {"workers": 2, "drain": "2s"}, "subscribers": [to(receiver)]}
+        config = {"server": {"workers": 2, "drain": "30s"}, "subscribers": [to(receiver)]}
         with closing(passed_socket()) as listening:
             async with running_gateway(tmp_path / "g", listening=listening, **config) as gateway:
                 load = Load(gateway.port, pause_s=0.002)
@@ -98,7 +99,7 @@ async def test_a_worker_for_which_there_is_no_process(tmp_path, monkeypatch):
         assert (await seat.reasons())[0].startswith(f"it has ended, {seat.deaths} times in a row")
         assert seat.why == "no process could be started: No such file or directory"
         monkeypatch.undo()
-        await eventually(seat.is_ready.is_set, within_s=30)
+        await eventually(seat.is_ready.is_set, within_s=60)
         await seat.stop(20)
         await running
 
@@ -156,8 +157,8 @@ async def half_a_webhook(gateway, number=1):
     request = Load(gateway.port).request(distinct_event(number))
     streams = await asyncio.open_connection("127.0.0.1", gateway.port)
     streams[1].write(request[:-20])
-    await eventually(lambda: has_connections(gateway, number))
-    assert await has_connections(gateway, number)  # a turn of its loop later: it has read that
+    for _ in range(2):  # a turn of its loop later it has read that
+        await eventually(lambda: has_connections(gateway, number))
     return HalfAWebhook(streams, request[-20:])
 
 
@@ -174,19 +175,23 @@ async def test_what_all_workers_count_is_one_sum(tmp_path):
             await load.run(600, connections=24)
             ledger = await gateway.settled()
             assert ledger["overall"]["accepted"] == 600
-            assert await gateway.metric("gateway_accepted_total") == 600
-            assert await gateway.metric('gateway_webhooks_total{status="200"}') == 600
-            assert await gateway.metric("gateway_ack_seconds_count") == 600
-            assert await gateway.metric("gateway_stream_up") == 1
+            for name in (
+                "gateway_accepted_total",
+                'gateway_webhooks_total{status="200"}',
+                "gateway_ack_seconds_count",
+            ):
+                await eventually(lambda name=name: _shows(gateway, name, 600))
+            await eventually(lambda: _shows(gateway, "gateway_stream_up", 1))
             os.kill(gateway.workers()[1], signal.SIGKILL)
-            await eventually(lambda: _ended(gateway, 1), within_s=30)
-            assert await gateway.metric("gateway_accepted_total") == 600
+            await eventually(lambda: _shows(gateway, "gateway_worker_ends_total", 1))
+            await eventually(lambda: _shows(gateway, "gateway_accepted_total", 600))
             ledger = await gateway.settled()  # with a worker that may not be back yet
             assert ledger["overall"]["accepted"] == 600
 
 
-async def _ended(gateway, count):
-    return await gateway.metric("gateway_worker_ends_total") == count
+async def _shows(gateway, name, value):
+    """Whether a metric has that value: a worker that is slow to answer is not counted at once."""
+    return await gateway.metric(name) == value
 
 
 async def _reasons(gateway):
@@ -214,7 +219,9 @@ async def test_a_worker_that_always_dies(tmp_path):
 
             async def told():
                 reasons = await _reasons(gateway)
-                return any("worker 1: it has ended, 3 times in a row" in one for one in reasons)
+                return any(
+                    map(re.compile(r"worker 1: it has ended, [3-9] times in").match, reasons)
+                )
 
             await eventually(told, within_s=60)
             assert '"worker":1' in gateway.log_text
@@ -225,7 +232,7 @@ async def test_a_worker_that_always_dies(tmp_path):
             journal.unlink()
             shutil.move(aside, journal)
             await eventually(lambda: _serving(gateway, 2), within_s=60)
-            await eventually(lambda: _well(gateway), within_s=30)
+            await eventually(lambda: _well(gateway), within_s=60)
             ledger = await gateway.settled()
             assert ledger["overall"]["accepted"] == 400
             assert set(load.acked) | set(again.acked) == set(receiver.bodies)
@@ -245,7 +252,7 @@ async def test_a_watch_asked_of_another_worker(tmp_path):
     """
     config = {"server": {"workers": 2, "drain": "1s"}, "feed": {"access": "any"}}
     async with running_gateway(tmp_path / "g", **config) as gateway:
-        await eventually(lambda: _well(gateway), within_s=30)
+        await eventually(lambda: _well(gateway), within_s=60)
         base = f"http://127.0.0.1:{gateway.port}"
         async with stream_client(base, "anna") as anna:
             await anna.connect()

@@ -21,7 +21,7 @@ async def test_workers_speak_tls(tmp_path):
     certificate.private_key_pem.write_to_path(key)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    server = {"workers": 2, "tls": {"cert": str(cert), "key": str(key)}, "header_timeout": "1s"}
+    server = {"workers": 2, "tls": {"cert": str(cert), "key": str(key)}, "header_timeout": "3s"}
     async with running_gateway(tmp_path / "g", server=server) as gateway:
         plain, silent = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(2)]
         plain[1].write(b"POST /webhooks/stream HTTP/1.1\r\n\r\n")
@@ -34,9 +34,13 @@ async def test_workers_speak_tls(tmp_path):
                 ) as response:
                     assert response.status == 200
         for reader, writer in (plain, silent):  # closed, the silent one after its time
-            await asyncio.wait_for(_end(reader), 10)
+            await asyncio.wait_for(_end(reader), 60)
             writer.close()
-        assert await eventually(lambda: gateway.metric("gateway_accepted_total")) == 8
+        await eventually(lambda: _accepted(gateway, 8))
+
+
+async def _accepted(gateway, count):
+    return await gateway.metric("gateway_accepted_total") == count
 
 
 async def _end(reader):

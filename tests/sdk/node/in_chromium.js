@@ -38,7 +38,7 @@ async function siteOf(script) {
 function launched(path) {
   const libraries = join(dirname(path), "al2023", "lib"); // beside the Chromium from npm
   const own = existsSync(libraries) ? { LD_LIBRARY_PATH: libraries } : {};
-  return chromium.launch({ executablePath: path, env: { ...process.env, ...own } });
+  return chromium.launch({ executablePath: path, env: { ...process.env, ...own }, timeout: 80_000 });
 }
 
 // The error's fields, which do not survive the way out of a page by themselves.
@@ -52,6 +52,7 @@ const inPage = async (command) => {
 
 const [browser, script] = await Promise.all([launched(process.argv[2]), bundled()]);
 const page = await browser.newPage();
+page.setDefaultTimeout(80_000);
 page.on("console", (said) => console.error(said.type(), said.text()));
 page.on("pageerror", (error) => console.error("uncaught", error));
 await page.exposeFunction("tell", (said) => tell(JSON.parse(said)));

@@ -6,7 +6,7 @@ let stream;
 const call = (cid) => stream.video.call(...cid.split(":"));
 const commands = {
   connect({ api_key, secret, root_url }) {
-    stream = new StreamClient(api_key, secret, { basePath: root_url });
+    stream = new StreamClient(api_key, secret, { basePath: root_url, timeout: 60_000 });
   },
   token: ({ user_id }) => stream.generateUserToken({ user_id }),
   call_token: ({ user_id, cids }) => stream.generateCallToken({ user_id, call_cids: cids }),

@@ -23,6 +23,7 @@ class User {
       locationHintUrl: new URL(base_url).origin,
       locationHintMaxAttempts: 1,
       maxConnectUserRetries: tries,
+      timeout: 60_000, // of a request: a machine may be slower than the SDK's default thinks
       logger: log,
     });
     this.#client.on("all", ({ received_at, ...event }) => this.#tell({ event }));
