@@ -53,6 +53,7 @@ async def test_duplicates_across_a_restart(tmp_path):
         async with running_gateway(tmp_path / "g", subscribers=[http("app", receiver)]) as gateway:
             body = distinct_event(1)
             assert [await post(gateway, body) for _ in range(3)] == [200] * 3
+            await gateway.settled()  # killed before, it would have to deliver it again
             await gateway.kill()
             await gateway.start()
             assert await post(gateway, body) == 200
