@@ -18,7 +18,9 @@ from support.local_aws import (  # noqa: E402, F401 - fixtures
 from support.streams import publisher  # noqa: E402, F401 - fixtures
 
 # How long an example takes is the machine's business, which may be busy.
-hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("any machine")
 
 

@@ -90,7 +90,7 @@ async def test_a_join_gets_no_media_but_watches(gateway, users):
     """call.join() fails for want of a media server, at once, and its user hears the call's events."""
     alice, bob = [await connected(users, gateway, name) for name in ("alice", "bob")]
     with pytest.raises(Refused):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await bob.ask("join_with_media", cid=CID)
     await alice.ask("get_or_create", cid=CID)
     await alice.ask("send", cid=CID, events=numbered("alice", 3))
