@@ -31,7 +31,7 @@ class Installation:
     async def inherit(self):
         """Have the victim replaced, and nobody else."""
         await self._servers.replaces_after(SOON_MS)
-        await eventually(self._is_inherited, within_s=60)
+        await eventually(self._is_inherited, within_s=120)
         await self._servers.replaces_after(LONG_MS)
 
     async def _is_inherited(self):
@@ -130,7 +130,7 @@ async def test_a_master_is_frozen_over_its_own_failover(tmp_path):
             await eventually(lambda: len(load.acked) > 300, within_s=60)
             redis.servers[0].signal(signal.SIGSTOP)
             await redis.replaces_after(SOON_MS)
-            master = await eventually(redis.new_master, within_s=60)
+            master = await eventually(redis.new_master, within_s=120)
             await redis.replaces_after(LONG_MS)
             await eventually(lambda: gateway.is_up(), within_s=60)
             back = len(load.acked)

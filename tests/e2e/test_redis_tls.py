@@ -74,7 +74,7 @@ async def test_several_servers_behind_tls_fail_over(tmp_path, kind):
                 masters = [await one.role() for one in servers.servers].count("master")
                 await victim.kill()
                 await servers.replaces_after(SOON_MS)
-                await eventually(lambda: has_masters(heirs, masters), within_s=60)
+                await eventually(lambda: has_masters(heirs, masters), within_s=120)
                 await servers.replaces_after(LONG_MS)
                 await eventually(lambda: gateway.is_up(), within_s=60)
                 back = len(load.acked)

@@ -187,6 +187,8 @@ async def sentinel_set(folder: Path, replicas: int = 2, *, fronts: Fronts | None
             await _started(stack, Server(folder / f"s{at}", port, lines, sentinel=True))
             for at, port in enumerate(free_ports(3))
         ]
+        for one in sentinels:  # else one that is kept from running sits out for half a minute
+            await one.client.execute_command("SENTINEL", "DEBUG", "tilt-trigger", 600_000)
         found = SentinelSet(servers, sentinels, fronts)
         await eventually(found.agreed, within_s=60)
         yield found
