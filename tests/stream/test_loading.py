@@ -10,7 +10,7 @@ from gateway.stream.connection import Engine
 from gateway.stream.requirements import check_engine
 
 _EVENTS = 20_000
-_SLOW_TO_LOAD_US = 100  # for each command of its append-only file
+_SLOW_TO_LOAD_US = 250  # for each command of its append-only file: five seconds
 
 
 async def test_a_server_that_loads_is_waited_for(tmp_path):
