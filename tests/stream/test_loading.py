@@ -2,6 +2,9 @@
 
 import asyncio
 
+import redis.asyncio as aioredis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from support.servers import Server, free_ports
 
@@ -27,7 +30,7 @@ async def test_a_server_that_loads_is_waited_for(tmp_path):
         with (tmp_path / "server.conf").open("a") as config:
             config.write(f"key-load-delay {_SLOW_TO_LOAD_US}\n")
         starting = asyncio.create_task(server.start())
-        said = await _until_it_is_accepted(engine, server.client)
+        said = await _until_it_is_accepted(engine, server.port)
         assert {"0", "1"} == said, "it was met while it loaded, too"
         await starting
         assert await server.client.dbsize() == _EVENTS
@@ -36,15 +39,21 @@ async def test_a_server_that_loads_is_waited_for(tmp_path):
         await server.close()
 
 
-async def _until_it_is_accepted(engine, client):
-    """What it has said meanwhile of its append-only file, and at last."""
+async def _until_it_is_accepted(engine, port):
+    """What it has said of its append-only file meanwhile, and once it was accepted."""
     said = set()
-    async with asyncio.timeout(100):
+    impatient = aioredis.Redis(port=port, retry=Retry(NoBackoff(), 0))
+
+    async def ask():
+        said.add(str((await impatient.info("persistence"))["aof_enabled"]))
+
+    async with asyncio.timeout(100), impatient:
         while True:
             try:
-                said.add(str((await client.info("persistence"))["aof_enabled"]))
+                await ask()
                 await check_engine(engine, allow_volatile=False)
             except (StreamUnavailable, RedisError, OSError):
                 await asyncio.sleep(0.01)
             else:
+                await ask()
                 return said
