@@ -78,8 +78,8 @@ class Readiness:
         if self.is_draining:
             found.append("draining: the process is about to end")
         if self._publisher is None:
-            if self._is_away:
-                found.append(f"Redis is away: deliveries wait ({self._why})")
+            if why := self._gate.waiting or (self._is_away and self._why):
+                found.append(f"Redis is away: deliveries wait ({why})")
         elif not self._publisher.is_up:
             why = self._publisher.why_down or self._gate.waiting or "nothing is published yet"
             found.append(f"Redis is away: webhooks are taken into the journal ({why})")

@@ -29,7 +29,7 @@ class Gate:
 
     def __init__(self, engine: Engine, *, allow_volatile: bool) -> None:
         self.passed = asyncio.Event()
-        self.waiting = ""
+        self.waiting = "it has not answered yet"
         self.complaint: str | None = None
         self._engine, self._allow_volatile = engine, allow_volatile
         self._seldom = Seldom()

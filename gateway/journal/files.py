@@ -88,19 +88,20 @@ class Files:
             elif one.finished_at is None:
                 one.finished_at = now
 
-    def drop_finished(self, *, older_than_s: float, synced: int) -> bool:
-        """Remove the files that are finished that long, and say whether there were any."""
-        now, before = time.monotonic(), len(self._segments)
+    def drop_finished(self, *, older_than_s: float, synced: int) -> None:
+        """Remove the files that are finished that long. One that cannot be removed is forgotten
+        nevertheless.
+        """
+        now = time.monotonic()
         while len(self._segments) > 1:
             oldest = self.first
             if oldest.finished_at is None or now - oldest.finished_at < older_than_s:
-                break
+                return
             if oldest.end > synced:
-                break  # the syncer still holds its descriptor
+                return  # the syncer still holds its descriptor
             self._segments.pop(0)
             self._disk.close(oldest.fd)
             self._disk.remove(oldest.path)
-        return len(self._segments) < before
 
     def close(self) -> None:
         for one in self._segments:

@@ -263,8 +263,12 @@ class Journal:
             self._drop_finished(older_than_s=0 if self.is_full else self._options.keep_s)
 
     def _drop_finished(self, older_than_s: float) -> None:
-        if self._files.drop_finished(older_than_s=older_than_s, synced=self.synced):
-            self.is_full = False
+        before = len(self._files)
+        try:
+            self._files.drop_finished(older_than_s=older_than_s, synced=self.synced)
+        finally:
+            if len(self._files) < before:
+                self.is_full = False
 
     def close(self) -> None:
         """Sync and close; nothing can be appended afterwards."""

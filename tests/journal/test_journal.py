@@ -164,6 +164,24 @@ async def test_full(opened):
     assert journal.next_number == taken + 1
 
 
+async def test_a_file_that_cannot_be_removed_makes_room(opened):
+    """The disk keeps it; to the journal it is gone, and what comes is taken again."""
+
+    class Sticky(Disk):
+        def remove(self, path):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    journal = opened(disk=Sticky())
+    with pytest.raises(JournalFull):
+        for n in range(10_000):
+            journal.append([event(n)])
+    await eventually(lambda: journal.synced == journal.end)
+    with pytest.raises(OSError, match="denied"):
+        journal.release(journal.end)
+    assert not journal.is_full
+    journal.append([event(1)])
+
+
 async def test_published_segments_are_kept_for_a_while(opened):
     """A published segment goes only after `keep_s`."""
     journal = opened(JournalOptions(segment_bytes=4096, max_bytes=1 << 20, keep_s=3600))

@@ -236,7 +236,7 @@ function openSocket({ url, WebSocket: own = globalThis.WebSocket }, link, first,
   };
   socket.onopen = () => socket.send(JSON.stringify(first));
   socket.onmessage = ({ data }) => take(data);
-  socket.onerror = () => setTimeout(() => lost("error")); // a close comes first, but in Node 20
+  socket.onerror = () => setTimeout(() => lost("error")); // in Node 20 no close follows
   socket.onclose = ({ code }) => lost(`closed ${code}`);
 }
 
