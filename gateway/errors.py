@@ -37,6 +37,10 @@ class JournalForeign(GatewayError):
     """A file of the journal is of a format that this version does not know: refuse to start."""
 
 
+class JournalTaken(GatewayError):
+    """Somebody else has opened the journal's folder: nothing is written there any more."""
+
+
 class JournalFailed(GatewayError):
     """The disk refused a write (ENOSPC, EIO): the ack must go through Redis."""
 

@@ -27,6 +27,7 @@ class Meta(msgspec.Struct, array_like=True, gc=False):
     signature: str = ""  # X-SIGNATURE as received; empty if it came unsigned
     source: str = "webhook"
     unfit: str = ""  # why this signed body is no event; empty for an event
+    again: bool = False  # it may have been published before, longer ago than duplicates are known
 
 
 _decode_meta = msgspec.json.Decoder(Meta).decode
@@ -83,6 +84,12 @@ class Event:
         event.meta, event.body = meta, body
         return event
 
+    def marked_again(self) -> "Event":
+        """Return it as one that may have been published before."""
+        meta = _decode_meta(self.meta)
+        meta.again = True
+        return Event.restored(msgspec.json.encode(meta), self.body)
+
     @property
     def order_key(self) -> bytes:
         """What its shard is computed from: its call, or itself when it has none."""
@@ -129,9 +136,6 @@ class Stretch(Protocol):
 
     def extend(self, more: Self, /) -> None:
         """Add what stands behind."""
-
-    def move(self, delta: int, /) -> None:
-        """Have all of it stand `delta` bytes further behind."""
 
 
 def read_meta(meta: bytes) -> Meta:

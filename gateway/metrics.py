@@ -179,6 +179,15 @@ class Metrics:
             "gateway_publisher_rewinds_total",
             "Shards that had lost a tail and were healed from the journal.",
         )
+        self.renamed = Counter(
+            "gateway_publisher_renamed_total",
+            "Times that a journal went on under a new name: it was copied, or its disk lost its"
+            " end.",
+        )
+        self.again = Counter(
+            "gateway_publisher_again_total",
+            "Events that may have been published before, longer ago than duplicates are known.",
+        )
         self.healed = Counter(
             "gateway_publisher_healed_total",
             "Events published again because Redis had lost them; subscribers get them again.",

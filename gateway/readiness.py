@@ -14,6 +14,11 @@ from gateway.stream.memory import used_share
 
 _POLL_S = 5.0
 NEAR = 0.9
+TAKEN = (
+    "another process has opened this journal: no webhooks are taken here, what was taken is still"
+    " published; stop one of the two, and give each gateway a data_dir of its own, on a disk with"
+    " locks"
+)
 
 
 class Filling(Protocol):
@@ -21,6 +26,8 @@ class Filling(Protocol):
 
     is_full: bool
 
+    @property
+    def is_taken(self) -> bool: ...
     @property
     def size_bytes(self) -> int: ...
 
@@ -69,14 +76,17 @@ class Readiness:
 
     def takes_webhooks(self) -> bool:
         """Whether a webhook sent now would be stored."""
-        is_full = self._journal is not None and self._journal.is_full
-        return not self.is_draining and not is_full
+        journal = self._journal
+        is_shut = journal is not None and (journal.is_full or journal.is_taken)
+        return not self.is_draining and not is_shut
 
     def reasons(self) -> list[str]:
         """Return what is not well, in words; empty when all is."""
         found = []
         if self.is_draining:
             found.append("draining: the process is about to end")
+        if self._journal is not None and self._journal.is_taken:
+            found.append(TAKEN)
         if self._publisher is None:
             if why := self._gate.waiting or (self._is_away and self._why):
                 found.append(f"Redis is away: deliveries wait ({why})")

@@ -9,14 +9,15 @@ from gateway.app.shared import Shared
 from gateway.delivery.matching import Matcher
 from gateway.delivery.service import DeliveryService, Served
 from gateway.options import SubscriberOptions
+from gateway.stream.holders import Holder
 from gateway.stream.retention import Janitor
 from gateway.subscribers import kinds
 
 
 class DeliveryPart:
-    """`holder` names this process in leases, and the one that will come in its place."""
+    """`holder`: this process, in leases."""
 
-    def __init__(self, shared: Shared, holder: str) -> None:
+    def __init__(self, shared: Shared, holder: Holder) -> None:
         self._served = [_served(shared, one) for one in shared.config.subscribers]
         self._service = DeliveryService(
             shared.engine, self._served, shared.metrics, holder=holder,

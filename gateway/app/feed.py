@@ -17,12 +17,13 @@ from gateway.calls.tokens import Tokens
 from gateway.errors import StreamUnavailable
 from gateway.feed.service import FeedService
 from gateway.stream.call_store import CallStore
+from gateway.stream.holders import Holder
 
 
 class FeedPart:
     """Nothing of it exists where the configuration turns it off."""
 
-    def __init__(self, shared: Shared, store: Store, holder: str) -> None:
+    def __init__(self, shared: Shared, store: Store, holder: Holder) -> None:
         """`store` takes the events that are made here; `holder` as DeliveryPart's."""
         config = shared.config
         self._feed: FeedService | None = None

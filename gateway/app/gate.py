@@ -8,8 +8,6 @@ would lose more.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
 
 from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.logs import Seldom
@@ -49,15 +47,6 @@ class Gate:
         while True:
             await asyncio.sleep(_LOOK_AGAIN_S)
             await self._look_again()
-
-    async def then(self, loop: Coroutine[Any, Any, None]) -> None:
-        """Run `loop` once the engine may be used."""
-        try:
-            await self.passed.wait()
-        except BaseException:
-            loop.close()  # it never began
-            raise
-        await loop
 
     async def _look_again(self) -> None:
         try:

@@ -1,6 +1,7 @@
 """The part that takes events: the journal, what is appended to it, and who publishes it."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
@@ -16,9 +17,14 @@ from gateway.ingest.intake import Intake
 from gateway.ingest.signature import Verifier
 from gateway.ingest.waiting import Waiting
 from gateway.journal.journal import Journal
+from gateway.logs import log
+from gateway.readiness import TAKEN
 from gateway.sources.run import Sources
+from gateway.stream.holders import Holder
 from gateway.stream.publisher import Publisher
 
+_log = logging.getLogger("gateway.journal")
+_LOOK_S = 0.4
 _PUBLISH_REST_S = 5.0
 _LONGEST_PUBLISH_S = 2.0
 
@@ -30,8 +36,14 @@ class IngestPart:
     """
 
     def __init__(
-        self, shared: Shared, journals: Sequence[Journal], *, with_sources: bool = True
+        self,
+        shared: Shared,
+        journals: Sequence[Journal],
+        holder: Holder,
+        *,
+        with_sources: bool = True,
     ) -> None:
+        """`holder` bears the name of the first journal, and changes with it."""
         self._shared = shared
         self._journals = journals
         self._publishers = [_publisher(shared, journal) for journal in journals]
@@ -40,12 +52,17 @@ class IngestPart:
         # Set by whoever knows that every subscriber has its groups: one that starts from now is
         # to miss nothing that is published, so nothing is published before.
         self.may_publish = asyncio.Event()
+        # Set by whoever knows that the engine may be written to: whose the journals are is settled
+        # then, and who we are in leases (`owned`).
+        self.may_own, self.owned = asyncio.Event(), asyncio.Event()
+        self._holder = holder
+        self.publisher.on_owned = self._become_owner
         self._with_sources = with_sources
         self._sources: Sources | None = None
         self._verifier = Verifier(shared.config.apps)
         self._apps = {app.api_key: app for app in shared.config.apps}
         metrics = shared.metrics
-        metrics.journal_waiting.track(read=lambda: sum(one.waiting or 0 for one in self.sides()))
+        metrics.journal_waiting.track(read=self._waiting_at_most)
         metrics.journal_bytes.track(read=lambda: sum(one.size_bytes for one in journals))
 
     def add_routes(self, routes: web.Application) -> None:
@@ -77,11 +94,27 @@ class IngestPart:
         }  # fmt: skip
         if self._sources is not None:
             running["sources"] = self._sources.run()
+        running["folders"] = self._watch_folders()
         return running
 
     async def _publish(self, publisher: Publisher) -> None:
+        await self.may_own.wait()
+        await publisher.own()
         await self.may_publish.wait()
         await publisher.run()
+
+    def _become_owner(self) -> None:
+        self._holder.become(self.journal.id, self.journal.ownership.tokens)
+        self.owned.set()
+
+    async def _watch_folders(self) -> None:
+        """Notice another hand in a journal's folder, on a volume whose locks do not tell."""
+        kept = list(self._journals)
+        while True:
+            for journal in [one for one in kept if not one.look()]:
+                kept.remove(journal)
+                log(_log, logging.ERROR, TAKEN, folder=str(journal.folder))
+            await asyncio.sleep(_LOOK_S)
 
     async def take_no_more(self, timeout_s: float) -> None:
         # Before the listener, whose timer still ends the waiting for acknowledgements.
@@ -98,6 +131,15 @@ class IngestPart:
     async def close(self) -> None:
         if self._sources is not None:
             await self._sources.close()
+
+    def _waiting_at_most(self) -> int:
+        return sum(one.waiting_at_most for one in self._publishers)
+
+    def left(self) -> int | str:
+        """Return how many events are in the journals and not published, or why nobody knows."""
+        most = self._waiting_at_most()
+        is_known = all(one.waiting is not None for one in self._publishers)
+        return most if is_known else f"unknown, at most {most}: Redis has not answered"
 
     def sides(self) -> list[JournalSide]:
         """Return what each journal here has written, and what of it waits."""

@@ -37,6 +37,7 @@ from gateway.options import Config, JournalOptions
 from gateway.readiness import Readiness
 from gateway.stream.access import access_of
 from gateway.stream.connection import Engine
+from gateway.stream.holders import Holder
 from gateway.tasks import end, raise_failure
 
 _log = logging.getLogger("gateway")
@@ -53,11 +54,9 @@ class Process:
         self._delivery: DeliveryPart | None = None
         self._feed: FeedPart | None = None
         self._listener: Listener | None = None
+        holder = Holder(opened[0].id if opened else "")
         if opened:
-            self._ingest = IngestPart(shared, opened, with_sources="ingest" in duty.parts)
-        # The holder's name in leases is the journal's: after a crash it takes its own leases back
-        # at once. Without a journal they have to expire.
-        holder = opened[0].id if opened else ""
+            self._ingest = IngestPart(shared, opened, holder, with_sources="ingest" in duty.parts)
         if "delivery" in duty.parts:
             self._delivery = DeliveryPart(shared, holder)
         if self._ingest is not None and "feed" in duty.parts:
@@ -79,6 +78,7 @@ class Process:
             ingest.may_publish = self._delivery.joined
         else:
             ingest.may_publish = self._gate.passed
+        ingest.may_own = self._gate.passed
         self._listener = Listener(
             config.server,
             config.ingest,
@@ -171,8 +171,19 @@ class Process:
         for part in self._parts:
             for name, loop in part.loops().items():
                 # What takes events waits for no engine; its publishing does, by `may_publish`.
-                loops[name] = loop if part is self._ingest else self._gate.then(loop)
+                loops[name] = loop if part is self._ingest else self._when_ours(loop)
         return loops
+
+    async def _when_ours(self, loop: Coroutine[Any, Any, None]) -> None:
+        """Run `loop` once the engine may be used and it is settled who we are there."""
+        try:
+            await self._gate.passed.wait()
+            if self._ingest is not None:
+                await self._ingest.owned.wait()
+        except BaseException:
+            loop.close()  # it never began
+            raise
+        await loop
 
     async def _drain(self, timeout_s: float) -> None:
         pending = self._ingest.intake.pending if self._ingest else 0
@@ -184,7 +195,7 @@ class Process:
             await self._listener.drain(timeout_s)
         for part in self._parts:
             await part.finish(timeout_s)
-        left = sum(one.waiting or 0 for one in self.sides())
+        left = self._ingest.left() if self._ingest is not None else 0
         log(_log, logging.INFO, "stopped", left_in_journal=left)
 
     # ---- what it says of itself

@@ -30,6 +30,7 @@ from gateway.stream.connection import Engine
 from gateway.stream.consumer_group import HeldElsewhere
 from gateway.stream.doorbell import Doorbell, Waiter, parse
 from gateway.stream.format import holds_our_format
+from gateway.stream.holders import Holder
 from gateway.stream.kept import KeptShard, Place, Read
 from gateway.tasks import end
 
@@ -58,10 +59,10 @@ class _Shard:
 
 
 class Keeper:
-    """Keeps the states of all calls until cancelled. `holder` names this process in leases."""
+    """Keeps the states of all calls until cancelled. `holder`: this process, in leases."""
 
     def __init__(
-        self, engine: Engine, store: CallStore, metrics: Metrics, *, holder: str,
+        self, engine: Engine, store: CallStore, metrics: Metrics, *, holder: Holder,
         ttl_s: float = TTL_S,
     ) -> None:  # fmt: skip
         self._engine, self._store = engine, store

@@ -154,9 +154,8 @@ def _begun(delivery: Delivery) -> Attempt:
     delivery.slow_attempts += delivery.late
     if not delivery.first_attempt_ms:
         delivery.first_attempt_ms = now_ms()
-    return Attempt(
-        delivery.meta, delivery.body, delivery.attempts, delivery.timeout_s, delivery.late
-    )
+    is_late = delivery.late or delivery.meta.again
+    return Attempt(delivery.meta, delivery.body, delivery.attempts, delivery.timeout_s, is_late)
 
 
 def bury(delivery: Delivery, reason: str, failed: Failed | None = None) -> None:

@@ -21,6 +21,7 @@ from gateway.stream import keys
 from gateway.stream.calls import ScriptCall
 from gateway.stream.consumer_group import Acquired, Group, HeldElsewhere, Standing, Start
 from gateway.stream.doorbell import Doorbell, Waiter
+from gateway.stream.holders import Holder
 
 _logger = logging.getLogger(__name__)
 CERTAIN = 0.95  # for this part of its time a lease is certain
@@ -48,7 +49,7 @@ class Leases:
         *,
         doorbell: Doorbell,
         waiter: Waiter,
-        holder: str,
+        holder: Holder,
         start: Start | None,
         ttl_s: float,
     ) -> None:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
-from uuid import uuid4
 
 from gateway.delivery.reception import Wants
 from gateway.delivery.sharing import share_among
@@ -24,7 +23,7 @@ from gateway.stream import keys
 from gateway.stream.connection import Engine
 from gateway.stream.doorbell import Doorbell
 from gateway.stream.format import check_format
-from gateway.stream.holders import Holders, Present
+from gateway.stream.holders import Holder, Holders, Present
 from gateway.stream.ledger import read_account
 from gateway.stream.subscriptions import Subscription, Subscriptions
 from gateway.subscribers.delivery import Subscriber
@@ -55,10 +54,9 @@ class Everything:
 class DeliveryService:
     """Delivers to all subscribers. Whoever built the subscribers closes them.
 
-    `holder` names this process in leases. A name that outlives the process (one data directory,
-    one process at a time) takes its own leases back at once after a crash; without one, the
-    leases of a crashed process have to expire. `poll_s`: how often to see who else delivers, and
-    who is paused.
+    `holder`: this process, in leases. With a journal, it has the leases of the one before it back
+    at once after a crash; without one, they have to expire. `poll_s`: how often to see who else
+    delivers, and who is paused.
     """
 
     def __init__(
@@ -67,14 +65,14 @@ class DeliveryService:
         served: Sequence[Served],
         metrics: Metrics,
         *,
-        holder: str = "",
+        holder: Holder | None = None,
         ttl_s: float = 10.0,
         poll_s: float = POLL_S,
     ) -> None:
         self._engine = engine
         self._served = served
         self._metrics = metrics
-        self._holder = holder or uuid4().hex
+        self._holder = holder or Holder()
         self._ttl_s = ttl_s
         self._subscriptions = Subscriptions(engine)
         # Gone from there before its leases expire, a crashed process is not waited for.
@@ -184,9 +182,9 @@ class DeliveryService:
             self.joined.set()
 
     def _share_out(self, worker: Worker) -> None:
-        name = worker.name
+        name, me = worker.name, self._holder.presence
         worker.share_out(share_among(
-            name, self._holder, self._present, range(keys.SHARDS), serves=name in self._serves
+            name, me, self._present, range(keys.SHARDS), serves=name in self._serves
         ))  # fmt: skip
 
     async def _keep(self, name: str, known: Subscription) -> None:

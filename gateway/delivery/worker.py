@@ -22,6 +22,7 @@ from gateway.metrics import Metrics
 from gateway.options import SubscriberOptions
 from gateway.stream.connection import Engine
 from gateway.stream.doorbell import Doorbell, Waiter
+from gateway.stream.holders import Holder
 from gateway.stream.subscriptions import Subscriptions
 from gateway.subscribers.delivery import Subscriber
 
@@ -44,7 +45,7 @@ class Worker:
         doorbell: Doorbell,
         subscriptions: Subscriptions,
         metrics: Metrics,
-        holder: str,
+        holder: Holder,
         ttl_s: float = 10.0,
         workers: int = 1,
     ) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gateway import native
-from gateway.errors import JournalFailed, JournalFull
+from gateway.errors import JournalFailed, JournalFull, JournalTaken
 from gateway.event import Event
 from gateway.ingest import answers
 from gateway.ingest.answers import Answer, Reply
@@ -101,6 +101,8 @@ class Intake:
             end = self._journal.append(events)
         except JournalFull:
             _resolve(replies, answers.JOURNAL_FULL)
+        except JournalTaken:
+            _resolve(replies, answers.UNAVAILABLE)
         except JournalFailed:
             self._bypass(events.events(), replies, read_ats)
         except Exception:  # a defect of ours must not leave anybody without an answer

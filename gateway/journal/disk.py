@@ -47,3 +47,10 @@ class Disk:
 
     def remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
+
+    def rename(self, path: Path, to: Path) -> None:
+        """In one step; what was at `to` is gone. Durable only after `sync_folder`."""
+        path.replace(to)
+
+    def read_whole(self, path: Path) -> bytes:
+        return path.read_bytes()

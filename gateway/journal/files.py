@@ -19,8 +19,8 @@ from gateway.journal.segment import Segment
 class Files:
     """Goes on in a fresh file behind what was `found`. Raises `OSError`, as all its calls may."""
 
-    def __init__(self, disk: Disk, folder: Path, found: Found) -> None:
-        self._disk, self._folder, self._id = disk, folder, found.journal_id
+    def __init__(self, disk: Disk, folder: Path, found: Found, journal_id: bytes) -> None:
+        self._disk, self._folder, self._id = disk, folder, journal_id
         self._segments = found.segments
         end = found.segments[-1].end if found.segments else 0
         if self._segments and not self._segments[-1].data_bytes:
@@ -62,7 +62,7 @@ class Files:
         self._segments.remove(old)
         self._disk.close(old.fd)
 
-    def read(self, position: int, limit: int) -> Chunk:
+    def read(self, position: int, limit: int, *, keep_damage: bool = True) -> Chunk:
         """Return what follows `position`, a bounded piece of it, not beyond `limit`."""
         position = max(position, self.first.base)
         index = bisect_right(self._segments, position, key=lambda one: one.base) - 1
@@ -70,14 +70,17 @@ class Files:
         if position >= one.end and index + 1 < len(self._segments):
             one = self._segments[index + 1]
             position = one.base
-        return read_segment(self._disk, one, position, limit)
+        return read_segment(self._disk, one, position, limit, keep_damage=keep_damage)
 
-    def move(self, since: int, delta: int) -> None:
-        """Give all files that begin at `since` or behind it positions that are `delta` higher."""
-        for one in reversed(self._segments):  # the last first: no two ever overlap
-            if one.base >= since:
-                segment.move(self._disk, one, self._id, delta)
-        self._disk.sync_folder(self._folder)
+    def rename(self, journal_id: bytes, number: int) -> None:
+        """Bear another name from here on: go on in a fresh file, whose first record will be
+        `number`. Raises `OSError`.
+        """
+        self._id = journal_id
+        last = self.last
+        self.begin(last.end, number)
+        if not last.data_bytes:  # its name is that of the fresh one
+            self.discard(last)
 
     def finish(self, position: int) -> None:
         """All before `position` is published; what is behind it is not, or not any more."""

@@ -3,7 +3,8 @@
 `append` returns when the kernel has the bytes (they survive a kill -9 of ours); `synced` tells
 up to where they survive the machine. The journal is bounded in bytes: beyond the bound
 `append` raises `JournalFull`. A disk that refuses raises `JournalFailed`, and the next `append`
-tries again.
+tries again. A folder that another process has opened too is that one's: `append` raises
+`JournalTaken` from then on, and what is here already can only be read.
 """
 
 import asyncio
@@ -14,18 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from gateway import native
-from gateway.errors import JournalFailed, JournalFull
+from gateway.errors import JournalFailed, JournalFull, JournalTaken
 from gateway.event import Event
-from gateway.journal import records, recovery, segment
+from gateway.journal import overlaps, records, recovery, segment
 from gateway.journal.disk import Disk
 from gateway.journal.files import Files
 from gateway.journal.gathering import Gathered
+from gateway.journal.ownership import Ownership
 from gateway.journal.reading import Chunk
+from gateway.journal.records import Record
 from gateway.journal.segment import Segment
 from gateway.journal.syncer import Synced, Syncer
 from gateway.journal.tail import Tail
 from gateway.journal.watermarks import Watermarks
-from gateway.logs import Seldom
+from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.options import JournalOptions
 
@@ -49,25 +52,45 @@ class Journal:
         self._disk = disk or Disk()
         self._loop = asyncio.get_running_loop()
         self._seldom = Seldom(interval_s=10)
+        self.folder = folder
         found = recovery.recover(self._disk, folder)
-        self._id = found.journal_id
-        self.next_number = found.next_number
-        self._files = Files(self._disk, folder, found)
+        self.ownership = Ownership(self._disk, folder, found.journal_id.hex())
+        self.next_number, self.last_ms = found.next_number, found.last_ms
+        self._files = Files(self._disk, folder, found, bytes.fromhex(self.id))
         self.end = self._files.last.end
-        self.watermarks = Watermarks(self._disk, folder, self._id)
+        self.ownership.open(self.end)
+        self.watermarks = Watermarks(self._disk, folder, self.ownership)
         self._synced = self.end
         self._reports: deque[Synced] = deque()
         self.is_full = False  # the last append found no room, and none was made since
-        self.opened_at, self.opened_number = self.end, self.next_number
         self._tail = Tail()
         self._to_rescue: list[Segment] = []  # of which something may not be on disk, or not whole
         self._syncer = Syncer(self._disk, options.sync_interval_s, self._report)
         self._syncer.is_awaited = True
+        if found.hidden:
+            self._append_anew(found.hidden)
+
+    def _append_anew(self, hidden: Sequence[Record]) -> None:
+        """Append what no publisher would find where it stands, and take it away there.
+
+        Should we be killed between the two it is appended once more, and is a duplicate then.
+        """
+        try:
+            self.append([Event.restored(one.meta, one.body) for one in hidden])
+        except (JournalFull, JournalFailed) as error:
+            log(_log, logging.ERROR, "it is not appended anew: the next start tries again",
+                reason=str(error))  # fmt: skip
+            return
+        try:
+            self._disk.datasync(self._files.last.fd)
+            overlaps.forget(self._disk, list(self._files))
+        except OSError as error:
+            self._failed("truncate", error)
 
     @property
     def id(self) -> str:
-        """The journal's name for life, under which Redis keeps its position."""
-        return self._id.hex()
+        """The name under which Redis keeps the journal's position; 32 hex digits."""
+        return self.ownership.name
 
     @property
     def start(self) -> int:
@@ -88,8 +111,11 @@ class Journal:
     def append(self, events: Sequence[Event] | Gathered) -> int:
         """Write `events` as one piece and return the position behind them.
 
-        Raises `JournalFull` or `JournalFailed`; then nothing of `events` is in the journal.
+        Raises `JournalFull`, `JournalFailed` or `JournalTaken`; then nothing of `events` is in the
+        journal.
         """
+        if self.ownership.is_lost:
+            raise JournalTaken(f"another process has opened {self.folder}")
         number, start = self.next_number, self.end
         data, stored = _encode(events, number, start)
         self._make_room(len(data))
@@ -185,7 +211,7 @@ class Journal:
         self.on_synced()
 
     def _rescue_all(self) -> None:
-        while self._to_rescue:
+        while self._to_rescue and not self.ownership.is_lost:
             if self._to_rescue[0] in self._files:
                 self._rescue(self._to_rescue[0])
             self._to_rescue.pop(0)
@@ -232,23 +258,31 @@ class Journal:
             self._metrics.journal_damaged.add()
         return chunk
 
-    # ---- what an engine remembers better
+    def peek(self, position: int, limit: int) -> Chunk:
+        """Return the same, and say nothing of damage: whoever reads on from there will."""
+        return self._files.read(position, min(limit, self.end), keep_damage=False)
 
-    def go_on_at(self, position: int) -> None:
-        """Move all that was appended since the start to `position` and behind it.
+    # ---- whose it is
 
-        For a journal that lost its tail with the machine while Redis had already taken it:
-        positions that Redis knows must never name other records. Raises `OSError`.
-        """
-        delta = position - self.opened_at
-        if delta <= 0:
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody else has opened the folder, as of the last look."""
+        return self.ownership.is_lost
+
+    def look(self) -> bool:
+        """Look whether the folder is still ours; tell whether it is. Once lost, it stays so."""
+        return self.ownership.look()
+
+    def rename(self, begins: Sequence[int], shared: int) -> None:
+        """Go on under a new name, as `Ownership.rename`; what is there stays where it is."""
+        self.ownership.rename(begins, shared)
+        self.watermarks.forget()
+        if self.ownership.is_lost:
             return
-        self._files.move(self.opened_at, delta)
-        self._tail.move(delta)
-        self.end += delta
-        self._synced = max(self.synced, self.opened_at) + delta
-        self.opened_at = position
-        self._syncer.mark(self._files.last)  # for what was marked at positions of before
+        try:
+            self._files.rename(bytes.fromhex(self.id), self.next_number)
+        except OSError as error:
+            self._failed("rename", error)
 
     # ---- forget
 
@@ -257,7 +291,7 @@ class Journal:
 
         What is behind it is needed again if Redis has lost it, however long ago it was published.
         """
-        if len(self._files) > 1:
+        if len(self._files) > 1 and not self.ownership.is_lost:
             self._files.finish(position)
             # Room comes before history.
             self._drop_finished(older_than_s=0 if self.is_full else self._options.keep_s)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.journal import recovery, segment
+from gateway.journal import ownership, recovery, segment
 from gateway.journal.disk import Disk
 
 _TRIES = 3
@@ -40,5 +40,5 @@ def _look(folder: Path) -> Seen | None:
         finally:
             disk.close(one.fd)
         if journal_id:
-            return Seen(journal_id.hex(), written)
+            return Seen(ownership.named(disk, folder, journal_id.hex()), written)
     return None

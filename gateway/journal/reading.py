@@ -25,8 +25,13 @@ class Chunk(NamedTuple):
     damage: int = 0
 
 
-def read_segment(disk: Disk, one: Segment, position: int, limit: int) -> Chunk:
-    """Read about a window from `position` on, not beyond `limit`. Raises `OSError`."""
+def read_segment(
+    disk: Disk, one: Segment, position: int, limit: int, *, keep_damage: bool = True
+) -> Chunk:
+    """Read about a window from `position` on, not beyond `limit`. Raises `OSError`.
+
+    `keep_damage`: damage is put aside and told.
+    """
     end = min(one.end, limit)
     length = min(WINDOW_BYTES, end - position)
     buffer = disk.read(one.fd, length, one.offset(position))
@@ -38,7 +43,10 @@ def read_segment(disk: Disk, one: Segment, position: int, limit: int) -> Chunk:
         return Chunk(stored, stored.end)
     if not buffer:
         return Chunk(stored, position)
-    return Chunk(stored, _skip_damage(disk, one, position, end), damage=1)
+    resume = _next_record(disk, one, position, end)
+    if keep_damage:
+        recovery.keep_damage(disk, one, position, resume)
+    return Chunk(stored, resume, damage=1)
 
 
 def _some(buffer: bytes, position: int) -> Stretch:
@@ -66,12 +74,10 @@ def _stored(buffer: bytes, offset: int, position: int) -> Stored | None:
     return Stored(position + record.start, position + record.end, record.number, event)
 
 
-def _skip_damage(disk: Disk, one: Segment, position: int, end: int) -> int:
-    """Return where the next record that checks begins, or `end`; keep what lies between."""
+def _next_record(disk: Disk, one: Segment, position: int, end: int) -> int:
+    """Return where the next record that checks begins, or `end`."""
     buffer = disk.read(one.fd, end - position, one.offset(position))
     following = records.next_magic(buffer, 1)
     while following is not None and _stored(buffer, following, position) is None:
         following = records.next_magic(buffer, following + 1)
-    resume = end if following is None else position + following
-    recovery.keep_damage(disk, one, position, resume)
-    return resume
+    return end if following is None else position + following

@@ -12,7 +12,7 @@ Integers are little-endian. What does not check is damage, never an exception: a
 where it is, skips to the next magic that checks, and goes on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
@@ -75,6 +75,20 @@ def decode(buffer: bytes, offset: int) -> Record | None:
     if crc32(memoryview(buffer)[offset + 8 : end]) != crc:
         return None
     return Record(offset, end, number, buffer[body_start:middle], buffer[middle:end])
+
+
+def each(buffer: bytes) -> Iterator[Record]:
+    """Yield every record of `buffer` that checks, past any damage."""
+    offset = 0
+    while offset < len(buffer):
+        record = decode(buffer, offset)
+        if record is not None:
+            yield record
+            offset = record.end
+        elif (following := next_magic(buffer, offset + 1)) is not None:
+            offset = following
+        else:
+            return
 
 
 def extent(header: bytes) -> int | None:

@@ -1,17 +1,23 @@
 """Finding the journal again after any end: clean, killed, or power lost.
 
 Only headers and the last segment are read, so that the port opens at once however much is left
-over. What does not check is put aside and told, with its place; it never stops the start.
+over. What does not check is put aside and told, with its place; it never stops the start. Records
+that stand behind the place where their file should end are found as well (`overlaps`).
 """
 
 import logging
-import os
-from itertools import pairwise
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.journal import records, segment
+import msgspec
+
+from gateway.event import read_meta
+from gateway.journal import overlaps, records, segment
 from gateway.journal.disk import Disk
+from gateway.journal.records import Record
 from gateway.journal.segment import Segment
 from gateway.logs import log
 
@@ -19,11 +25,18 @@ _log = logging.getLogger("gateway.journal")
 
 
 class Found(NamedTuple):
-    """What a folder held: its segments in order, and how the journal goes on."""
+    """What a folder held: its segments in order, and how the journal goes on.
+
+    `journal_id`: what its newest segment says, empty if there is none. `last_ms`: when its last
+    record was accepted, Unix ms. `hidden`: records that stand where another file has others, to be
+    appended anew.
+    """
 
     journal_id: bytes
     segments: list[Segment]
     next_number: int
+    last_ms: int
+    hidden: list[Record]
 
 
 def recover(disk: Disk, folder: Path) -> Found:
@@ -31,18 +44,32 @@ def recover(disk: Disk, folder: Path) -> Found:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for unfinished in folder.glob("*.new"):
         disk.remove(unfinished)
-    found: list[Segment] = []
-    journal_id = b""
+    found: list[tuple[Segment, bytes]] = []
     for path in sorted(folder.glob(f"*{segment.SUFFIX}")):
         one, its_id = segment.reopen(disk, path)
         if not its_id:
             log(_log, logging.ERROR, "a journal file has a damaged header", file=str(path))
-        journal_id = its_id or journal_id
-        found.append(one)
-    for one, following in pairwise(found):
-        one.end = min(one.end, following.base)
-    number = next_number(disk, found[-1]) if found else 1
-    return Found(journal_id or os.urandom(16), found, number)
+        found.append((one, its_id))
+    found.sort(key=lambda each: each[0].base)
+    for one, its_id in found:
+        segment.settle(disk, one, its_id)
+    segments = [one for one, _ in found]
+    hidden = overlaps.cut(disk, segments)
+    journal_id = next((its_id for _, its_id in reversed(found) if its_id), b"")
+    return Found(journal_id, segments, *_ends(disk, segments), hidden)
+
+
+def _ends(disk: Disk, segments: Sequence[Segment]) -> tuple[int, int]:
+    """Return the number of the next record, and when the last one was accepted."""
+    number = segments[-1].first_number if segments else 1
+    for one in reversed(segments):
+        last = last_record(disk, one)
+        if last is not None:
+            if one is segments[-1]:
+                number = last.number + 1
+            with suppress(msgspec.MsgspecError):
+                return number, read_meta(last.meta).accepted_ms
+    return number, 0
 
 
 def keep_damage(disk: Disk, one: Segment, start: int, end: int) -> None:
@@ -59,15 +86,11 @@ def keep_damage(disk: Disk, one: Segment, start: int, end: int) -> None:
 
 def next_number(disk: Disk, last: Segment) -> int:
     """Return the number after that of the last record that checks in `last`."""
-    buffer = disk.read(last.fd, last.data_bytes, last.offset(last.base))
-    number, offset = last.first_number, 0
-    while offset < len(buffer):
-        record = records.decode(buffer, offset)
-        if record is None:
-            following = records.next_magic(buffer, offset + 1)
-            if following is None:
-                break
-            offset = following
-        else:
-            number, offset = record.number + 1, record.end
-    return number
+    record = last_record(disk, last)
+    return last.first_number if record is None else record.number + 1
+
+
+def last_record(disk: Disk, one: Segment) -> Record | None:
+    """Return the last record of `one` that checks."""
+    data = disk.read(one.fd, one.data_bytes, one.offset(one.base))
+    return next(iter(deque(records.each(data), maxlen=1)), None)

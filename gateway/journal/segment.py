@@ -61,7 +61,7 @@ def create(
         write_all(disk, fd, header + _CRC.pack(crc32(header)) + data)
         disk.datasync(fd)
         # Only a whole segment ever bears the final name; one of the same base is replaced.
-        spare.replace(path)
+        disk.rename(spare, path)
         disk.sync_folder(folder)
     except OSError:
         disk.close(fd)
@@ -76,31 +76,35 @@ def write_all(disk: Disk, fd: int, data: bytes) -> None:
         written += disk.write(fd, data[written:])
 
 
-def move(disk: Disk, one: Segment, journal_id: bytes, delta: int) -> None:
-    """Give `one` a base that is `delta` higher; its records stay where they are in the file."""
-    base = one.base + delta
-    header = _HEADER.pack(MAGIC, journal_id, base, one.first_number)
-    disk.write_at(one.fd, header + _CRC.pack(crc32(header)), 0)
-    path = one.path.with_name(f"{base:020d}{SUFFIX}")
-    one.path.rename(path)
-    one.path, one.base, one.end = path, base, one.end + delta
-
-
 def reopen(disk: Disk, path: Path) -> tuple[Segment, bytes]:
     """Open what a former run left; also the journal's id, empty if the header does not check.
 
-    The name alone says where the records stand, so a damaged header costs none of them.
+    The name alone says where the records stand, so a damaged header costs none of them. Where a
+    header that checks says a higher place, a version before had moved the file, and the machine
+    died before its new name was on disk: positions only ever grow.
     """
     fd = disk.open(path)
     header = disk.read(fd, HEADER_BYTES, 0)
-    end = int(path.stem) + max(0, disk.size(fd) - HEADER_BYTES)
+    base, number, journal_id = int(path.stem), 1, b""
     if len(header) == HEADER_BYTES:
-        magic, journal_id, base, number = _HEADER.unpack_from(header)
+        magic, its_id, its_base, its_number = _HEADER.unpack_from(header)
         (crc,) = _CRC.unpack_from(header, _HEADER.size)
         _check_version(path, magic, is_whole=crc == crc32(header[: _HEADER.size]))
-        if magic == MAGIC and crc == crc32(header[: _HEADER.size]) and base == int(path.stem):
-            return Segment(path, fd, base, number, end), journal_id
-    return Segment(path, fd, int(path.stem), 1, end), b""
+        if magic == MAGIC and crc == crc32(header[: _HEADER.size]):
+            base, number, journal_id = max(base, its_base), its_number, its_id
+    end = base + max(0, disk.size(fd) - HEADER_BYTES)
+    return Segment(path, fd, base, number, end), journal_id
+
+
+def settle(disk: Disk, one: Segment, journal_id: bytes) -> None:
+    """Have name and header of `one` say the base that it has. Raises `OSError`."""
+    path = one.path.with_name(f"{one.base:020d}{SUFFIX}")
+    if path == one.path:
+        return
+    header = _HEADER.pack(MAGIC, journal_id, one.base, one.first_number)
+    disk.write_at(one.fd, header + _CRC.pack(crc32(header)), 0)
+    disk.rename(one.path, path)
+    one.path = path
 
 
 def _check_version(path: Path, magic: bytes, *, is_whole: bool) -> None:

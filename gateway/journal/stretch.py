@@ -37,6 +37,3 @@ class PlainStretch(list[Stored]):
 
     def part(self, begin: int, end: int) -> Self:
         return type(self)(self[begin:end])
-
-    def move(self, delta: int) -> None:
-        self[:] = [Stored(one.start + delta, one.end + delta, *one[2:]) for one in self]

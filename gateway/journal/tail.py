@@ -42,11 +42,6 @@ class Tail:
         """Return how many records begin at `position` or behind it."""
         return sum(1 for piece in self._pieces for one in piece if one.start >= position)
 
-    def move(self, delta: int) -> None:
-        """Give all of it positions that are `delta` higher."""
-        for piece in self._pieces:
-            piece.move(delta)
-
     def read(self, position: int) -> Chunk | None:
         """Return what follows `position`, a bounded piece of it; None if it is not here. What is
         before it is forgotten.

@@ -12,6 +12,7 @@ from pathlib import Path
 from zlib import crc32
 
 from gateway.journal.disk import Disk
+from gateway.journal.ownership import Ownership
 from gateway.logs import Seldom
 
 _log = logging.getLogger("gateway.journal")
@@ -20,20 +21,21 @@ _ID_BYTES, _SUM_BYTES, _POSITION_BYTES = 16, 4, 8
 
 
 class Watermarks:
-    """Of the journal called `journal_id`; those of another one mean nothing here."""
+    """Of the journal under the name that it has; those of another one mean nothing here."""
 
-    def __init__(self, disk: Disk, folder: Path, journal_id: bytes) -> None:
-        self._disk, self._path, self._id = disk, folder / _NAME, journal_id
+    def __init__(self, disk: Disk, folder: Path, ownership: Ownership) -> None:
+        self._disk, self._path, self._ownership = disk, folder / _NAME, ownership
         self._seldom = Seldom(interval_s=60)
         self._kept = self._read()
 
     def of(self, shard: int) -> int:
         """Return a position that `shard` has had; 0 when none is known."""
-        return self._kept[shard] if shard < len(self._kept) else 0
+        kept = self._kept[shard] if shard < len(self._kept) else 0
+        return max(kept, self._ownership.began(shard))
 
     def keep(self, positions: Sequence[int]) -> None:
         """Remember where each shard is now. Never raises."""
-        if tuple(positions) == self._kept:
+        if tuple(positions) == self._kept or self._ownership.is_lost:
             return
         content = self._id + struct.pack(f"<{len(positions)}Q", *positions)
         try:
@@ -46,9 +48,17 @@ class Watermarks:
             self._seldom.log("keep", _log, "watermarks are not kept", error=str(error))
         self._kept = tuple(positions)
 
+    def forget(self) -> None:
+        """Know nothing of what was said under a name of before."""
+        self._kept = ()
+
+    @property
+    def _id(self) -> bytes:
+        return bytes.fromhex(self._ownership.name)
+
     def _read(self) -> tuple[int, ...]:
         try:
-            found = self._path.read_bytes()
+            found = self._disk.read_whole(self._path)
         except OSError:
             return ()
         content, checksum = found[:-_SUM_BYTES], found[-_SUM_BYTES:]

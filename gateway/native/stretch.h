@@ -303,14 +303,6 @@ static PyObject *stretch_extend(stretch *self, PyObject *more) {
     Py_RETURN_NONE;
 }
 
-/* move(delta): all of it stands so much further behind */
-static PyObject *stretch_move(stretch *self, PyObject *delta) {
-    const Py_ssize_t by = PyLong_AsSsize_t(delta);
-    if (PyErr_Occurred() || !are_placed(self, self)) return NULL;
-    for (Py_ssize_t i = 0; i < self->count; i++) self->entries[i].start += by;
-    Py_RETURN_NONE;
-}
-
 /* ---- what is asked of its ends */
 
 enum { START, END, FIRST_NUMBER, LAST_NUMBER, FIRST_MS, LAST_MS };
@@ -357,7 +349,6 @@ static PyMethodDef stretch_methods[] = {
     {"events", (PyCFunction)stretch_events, METH_NOARGS, "The events themselves."},
     {"part", (PyCFunction)stretch_part, METH_VARARGS, "Some of it."},
     {"extend", (PyCFunction)stretch_extend, METH_O, "Add what stands behind it."},
-    {"move", (PyCFunction)stretch_move, METH_O, "Stand elsewhere."},
     {NULL, NULL, 0, NULL},
 };
 static PyType_Slot stretch_slots[] = {

@@ -24,6 +24,16 @@ class Batch(NamedTuple):
     def last_ms(self) -> int:
         return self.events[-1].accepted_ms
 
+    def marked_again(self, before_ms: int) -> "Batch":
+        """Return it with those marked that were accepted before `before_ms`, Unix ms, and so may
+        have been published before without anybody knowing it any more.
+        """
+        events = [
+            one.marked_again() if one.accepted_ms < before_ms and not one.unfit else one
+            for one in self.events
+        ]
+        return self._replace(events=events)
+
     def arguments(self) -> Iterator[bytes]:
         """Yield digest, meta and body of each event, as `publish.lua` reads them."""
         for event in self.events:

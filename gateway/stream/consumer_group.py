@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from gateway.stream import keys
 from gateway.stream.calls import ScriptCall
+from gateway.stream.holders import Holder
 from gateway.stream.settling import Settling, settle_call
 
 Start = Literal["now", "earliest"]
@@ -83,8 +84,9 @@ class Group:
         names = (self._events, self._shard, self._sub, self._due)
         return ScriptCall("join", names, (self.name, start), bytes.decode)  # type: ignore[arg-type]
 
-    def acquire(self, holder: str, ttl_ms: int) -> ScriptCall[Acquired | HeldElsewhere]:
-        return ScriptCall("acquire", (self._sub,), (holder, ttl_ms), _read_lease)
+    def acquire(self, holder: Holder, ttl_ms: int) -> ScriptCall[Acquired | HeldElsewhere]:
+        args: list[str | int] = [holder.name, ttl_ms, *holder.ours]
+        return ScriptCall("acquire", (self._sub,), args, _read_lease)
 
     def renew(self, token: int, ttl_ms: int) -> ScriptCall[Standing]:
         names = (self._events, self._shard, self._sub, self._due)

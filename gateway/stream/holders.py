@@ -4,20 +4,47 @@ A process that has no subscribers of its own says so as well: it keeps the backl
 nobody serves within their bounds.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import uuid4
 
 from gateway.stream import keys
 from gateway.stream.connection import Engine
+
+_MOST_OURS = 8  # leases end within seconds: so many starts there are not in that time
+
+
+class Holder:
+    """Who we are where leases are concerned. The name of the process' journal: it outlives the
+    process, so a successor has its leases back at once; and the token of the name's owner, so that
+    of two that bear the name only the later one has them. Changes when the journal takes another
+    name. A process without a journal has a name of its own making.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self.presence = name or uuid4().hex  # among those that are there
+        self.name = self.presence  # in leases
+        self.ours: Sequence[str] = ()  # names whose leases are ours as well
+
+    def become(self, name: str, tokens: Sequence[str]) -> None:
+        """Be the owner of the journal `name` by the last of `tokens`, all of which were ours."""
+        before = [*self.ours, self.name, name, *(f"{name}.{one}" for one in tokens)]
+        self.presence, self.name = name, f"{name}.{tokens[-1]}"
+        self.ours = [one for one in dict.fromkeys(before) if one != self.name][-_MOST_OURS:]
+
 
 Present = Mapping[str, frozenset[str]]  # by the holder's name, whom it serves
 
 
 class Holders:
-    """`name`: of this process, as in its leases; `serves`: the names of its subscribers."""
+    """`holder`: this process; `serves`: the names of its subscribers."""
 
-    def __init__(self, engine: Engine, name: str, ttl_s: float, serves: Iterable[str]) -> None:
+    def __init__(self, engine: Engine, holder: Holder, ttl_s: float, serves: Iterable[str]) -> None:
         self._engine, self._ttl_ms = engine, int(ttl_s * 1000)
-        self._said = " ".join((name, *sorted(serves)))  # no name has a space in it
+        self._holder, self._serves = holder, sorted(serves)
+
+    @property
+    def _said(self) -> str:
+        return " ".join((self._holder.presence, *self._serves))  # no name has a space in it
 
     async def present(self) -> Present:
         """Say that we are there; return all that are.

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from gateway.stream import keys
 from gateway.stream.calls import ScriptCall
 from gateway.stream.consumer_group import Entry, HeldElsewhere, read_entries
+from gateway.stream.holders import Holder
 
 
 class Place(NamedTuple):
@@ -36,9 +37,10 @@ class KeptShard:
         self.shard = shard
         self._names = (keys.events(shard), keys.subscription(shard, keys.CALL_KEEPER))
 
-    def hold(self, holder: str, ttl_ms: int) -> ScriptCall[int | HeldElsewhere]:
+    def hold(self, holder: Holder, ttl_ms: int) -> ScriptCall[int | HeldElsewhere]:
         """Take the lease: its token, or who waits for how long."""
-        return ScriptCall("keep_lease", self._names[1:], (holder, ttl_ms), _read_lease)
+        args: list[str | int] = [holder.name, ttl_ms, *holder.ours]
+        return ScriptCall("keep_lease", self._names[1:], args, _read_lease)
 
     def release(self, token: int) -> ScriptCall[int]:
         return ScriptCall("release", self._names[1:], (token,), int)

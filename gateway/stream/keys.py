@@ -13,9 +13,10 @@ so that outgrowing the embedded engine moves data and changes nothing else.
 | gw:ticket:<digest>       | string | whom a ticket of the plain feed stands for; lives seconds    |
 | gw:{N}:events            | stream | the events of shard N; fields below                          |
 | gw:{N}:shard             | hash   | epoch, published, duplicates, unfit, bytes, trimmed; for a   |
-|                          |        | journal pos:<id>, clock:<id>, count:<id>, damaged:<id>,      |
-|                          |        | outlived:<id>, forgotten:<id>; for a slice length low:<ms>,  |
-|                          |        | slice:<ms> (oldest, newest index)                            |
+|                          |        | journal pos:<name>, owner:<name>, clock:, alive:, count:,    |
+|                          |        | damaged:, outlived:, forgotten:, before:, the last five also |
+|                          |        | of `gone`, all names that have left; left, when one last did;|
+|                          |        | for a slice length low:<ms>, slice:<ms> (oldest, newest)     |
 | gw:{N}:seen:<ms>:<index> | set    | digests of events accepted in that slice of time             |
 | gw:{N}:sub:<name>        | hash   | token, holder, expires_ms, start_seq, taken_seq, taken_bytes,|
 |                          |        | taken_id, floor_id, delivered, unmatched, buried, discarded, |

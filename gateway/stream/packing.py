@@ -39,11 +39,11 @@ class _Rests(NamedTuple):
 
 
 class Packing:
-    """Packs for the journal `journal_id`."""
+    """Packs for the journal of that `name`, whose owner's token is `token`."""
 
-    def __init__(self, journal_id: str) -> None:
-        self._journal_id = journal_id
-        self._packed_id = arguments(journal_id)
+    def __init__(self, name: str, token: str) -> None:
+        self.owned = f"{name} {token}"  # as the scripts read it
+        self._packed_id = arguments(self.owned)
         self._rests: _Rests | None = None
 
     def commands(
@@ -104,7 +104,7 @@ class Packing:
     def _piece(self, batch: Batch, state: ShardState) -> "_Piece":
         names = state.slices.keys(batch.shard, batch.first_ms, batch.last_ms)
         named = state.named(names, lambda names: _named(batch.shard, names))
-        journal = self._journal_id if batch.upto is not None else ""
+        journal = self.owned if batch.upto is not None else ""
         place = arguments(journal, state.position, batch.upto or 0, batch.last_ms)
         events = list(batch.arguments())
         packed = b"".join((place, state.closing(batch.first_ms), arguments(*events)))

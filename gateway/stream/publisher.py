@@ -20,7 +20,9 @@ from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.event import Event
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
+from gateway.stream import keys
 from gateway.stream.access import Access
+from gateway.stream.accounts import Beyond
 from gateway.stream.batches import first_slice
 from gateway.stream.lines import Lines
 from gateway.stream.shard_writer import ShardWriter
@@ -53,6 +55,7 @@ class Publisher:
         """
         self.on_progress: Callable[[], None] = lambda: None
         self.on_take: Callable[[], None] = lambda: None  # the journal is about to be read
+        self.on_owned: Callable[[], None] = lambda: None  # the journal's name is settled, or anew
         self.is_up = False
         self.why_down = ""  # the last time; empty before the first answer, and while it is up
         self.is_busy = False  # with a batch, or resting after one: it will take the next by itself
@@ -65,7 +68,10 @@ class Publisher:
         self._shards = ShardWriter(self._lines, source, metrics, window_ms=self._window_ms)
         self._replicas = replicas
         self._heals_upto = 0  # up to there of the journal something may be published again
+        self._behind: Beyond | None = None
+        self._counted_upto = 0  # of the records with lower numbers it is known which are missing
         self._next_number: int | None = None
+        self._first_number = _first_unconfirmed(source)
         self._last_accepted_ms = 0
         self._direct: deque[tuple[list[Event], Callable[[bool], None]]] = deque()
         self._wake = asyncio.Event()
@@ -100,7 +106,24 @@ class Publisher:
             return None  # something waits, and the first of it was not read yet
         return self._source.next_number - self._next_number
 
+    @property
+    def waiting_at_most(self) -> int:
+        """The same, or as much as it may be while it is not known."""
+        waiting = self.waiting
+        return self._source.next_number - self._first_number if waiting is None else waiting
+
     # ---- the loop
+
+    async def own(self) -> None:
+        """Have the journal's name settled, and publish nothing yet; however long Redis needs."""
+        while True:
+            try:
+                await self._ask_positions()
+            except (StreamUnavailable, StreamRefused, OSError) as error:
+                self._went_away(error)
+                await asyncio.sleep(FIRST_PAUSE_S)
+            else:
+                return
 
     async def run(self) -> None:
         """Publish for ever; whatever Redis does, come back."""
@@ -109,6 +132,7 @@ class Publisher:
             while True:
                 try:
                     await self._ask_positions()
+                    self._came_back()
                     pause_s = FIRST_PAUSE_S
                     await self._publish_all()
                 except (StreamUnavailable, StreamRefused, OSError) as error:
@@ -116,6 +140,7 @@ class Publisher:
                     await asyncio.sleep(pause_s)
                     pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         finally:
+            self._shards.remember()
             self._went_away(None)
             await self._lines.close()
 
@@ -136,15 +161,16 @@ class Publisher:
         self.on_progress()
 
     async def _ask_positions(self) -> None:
-        is_first = not self._shards.states
         await self._shards.ask()
         self._heals_upto = self._shards.heals_upto
-        lowest = self._shards.lowest
+        lowest, is_first = self._shards.lowest, self._behind is None
         self.cursor = max(lowest if is_first else min(self.cursor, lowest), self._source.start)
-        if is_first:
-            self._next_number = None
+        behind = self._shards.behind
+        if behind is not None and behind is not self._behind:
+            self._behind, self._counted_upto = behind, behind.number
+            self._next_number = behind.number if self.cursor >= behind.position else None
         self._source.release(self.cursor)  # what has to be published again is kept
-        self._came_back()
+        self.on_owned()
 
     async def _publish_all(self) -> None:
         checkpoint_at = time.monotonic() + CHECKPOINT_S
@@ -188,7 +214,10 @@ class Publisher:
             self._next_number = piece.stored.first_number
         stored, upto = first_slice(piece.stored, piece.upto, self._window_ms)
         healed = self._shards.count_lost(stored) if self.cursor < self._heals_upto else 0
-        everywhere = await self._shards.write(stored, upto)
+        if self.cursor < self._source.ownership.shared:
+            everywhere = await self._shards.write_again(stored, upto)
+        else:
+            everywhere = await self._shards.write(stored, upto)
         if healed:
             self._metrics.healed.add(by=healed)
         if stored:
@@ -213,9 +242,10 @@ class Publisher:
 
     async def _count_damage(self, number: int) -> None:
         """Numbers are contiguous: a gap is what damage has cost."""
-        lost = number - self._next_number if self._next_number is not None else 0
-        if lost > 0:
-            await self._shards.count_damage(lost)
+        expected = max(self._next_number or 0, self._counted_upto)
+        self._counted_upto = max(expected, number)
+        if number > expected:
+            await self._shards.count_damage(number - expected)
 
     async def _publish_direct(self) -> None:
         events, done = self._direct[0]
@@ -234,3 +264,13 @@ class Publisher:
         if self.lacks_replicas:
             self._count_replicas(everywhere=True)
             self.on_progress()
+
+
+def _first_unconfirmed(source: Source) -> int:
+    """Return the number of the first record that some shard has not said to have."""
+    position = min(source.watermarks.of(shard) for shard in range(keys.SHARDS))
+    try:
+        piece = source.peek(max(position, source.start), source.end)
+    except OSError:
+        return source.first_number
+    return piece.stored.first_number if piece.stored else source.next_number

@@ -5,15 +5,15 @@ batch that does not follow that position is refused. Whatever fails or is refuse
 may be there or not: `ask` then, before anything else is written.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from gateway import clock
 from gateway.errors import StreamUnavailable
 from gateway.event import Event, Stored, Stretch
-from gateway.logs import log
 from gateway.metrics import Metrics
-from gateway.stream import keys, positions
+from gateway.stream import accounts, keys, owning, positions
+from gateway.stream.accounts import Beyond
 from gateway.stream.batches import group, unjournaled
 from gateway.stream.lines import Lines
 from gateway.stream.packing import SCRIPTS, Packing
@@ -22,9 +22,9 @@ from gateway.stream.scripts import script
 from gateway.stream.shards import ShardState
 from gateway.stream.source import Source
 
-_log = logging.getLogger("gateway.publisher")
 _ALL = range(keys.SHARDS)
 _CHECKPOINT = script("checkpoint")
+_FOREIGN = "another gateway publishes this journal"
 
 
 class ShardWriter:
@@ -34,22 +34,34 @@ class ShardWriter:
         self.states: list[ShardState] = []  # empty until the first answer
         self._lines, self._source, self._metrics = lines, source, metrics
         self._window_ms = window_ms
-        self._packing = Packing(source.id)
-        self._is_reconciled = False  # with what Redis knew of the journal at the start
+        self._packing = Packing("", "")
+        self.behind: Beyond | None = None  # as of when Redis and the journal were first compared
 
     # ---- what they have
 
     async def ask(self) -> None:
         """Find out what each shard has, and put right what can be known from that alone."""
         await self._lines.everywhere(self._loads())
-        states = self.states = await positions.ask(
+        asked = await positions.ask(
             self._source, self.states, self._exchange, self._metrics, self._window_ms
         )
+        states = self.states = asked.states
+        self._packing = Packing(self._source.id, self._source.ownership.token)
         await positions.renew_epochs(states, self._exchange)
-        await positions.forget(self._source, states, self._exchange)
-        if not self._is_reconciled:
-            await positions.outlive(self._source, states, self._exchange)
-            self._is_reconciled = True
+        await accounts.forget(self._source, states, self._exchange)
+        if self.behind is None or asked.created:
+            behind = await accounts.beyond(self._source, states)
+            await accounts.reconcile(self._source, states, behind, self._exchange,
+                                     is_new=bool(asked.created))  # fmt: skip
+            self.behind = behind
+        self.remember()
+
+    def remember(self) -> None:
+        """Have the journal know how far each shard is, for when we start again; not while some
+        shard lacks what it had.
+        """
+        if self.states and not self.heals_upto:
+            self._source.watermarks.keep([state.position for state in self.states])
 
     @property
     def lowest(self) -> int:
@@ -74,6 +86,24 @@ class ShardWriter:
         """
         join = not self._lines.is_split
         shards, commands = self._packing.commands(stored, upto, self.states, join=join)
+        return await self._written(commands, shards, upto, join=join)
+
+    async def write_again(self, stored: Stretch, upto: int) -> bool:
+        """Do the same with what somebody else may have published too. Within the dedupe window that
+        is refused; what is older says that it may come a second time.
+        """
+        before_ms, join = clock.now_ms() - self._window_ms, not self._lines.is_split
+        batches = [one.marked_again(before_ms) for one in group(stored, upto, self.states)]
+        count = sum(1 for one in batches for event in one.events if event.accepted_ms < before_ms)
+        commands = self._packing.packed(batches, self.states, join=join)
+        everywhere = await self._written(commands, [one.shard for one in batches], upto, join=join)
+        if count:
+            self._metrics.again.add(by=count)
+        return everywhere
+
+    async def _written(
+        self, commands: Sequence[bytes], shards: Sequence[int], upto: int, *, join: bool
+    ) -> bool:
         if not shards:
             return False
         await self._send(commands, shards)
@@ -92,22 +122,21 @@ class ShardWriter:
 
     async def count_damage(self, lost: int) -> None:
         """Have the ledger say how many records damage has cost."""
-        field = f"damaged:{self._source.id}"
-        await self._exchange([pack("HINCRBY", keys.shard_state(0), field, lost)], (0,))
-        self.states[0].damaged += lost
-        log(_log, logging.ERROR, "events were lost to journal damage", events=lost)
+        await accounts.count_damage(self._source, self.states, self._exchange, lost)
 
     async def follow(self, cursor: int, accepted_ms: int) -> None:
         """Let shards without traffic follow to `cursor`: a restart need not read far back then."""
         commands = [
             pack(
                 "EVALSHA", _CHECKPOINT.sha, 1, keys.shard_state(shard),
-                self._source.id, state.position, max(cursor, state.position),
-                accepted_ms, self._window_ms,
+                self._packing.owned, state.position, max(cursor, state.position),
+                accepted_ms, self._window_ms, clock.now_ms(),
             )
             for shard, state in enumerate(self.states)
         ]  # fmt: skip
         for status, *_ in await self._exchange(commands, _ALL):
+            if status == b"FOREIGN":
+                raise StreamUnavailable(_FOREIGN)
             if status != b"OK":
                 raise StreamUnavailable("a shard's position has moved")
         for state in self.states:
@@ -118,6 +147,8 @@ class ShardWriter:
 
     async def _send(self, commands: Sequence[bytes], shards: Sequence[int]) -> None:
         for status, *counts in await self._exchange(commands, shards):
+            if status == b"FOREIGN":
+                raise StreamUnavailable(_FOREIGN)
             if status != b"OK":
                 # Somebody moved the position: an answer of ours that got lost, or a lost tail.
                 raise StreamUnavailable(f"a shard is at {int(counts[0])}")
@@ -140,7 +171,8 @@ class ShardWriter:
         return replies
 
     def _loads(self) -> list[bytes]:
-        return [pack("SCRIPT", "LOAD", one.source) for one in (*SCRIPTS, _CHECKPOINT)]
+        scripts = (*SCRIPTS, _CHECKPOINT, owning.SCRIPT)
+        return [pack("SCRIPT", "LOAD", one.source) for one in scripts]
 
 
 def _is_lost(error: Exception) -> bool:

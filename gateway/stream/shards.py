@@ -15,8 +15,12 @@ class ShardState:
     `position`: it has everything of the journal before; `taken`: how many events that was;
     `elsewhere`: events it took from other journals or from none; `damaged`, `outlived`: records
     that the journal lost before and after they were published, `forgotten`: that Redis has lost
-    and the journal does not hold any more; `had`: the highest position that it
-    is known to have had; `must_heal`: it has lost a tail,
+    and the journal does not hold any more; `before`: records that are not published under the
+    journal's name, and so taken off `outlived`, None if nobody counted them. `owner`: the token of
+    who owns the name; `is_known`: whether the shard has a position of it; `parent`: the position
+    of the name before it, None if it has none.
+
+    `had`: the highest position that it is known to have had; `must_heal`: it has lost a tail,
     so its cursors mean nothing any more; `new_epoch`: what it is called then, or if it has no
     epoch yet.
     """
@@ -31,6 +35,10 @@ class ShardState:
     new_epoch: str = field(default_factory=lambda: os.urandom(6).hex())
     had: int = 0
     forgotten: int = 0
+    before: int | None = None
+    owner: str = ""
+    is_known: bool = False
+    parent: int | None = None
     _named: tuple[tuple[str, ...], bytes] = ((), b"")
     _closing: tuple[int, bool, bytes] = (-1, False, b"")
 
@@ -52,8 +60,12 @@ class ShardState:
         return self._closing[2]
 
 
-def read_state(flat: Sequence[bytes], journal_id: str, window_ms: int) -> ShardState:
-    """Return the state that `HGETALL` of the shard's hash says."""
+def read_state(
+    flat: Sequence[bytes], journal_id: str, window_ms: int, *, parent: str = ""
+) -> ShardState:
+    """Return the state that `HGETALL` of the shard's hash says of a journal's name, and of the one
+    that it had before.
+    """
     fields = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
     slices = Slices(window_ms)
     elsewhere = 0
@@ -68,7 +80,12 @@ def read_state(flat: Sequence[bytes], journal_id: str, window_ms: int) -> ShardS
         name: int(fields.get(f"{name}:{journal_id}", 0))
         for name in ("count", "damaged", "outlived", "forgotten")
     }
+    before = fields.get(f"before:{journal_id}")
+    of_parent = fields.get(f"pos:{parent}") if parent else None
     return ShardState(
         position, own["count"], elsewhere, own["damaged"], own["outlived"], slices,
-        forgotten=own["forgotten"],
+        forgotten=own["forgotten"], before=None if before is None else int(before),
+        owner=fields.get(f"owner:{journal_id}", b"").decode(),
+        is_known=f"pos:{journal_id}" in fields,
+        parent=None if of_parent is None else int(of_parent),
     )  # fmt: skip

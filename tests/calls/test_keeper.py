@@ -24,6 +24,7 @@ from gateway.stream.call_documents import Draft, Named
 from gateway.stream.call_store import CallStore
 from gateway.stream.connection import Engine
 from gateway.stream.format import check_format
+from gateway.stream.holders import Holder
 from gateway.stream.retention import Janitor
 from gateway.tasks import end
 
@@ -48,7 +49,7 @@ def store(engine):
 async def keeping(engine, store, *, holder="me", ttl_s=1.0):
     """A keeper at work; it gives back its leases at the end. `.counted` is its metric."""
     metrics = Metrics()
-    keeper = Keeper(engine, store, metrics, holder=holder, ttl_s=ttl_s)
+    keeper = Keeper(engine, store, metrics, holder=Holder(holder), ttl_s=ttl_s)
     keeper.counted = metrics.call_events.values
     task = asyncio.create_task(keeper.run())
     try:
@@ -123,7 +124,7 @@ async def _is(store, number):
 
 async def test_another_takes_over(engine, store, publisher, redis):
     """A keeper that dies without a word is followed by the next one, which goes on at its place."""
-    first = Keeper(engine, store, Metrics(), holder="first", ttl_s=0.5)
+    first = Keeper(engine, store, Metrics(), holder=Holder("first"), ttl_s=0.5)
     task = asyncio.create_task(first.run())
     await publisher.publish(*(updated(n) for n in range(10)))
     await eventually(lambda: _is(store, 9))
@@ -137,7 +138,7 @@ async def test_another_takes_over(engine, store, publisher, redis):
 
 async def test_one_that_wakes_late_keeps_nothing(engine, store, publisher, redis):
     """The token of a lease that somebody else has taken moves no place and no state."""
-    late = Keeper(engine, store, Metrics(), holder="late", ttl_s=0.2)
+    late = Keeper(engine, store, Metrics(), holder=Holder("late"), ttl_s=0.2)
     await late._round()
     await eventually(lambda: _expired(redis))
     async with keeping(engine, store, holder="other", ttl_s=600):  # renewed seldom

@@ -270,7 +270,7 @@ def same_stretch(one, other):
 @given(st.lists(stored_events, min_size=1, max_size=8), st.integers(0, 9), st.integers(0, 9))
 @settings(max_examples=300, deadline=None)
 def test_stretches(events, begin, end):
-    """Parts, what is added behind, and what moves: the same, and nothing else has changed."""
+    """Parts, and what is added behind: the same, and nothing else has changed."""
     made = []
     for encode in (native.encode, records.encode_all):
         _, whole = encode(events, 3, 1000)
@@ -278,7 +278,6 @@ def test_stretches(events, begin, end):
         part = whole.part(begin, end)
         part.extend(behind)
         part.extend(whole.part(0, 0))
-        behind.move(77)
         made.append((whole, behind, part))
     for by_c, by_python in zip(*made, strict=True):
         same_stretch(by_c, by_python)
@@ -328,7 +327,7 @@ def test_plain_records_are_read_back_in_one_call():
 @settings(max_examples=300, deadline=None)
 def test_publishing_commands(bodies, positions, must_heal, join, unfit):
     """The commands for the shards are byte for byte the same; who has an event gets none."""
-    packing = Packing("journal-id")
+    packing = Packing("journal-id", "token")
     states = [
         ShardState(position, 0, 0, 0, 0, Slices(3_600_000), must_heal=must_heal)
         for position in positions
@@ -381,7 +380,7 @@ def placed():
         lambda: native.publish(native.stretch(), [(0, 1, b"", b"")], b"", 1, b"", 1), lambda: native.encode(placed(), 1, 0),
         lambda: native.stretch().append(1), lambda: native.stretch().part(0, 1), lambda: native.stretch().start,
         lambda: native.stretch().extend(placed()), lambda: placed().extend(native.stretch()), lambda: placed().extend([]),
-        lambda: native.stretch().move(1), lambda: placed().move("1"), lambda: placed().append(some_events([b"{}"])[0]),
+        lambda: placed().append(some_events([b"{}"])[0]),
         lambda: ring.take("text", 0, LINE, 1, 1, 1), lambda: ring.take(b"", 0, LINE),
         lambda: native.observe((1.0,), [0], [1.0], 2.0), lambda: native.encode([Event.__new__(Event)], 1, 0),
         lambda: ring.add(b"k", "k", b"k", b"k", (b"1", b"2", b"3")),

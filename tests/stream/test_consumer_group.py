@@ -9,7 +9,7 @@ from gateway.stream import keys
 from gateway.stream.calls import call, call_together, group_is_gone
 from gateway.stream.consumer_group import Acquired, Group, HeldElsewhere
 from gateway.stream.due_again import take_due, take_farthest
-from gateway.stream.holders import Holders
+from gateway.stream.holders import Holder, Holders
 from gateway.stream.ledger import read_account
 from gateway.stream.parcels import Parcel
 from gateway.stream.settling import Settling
@@ -23,7 +23,7 @@ def group():
 
 
 async def acquired(engine, group, holder="me", ttl_ms=10_000):
-    lease = await call(engine, group.acquire(holder, ttl_ms))
+    lease = await call(engine, group.acquire(Holder(holder), ttl_ms))
     assert isinstance(lease, Acquired)
     return lease.token
 
@@ -37,7 +37,7 @@ async def test_one_holder_at_a_time(engine, group):
     given back, it is free at once."""
     await call(engine, group.join("now"))
     first = await acquired(engine, group, ttl_ms=60_000)
-    refused = await call(engine, group.acquire("you", 10_000))
+    refused = await call(engine, group.acquire(Holder("you"), 10_000))
     assert isinstance(refused, HeldElsewhere)
     assert 30 < refused.wait_s <= 60
     second = await acquired(engine, group)
@@ -56,8 +56,8 @@ async def test_a_lease_by_another_clock_keeps_nobody_waiting(engine, group):
     await call(engine, group.join("now"))
     await acquired(engine, group, holder="dead", ttl_ms=3_600_000)
     await acquired(engine, group)
-    await Holders(engine, "dead", 3_600, ["sub"]).present()
-    assert await Holders(engine, "me", 10, ["sub"]).present() == {"me": {"sub"}}
+    await Holders(engine, Holder("dead"), 3_600, ["sub"]).present()
+    assert await Holders(engine, Holder("me"), 10, ["sub"]).present() == {"me": {"sub"}}
 
 
 async def test_every_call_of_an_old_token_is_fenced(engine, publisher, group):
@@ -158,7 +158,7 @@ async def test_standing_counts_what_waits(engine, publisher, group):
 async def test_a_call_without_a_group_says_so(engine, group):
     """Acquiring where nobody has joined is told apart from every other failure."""
     with pytest.raises(StreamRefused) as refused:
-        await call(engine, group.acquire("me", 1000))
+        await call(engine, group.acquire(Holder("me"), 1000))
     assert group_is_gone(refused.value)
 
 

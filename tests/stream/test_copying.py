@@ -10,6 +10,7 @@ from gateway.stream.calls import call
 from gateway.stream.connection import Engine
 from gateway.stream.consumer_group import Group
 from gateway.stream.copying import copy_key
+from gateway.stream.holders import Holder
 
 SHARD = keys.shard_of(event(0).order_key)
 
@@ -21,7 +22,7 @@ async def test_what_was_read_and_not_settled_is_pending_there(engine_url, tmp_pa
     await publisher.publish(*(event(n) for n in range(2500)))
     group = Group(SHARD, "sub")
     await call(source, group.join("earliest"))
-    token = (await call(source, group.acquire("me", 10_000))).token
+    token = (await call(source, group.acquire(Holder("me"), 10_000))).token
     await call(source, group.take(token, 2400, 1 << 30))
     async with supervised(tmp_path / "new") as new:
         target = Engine(new.url)

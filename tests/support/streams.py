@@ -14,6 +14,7 @@ from gateway.metrics import Metrics
 from gateway.options import RetryOptions, SubscriberOptions
 from gateway.stream import keys
 from gateway.stream.connection import Engine
+from gateway.stream.holders import Holder
 from gateway.stream.ledger import read_ledger
 from gateway.subscribers.outcome import Delivered
 from gateway.tasks import end
@@ -137,7 +138,7 @@ async def delivering(
     """A delivery service at work, joined; drained at the end, or cut off as by a crash."""
     engine = Engine(url, timeout_s=timeout_s)
     service = DeliveryService(
-        engine, all_served, metrics or Metrics(), holder=holder, ttl_s=ttl_s, poll_s=poll_s
+        engine, all_served, metrics or Metrics(), holder=Holder(holder), ttl_s=ttl_s, poll_s=poll_s
     )
     task = asyncio.create_task(service.run())
     try:

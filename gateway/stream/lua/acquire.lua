@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Take the lease of a subscriber on a shard if it is free, expired or already the holder's.
--- KEYS: sub. ARGV: holder, ttl_ms.
+-- KEYS: sub. ARGV: holder, ttl_ms, and names that are the holder's as well.
 -- The token grows with every acquisition, also over a flush or a failover: it follows the clock.
 -- Returns {token, 0, id up to which was read, token before}, or {0, ms to wait} while somebody else holds it. Error: NOGROUP.
 local lease = redis.call('HMGET', KEYS[1], 'token', 'holder', 'expires_ms', 'start_seq',
@@ -9,6 +9,7 @@ if not lease[4] then return redis.error_reply('NOGROUP nobody joined here') end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local held = lease[2] and lease[2] ~= '' and lease[2] ~= ARGV[1]
+for i = 3, #ARGV do held = held and lease[2] ~= ARGV[i] end
 -- No lease is that long: the server before had another clock, by which nobody is to wait.
 if held and tonumber(lease[3]) > now + 120000 then held = false end
 if held and tonumber(lease[3]) > now then return {0, tonumber(lease[3]) - now} end

@@ -2,19 +2,23 @@
 --
 -- KEYS  1 events stream, 2 shard hash, 3 digests of this slice of time,
 --       4.. digests of the other slices in which the same event may have been seen
--- ARGV  1 journal id, empty for events that are in no journal
+-- ARGV  1 name of the journal, a blank, its owner's token; empty for events that are in no journal
 --       2 position that the shard is expected to have, 3 position it has after this batch
 --       4 acceptance time of the batch's last event, Unix ms
 --       5 slice length in ms, 6 index of this slice
 --       7 fresh epoch, taken when the shard has none; "!" before it forces it (a tail was lost)
 --       then per event: digest, meta, body; an empty meta marks a packed dead letter of the
 --       gateway (a signed body that is no event) in place of the body
--- Reply {"OK", published, duplicates, unfit} or {"REFUSED", position that the shard has}
+-- Reply {"OK", published, duplicates, unfit}, {"REFUSED", position that the shard has}, or
+--       {"FOREIGN"} when somebody else owns the journal's name
 local events, shard, seen = KEYS[1], KEYS[2], KEYS[3]
 local journal, upto = ARGV[1], ARGV[3]
 if journal ~= '' then
-  local have = redis.call('HGET', shard, 'pos:' .. journal) or '0'
-  if have ~= ARGV[2] then return {'REFUSED', have} end
+  local token
+  journal, token = string.match(journal, '^(%S+) (%S+)$')
+  local have = redis.call('HMGET', shard, 'pos:' .. journal, 'owner:' .. journal)
+  if have[2] ~= token then return {'FOREIGN'} end
+  if (have[1] or '0') ~= ARGV[2] then return {'REFUSED', have[1] or '0'} end
 end
 
 local first = 8
