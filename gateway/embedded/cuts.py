@@ -129,7 +129,8 @@ def _name(damaged: Path, making: Path, cut: Cut) -> Path:
     number = 0
     while True:
         number += 1
-        folder = damaged / (moment(cut.at_s) + (f"-{number}" if number > 1 else ""))
+        when = moment(cut.at_s).replace(":", "")  # some programs take it for a host's name
+        folder = damaged / (when + (f"-{number}" if number > 1 else ""))
         if not folder.exists():
             making.rename(folder)
             _sync(damaged)
