@@ -159,7 +159,7 @@ class EmbeddedEngine:
                 continue
             pause_s = FIRST_PAUSE_S if monotonic() - began > _STEADY_S else pause_s
             if not self._has_answered:
-                self.trouble = why
+                self.trouble = f"{why} ({words})" if (words := self.last_words()) else why
             log(
                 _log, logging.WARNING, "the embedded server ended, starting it again",
                 why=why, pause_s=pause_s, last_words=self.last_words(),
@@ -240,7 +240,8 @@ async def _outlast_left_over(lock: Lock) -> None:
         if number is not None and pid is not None:
             log(_log, logging.WARNING, "ending a server left behind", pid=pid, signal=number.name)
             with suppress(ProcessLookupError):
-                os.kill(pid, number)
+                # With a rewrite that it forked: that one outlives it, and holds the lock too.
+                os.killpg(pid, number)
         if await lock.take_within(_LEFT_OVER_PATIENCE_S):
             return
     raise EmbeddedEngineError(f"a server left behind does not end: process {lock.holder()}")

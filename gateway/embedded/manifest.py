@@ -10,7 +10,7 @@ base that has it already.
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 NAME = "appendonly.aof.manifest"
 _FILE = re.compile(r"appendonly\.aof\.(\d{1,18})\.(base|incr)\.(?:aof|rdb)")
@@ -109,7 +109,16 @@ def _line(line: bytes) -> tuple[str, str]:
     return name, kind
 
 
-def is_behind(listed: Listed, files: Mapping[str, Found]) -> bool:
+def misfit(listed: Listed, files: Mapping[str, Found]) -> str:
+    """Return in words why the list does not fit the files, nothing when it does."""
+    if gone := missing(listed, files):
+        return f"a file was gone ({', '.join(gone)})"
+    if listed.base and not files[listed.base].size:
+        return f"a file was empty ({listed.base})"
+    return "the list of its files was older than they are" if _is_behind(listed, files) else ""
+
+
+def _is_behind(listed: Listed, files: Mapping[str, Found]) -> bool:
     """Whether there are increments with something in them that the list does not know yet."""
     last = max(map(number, listed.increments), default=0)
     return any(
@@ -122,33 +131,44 @@ def missing(listed: Listed, files: Collection[str]) -> tuple[str, ...]:
     return tuple(name for name in listed.live if name not in files)
 
 
-def rebuild(files: Mapping[str, Found], base_began_s: float | None) -> Rebuilt:
-    """Return the list that goes with `files`; `base_began_s`: when the newest base was begun.
+def rebuild(files: Mapping[str, Found], began_s: Mapping[str, int]) -> Rebuilt:
+    """Return the list that goes with `files`; `began_s`: when they were begun, if they tell that.
 
     While an older base is there, its increments still are too: the server takes away the base
-    first. With the newest base alone, an increment that was last written before it was begun is
-    in it already.
+    first. With the newest base alone, an increment that is older than it is in it already. The
+    first base of all has nothing in it.
     """
     bases = sorted((n for n in files if ".base." in n and files[n].size), key=number)
     increments = sorted((n for n in files if ".incr." in n), key=number)
     base = bases[0] if bases else None
-    if len(bases) == 1 and base_began_s is not None:
+    if len(bases) == 1 and number(bases[0]) > 1 and (base_s := began_s.get(bases[0])) is not None:
         # Whole seconds, rounded down. The last increment is always a live one.
         increments = [
             n for n in increments
-            if n == increments[-1] or files[n].written_s >= base_began_s + 1
+            if n == increments[-1] or files[n].written_s >= base_s + 1
+            or began_s.get(n, base_s - 1) >= base_s
         ]  # fmt: skip
     if base is None and increments and number(increments[0]) != 1:
         return Rebuilt(Listed(), ("the base file",))
-    whole = [
-        name for index, name in enumerate(increments)
-        if number(name) == number(increments[0]) + index
-    ]  # fmt: skip
+    first = number(increments[0]) if increments else 1
+    if base is not None and number(base) == 1:
+        first = 1
+    whole = [name for index, name in enumerate(increments) if number(name) == first + index]
     gone: tuple[str, ...] = ()
     if len(whole) < len(increments):
-        after = number(whole[-1]) + 1
-        gone = (f"appendonly.aof.{after}.incr.aof",)
+        gone = (f"appendonly.aof.{first + len(whole)}.incr.aof",)
     return Rebuilt(Listed(base, tuple(whole)), gone)
+
+
+def before_gap(listed: Listed, files: Mapping[str, Found]) -> Rebuilt | None:
+    """Return what is left of a list when increments are gone; None when the base is, or is empty.
+
+    The increments behind a gap would be applied to what they do not fit.
+    """
+    if listed.base is not None and (listed.base not in files or not files[listed.base].size):
+        return None
+    whole = tuple(takewhile(lambda name: name in files, listed.increments))
+    return Rebuilt(Listed(listed.base, whole), missing(listed, files))
 
 
 def without_base(listed: Listed) -> Listed:
