@@ -11,9 +11,9 @@ The note is what `/readyz` and the ledger tell of, until an operator takes the f
 import errno
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from time import gmtime, strftime, time
 
@@ -23,6 +23,7 @@ from gateway.embedded.manifest import NAME
 from gateway.embedded.scanning import CHUNK_BYTES, Halt
 
 _NOTE, _DRAFT, _MAKING = "cut.json", "cut.json.new", "making"
+_OURS = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(-\d+)?")
 _PRIVATE = 0o700
 
 
@@ -76,11 +77,19 @@ def read_cuts(damaged: Path) -> list[tuple[Path, Cut]]:
         folders = sorted(one for one in damaged.iterdir() if one.name != _MAKING)
     except OSError:  # there never was one
         return []
-    found = []
-    for folder in folders:
-        with suppress(OSError, msgspec.DecodeError):  # whatever else lies there is not ours
-            found.append((folder, msgspec.json.decode((folder / _NOTE).read_bytes(), type=Cut)))
-    return found
+    return [(one, cut) for one in folders if (cut := _read(one)) is not None]
+
+
+def _read(folder: Path) -> Cut | None:
+    """Return the cut of one folder; None for what is not ours."""
+    try:
+        return msgspec.json.decode((folder / _NOTE).read_bytes(), type=Cut)
+    except (OSError, msgspec.DecodeError):
+        if not _OURS.fullmatch(folder.name) or not folder.is_dir():
+            return None
+    # Damaged in its turn: what was cut is not known any more, and that it was must not be lost.
+    at_s = int(folder.stat().st_mtime)
+    return Cut(at_s, "what was done cannot be read", None, [], ["what is kept there"], is_done=True)
 
 
 def put_aside(damaged: Path, data: Path, cut: Cut, halt: Halt) -> Path:

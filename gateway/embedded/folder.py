@@ -66,9 +66,11 @@ class Folder:
     def noted_socket(self) -> Path | None:
         """Return the socket's place as its owner wrote it down, None when nobody did."""
         try:
-            return Path(os.fsdecode(self._note.read_bytes()))
+            noted = self._note.read_bytes()
         except OSError:  # nobody ran here, or it is not for us to see
             return None
+        # After a power failure a file may hold zeros, or nothing.
+        return Path(os.fsdecode(noted)) if noted.startswith(b"/") and b"\0" not in noted else None
 
     def forget_socket(self) -> None:
         """Take the note, the socket and its folder elsewhere away, after the server ended."""

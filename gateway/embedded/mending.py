@@ -96,11 +96,11 @@ class Mender:
                 " Nothing is cut, and it does not start: make room there"
             ) from error
         carry_out(kept, folder.data, cut)
+        lost = {"lost_or_may_be": ", ".join(cut.lost)} if cut.lost else {}
         log(
             _log, logging.WARNING, "the embedded server's files were damaged, and are mended",
             why=cut.why, cut_bytes=cut.cut_bytes, kept_in=str(kept),
-            since="unknown" if cut.since_s is None else moment(cut.since_s),
-            lost=", ".join(cut.lost) or "nothing that the journal does not hold",
+            since="unknown" if cut.since_s is None else moment(cut.since_s), **lost,
         )  # fmt: skip
 
 

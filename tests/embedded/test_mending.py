@@ -30,7 +30,7 @@ from support.append_only import (
 from support.engines import supervised
 from support.eventually import eventually
 
-from gateway.embedded import find_server, read_cuts_in
+from gateway.embedded import attach, attached_or_started, find_server, read_cuts_in
 from gateway.embedded.folder import Folder
 from gateway.embedded.mending import Halted, Mender
 
@@ -239,6 +239,29 @@ async def test_a_file_that_is_gone_is_told_as_lost(tmp_path, gone, left):
     folder, cut = only_cut(tmp_path)
     assert paths[gone].name in " ".join(cut.lost)
     assert all((folder / path.name).exists() for path in paths[gone + 1 :])
+
+
+async def test_a_note_that_is_damaged_in_its_turn_is_told(tmp_path):
+    """That something was cut is not forgotten; what lies there and is not ours is nothing."""
+    await fill(tmp_path)
+    append(increments(tmp_path)[0], bytes(12))
+    await held(tmp_path)
+    folder, _ = only_cut(tmp_path)
+    (folder.parent / "notes of mine").mkdir()
+    (folder / "cut.json").write_bytes(bytes(300))
+    assert only_cut(tmp_path)[1].lost
+    shutil.rmtree(folder)
+    assert not read_cuts_in(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", bytes(50), b"/tmp/\0", b"garbage"])
+async def test_a_damaged_note_of_the_socket_is_none(tmp_path, content):
+    """A command then starts a server of its own, as if there had been no note."""
+    await fill(tmp_path)
+    (tmp_path / "valkey" / "socket.path").write_bytes(content)
+    assert attach(tmp_path) is None
+    async with attached_or_started(tmp_path, 64 << 20) as url, aioredis.from_url(url) as client:
+        assert await client.dbsize() == 100
 
 
 async def test_a_pause_that_was_cut_off_is_told(tmp_path):
