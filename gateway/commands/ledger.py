@@ -99,10 +99,11 @@ def render(found: dict[str, Any]) -> str:
 
 def _verdict(found: dict[str, Any]) -> str:
     lost = found.get("engine", {}).get("lost", [])
+    accounts_balance = not found["overall"].get("balance") and all_balance(found["subscribers"])
+    if not (accounts_balance if lost else found["balanced"]):
+        return "IT DOES NOT ADD UP"
     if lost:
         return f"LOST BY THE ENGINE, OR MAY BE: {printable(', '.join(lost))}"
-    if not found["balanced"]:
-        return "IT DOES NOT ADD UP"
     is_whole = "accepted" in found["overall"]
     return "everything adds up" if is_whole else "what subscribers were to get adds up"
 

@@ -25,7 +25,7 @@ from gateway.embedded.placing import place_socket
 from gateway.embedded.probe import answers, answers_within
 from gateway.embedded.server import Server, last_words, launch, settings, words_since
 from gateway.errors import EmbeddedEngineError, GatewayError
-from gateway.logs import log
+from gateway.logs import Seldom, log
 from gateway.tasks import end
 
 _log = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ class EmbeddedEngine:
         self._stopping = False
         self._mender: Mender | None = None
         self._mending: asyncio.Future[bool | None] | None = None
+        self._seldom = Seldom()
         self._has_answered = False  # in this life
         self.trouble: str | None = None  # why no server answers, once that is more than a moment
 
@@ -160,12 +161,17 @@ class EmbeddedEngine:
             pause_s = FIRST_PAUSE_S if monotonic() - began > _STEADY_S else pause_s
             if not self._has_answered:
                 self.trouble = f"{why} ({words})" if (words := self.last_words()) else why
-            log(
-                _log, logging.WARNING, "the embedded server ended, starting it again",
-                why=why, pause_s=pause_s, last_words=self.last_words(),
-            )  # fmt: skip
+            self._tell_end(why, pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, MAX_PAUSE_S)
+
+    def _tell_end(self, why: str, pause_s: float) -> None:
+        what = "the embedded server ended, starting it again"
+        words = self.last_words()
+        if pause_s < MAX_PAUSE_S:
+            log(_log, logging.WARNING, what, why=why, pause_s=pause_s, last_words=words)
+        else:  # the same again and again
+            self._seldom.log("ended", _log, what, why=why, pause_s=pause_s, last_words=words)
 
     async def _one_life(
         self, binary: Path, config: bytes, lock: Lock, mender: Mender
@@ -208,6 +214,8 @@ class EmbeddedEngine:
         assert self._socket is not None
         while not await answers(self._socket):  # noqa: ASYNC110 - another process's doing
             await asyncio.sleep(_HEAR_S)
+        if self.trouble is not None:
+            log(_log, logging.INFO, "the embedded server answers again")
         self._has_answered, self.trouble = True, None
 
     async def _on_a_thread(self, work: Callable[[], bool | None]) -> bool | None:

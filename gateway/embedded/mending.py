@@ -20,7 +20,7 @@ from gateway.embedded.folder import Folder
 from gateway.embedded.judging import Judge
 from gateway.embedded.manifest import Found
 from gateway.errors import EmbeddedEngineError
-from gateway.logs import log
+from gateway.logs import Seldom, log
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Mender:
     def __init__(self, folder: Folder, binary: Path) -> None:
         self._folder = folder
         self._judge = Judge(folder.data, binary, self._check)
-        self._halted = Event()
+        self._halted, self._seldom = Event(), Seldom(interval_s=3600)
         self._found_whole: tuple[dict[str, Found], bytes] | None = None
 
     def halt(self) -> None:
@@ -76,8 +76,14 @@ class Mender:
         for folder in (self._folder.path, self._folder.data):
             for path in folder.glob("temp-*"):
                 if path.is_file() or path.is_symlink():
-                    size += path.lstat().st_size
-                    path.unlink()
+                    try:
+                        bytes_there = path.lstat().st_size
+                        path.unlink()
+                    except OSError as error:  # it costs room, and no start
+                        self._seldom.log("left", _log, "a temporary file cannot be removed",
+                                         path=str(path), reason=error.strerror)  # fmt: skip
+                        continue
+                    size += bytes_there
                     count += 1
         if count:
             log(

@@ -396,6 +396,21 @@ async def test_it_ends_in_the_middle_when_the_gateway_stops(tmp_path):
     assert not read_cuts_in(tmp_path)
 
 
+async def test_stopping_while_files_are_mended_is_quick_and_leaves_them(tmp_path):
+    """The directory is let go of when nothing is under way any more, and the next start mends."""
+    await fill(tmp_path)
+    (path,) = increments(tmp_path)
+    append(path, command(b"SET", b"big", bytes(1000)) * 60_000 + bytes(12))
+    damaged = path.stat().st_size
+    async with supervised(tmp_path, ready=False) as engine:
+        await eventually(lambda: engine.trouble or read_cuts_in(tmp_path), within_s=120)
+    if path.stat().st_size == damaged:  # it was not done yet
+        assert not read_cuts_in(tmp_path)
+        assert not list((tmp_path / "valkey").glob("damaged/*"))
+    assert len(await held(tmp_path)) == 101
+    assert only_cut(tmp_path)[1].cut_bytes == 12
+
+
 async def test_files_that_are_whole_are_read_once_for_a_server_that_does_not_start(tmp_path):
     """A server that ends for another reason does not have them read at each of its starts."""
     await fill(tmp_path)
