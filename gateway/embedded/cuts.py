@@ -153,7 +153,7 @@ def carry_out(folder: Path, data: Path, cut: Cut) -> None:
     same before and after each step, or is refused by it. Whatever is not any more as the note
     found it was changed by somebody since, and is left alone.
     """
-    if _is_listed(data, cut):
+    if data.is_dir() and _is_listed(data, cut):
         for piece in cut.pieces:
             path = data / piece.file
             if not path.exists() or path.stat().st_size != piece.size:

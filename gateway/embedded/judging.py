@@ -19,7 +19,7 @@ _UNKNOWN = re.compile(rb"[Uu]nknown command '([^'\r\n]{1,64})'")
 _BASE_BEGAN = re.compile(rb"\x05ctime\xc2(.{4})", re.DOTALL)  # in the first fields of RDB
 _INCREMENT_BEGAN = re.compile(rb"#TS:(\d{1,12})\r\n")
 _HEAD_BYTES = 512
-_ALL = "all that it held"
+_ALL = "all that it held and the journal does not"
 
 Files = Mapping[str, Found]
 
@@ -44,7 +44,7 @@ class Judge:
         """Whether the list of files is one that the server can go by; if not, what to do."""
         path = self._data / NAME
         text = path.read_bytes() if path.exists() else None
-        if text is None and not any(one.size for one in files.values()):
+        if text is None and not manifest.hold_anything(files):
             return None  # it was never started, or came no further than that
         named = Listed()
         try:
@@ -132,7 +132,10 @@ class Judge:
             for name in listed.live if name not in left.live
         ]  # fmt: skip
         lost = [] if left.live else [_ALL]
-        cut = new_cut(f"{listed.base} was damaged", None, pieces, lost)
+        why = f"{listed.base} was damaged"
+        if left.live:
+            why += ", in which there was nothing yet"
+        cut = new_cut(why, None, pieces, lost)
         return _relisted(cut, (self._data / NAME).read_bytes(), left)
 
     def _began(self, files: Iterable[str]) -> dict[str, int]:

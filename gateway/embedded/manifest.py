@@ -109,6 +109,11 @@ def _line(line: bytes) -> tuple[str, str]:
     return name, kind
 
 
+def hold_anything(files: Mapping[str, Found]) -> bool:
+    """Whether there is anything in the files: the first base of all is made empty."""
+    return any(found.size and (".incr." in n or number(n) > 1) for n, found in files.items())
+
+
 def misfit(listed: Listed, files: Mapping[str, Found]) -> str:
     """Return in words why the list does not fit the files, nothing when it does."""
     if gone := missing(listed, files):

@@ -160,6 +160,15 @@ async def test_a_list_of_files_that_cannot_be_used_is_made_anew(tmp_path, what):
     assert len(read_cuts_in(tmp_path)) == 1
 
 
+async def test_a_first_start_that_was_cut_short_is_no_damage(tmp_path):
+    """The server had made its first base, and came no further."""
+    await fill(tmp_path, per_generation=0)
+    manifest(tmp_path).unlink()
+    increments(tmp_path)[0].unlink()
+    assert await held(tmp_path) == {}
+    assert not read_cuts_in(tmp_path)
+
+
 @pytest.mark.parametrize("is_old_base_there", [True, False])
 async def test_a_list_is_made_anew_in_the_middle_of_a_rewrite(tmp_path, is_old_base_there):
     """Increments that a newer base has in it are not applied to it a second time."""
