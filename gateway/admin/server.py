@@ -1,9 +1,9 @@
 """The admin listener: GET /metrics, /healthz, /readyz and /ledger.
 
 /healthz says that the loop turns; /readyz says whether all is well, and if not why, and warns
-beside a 200 of what an operator has to know all the same; /ledger
-says whether everything that was accepted is somewhere. It has a port of its own, so that no
-load and no limit of the public one keeps an operator out.
+beside a 200 of what an operator has to know all the same; /ledger says whether everything that
+was accepted is somewhere. It has a port of its own, so that no load and no limit of the public
+one keeps an operator out.
 """
 
 from collections.abc import Awaitable, Callable
