@@ -195,6 +195,16 @@ class Metrics:
         self.stream_up = Gauge(
             "gateway_stream_up", "1 while Redis takes what is published.", least=True
         )
+        # the engine's own files
+        self.engine_rewrite_ok = Gauge(
+            "gateway_engine_rewrite_ok",
+            "0 while the last rewrite of the engine's append-only file has failed, else 1.",
+            least=True,
+        )
+        self.engine_cut_bytes = Gauge(
+            "gateway_engine_cut_bytes",
+            "Bytes cut off the embedded engine's damaged files, until their copy is taken away.",
+        )
         # workers
         self.workers = Gauge("gateway_workers", "Workers that serve, of those configured.")
         self.worker_ends = Counter(

@@ -6,13 +6,22 @@ have kept; a full journal or a drain does. The operator's list has everything th
 """
 
 import asyncio
+import logging
 from typing import Protocol
 
 from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.logs import log
+from gateway.metrics import Metrics
 from gateway.stream.connection import Engine
 from gateway.stream.memory import used_share
+from gateway.stream.persistence import is_rewritten
 
+_log = logging.getLogger("gateway")
 _POLL_S = 5.0
+_NOT_REWRITTEN = (
+    "the engine could not rewrite its append-only file, which grows until its disk is full: its own"
+    " log says why; look at the room on that disk, and for memory that a fork of it may take"
+)
 NEAR = 0.9
 TAKEN = (
     "another process has opened this journal: no webhooks are taken here, what was taken is still"
@@ -49,7 +58,7 @@ class Entering(Protocol):
 
 
 class Readiness:
-    """Looks at the engine's memory now and then; everything else is asked when asked."""
+    """Looks at the engine now and then; everything else is asked when asked."""
 
     def __init__(
         self,
@@ -58,11 +67,15 @@ class Readiness:
         publisher: Publishing | None,
         journal_max_bytes: int,
         gate: Entering,
+        *,
+        metrics: Metrics,
+        tells: bool = True,
     ) -> None:
-        """Without `journal` and `publisher` nothing is taken here."""
+        """Without `journal` and `publisher` nothing is taken here. `tells`: nobody else does."""
         self.is_draining = False
         self._engine, self._journal, self._publisher = engine, journal, publisher
         self._journal_max_bytes, self._gate = journal_max_bytes, gate
+        self._metrics, self._tells, self._is_rewritten = metrics, tells, True
         self._memory_share = 0.0
         self._is_away, self._why = False, ""  # at the last look
 
@@ -70,9 +83,17 @@ class Readiness:
         while True:
             try:
                 self._memory_share, self._is_away = await used_share(self._engine), False
+                self._see_rewrites(is_ok=await is_rewritten(self._engine))
             except (StreamUnavailable, StreamRefused) as error:
                 self._memory_share, self._is_away, self._why = 0.0, True, str(error)
             await asyncio.sleep(_POLL_S)
+
+    def _see_rewrites(self, *, is_ok: bool) -> None:
+        self._metrics.engine_rewrite_ok.set(to=int(is_ok))
+        if self._tells and is_ok != self._is_rewritten:
+            level = logging.INFO if is_ok else logging.WARNING
+            log(_log, level, "the engine rewrites its file again" if is_ok else _NOT_REWRITTEN)
+        self._is_rewritten = is_ok
 
     def takes_webhooks(self) -> bool:
         """Whether a webhook sent now would be stored."""
@@ -95,6 +116,8 @@ class Readiness:
             found.append(f"Redis is away: webhooks are taken into the journal ({why})")
         elif self._publisher.lacks_replicas:
             found.append("too few replicas have all events: webhooks wait for them, then get 503")
+        if not self._is_rewritten:
+            found.append(_NOT_REWRITTEN)
         if self._gate.complaint is not None:
             found.append(self._gate.complaint)
         if self._journal_share >= NEAR:

@@ -1,8 +1,9 @@
 """The admin listener: GET /metrics, /healthz, /readyz and /ledger.
 
-/healthz says that the loop turns; /readyz says whether all is well, and if not why; /ledger
-says whether everything that was accepted is somewhere. It has a port of its own, so that no
-load and no limit of the public one keeps an operator out.
+/healthz says that the loop turns; /readyz says whether all is well, and if not why, and warns
+beside a 200 of what an operator has to know all the same; /ledger says whether everything that
+was accepted is somewhere. It has a port of its own, so that no load and no limit of the public
+one keeps an operator out.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,7 @@ from gateway.options import AdminOptions
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _GRACE_S = 1.0
+Warnings = Callable[[], Awaitable[list[str]]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -37,8 +39,11 @@ class Shown(Protocol):
 class AdminServer:
     """Serves from `start()` to `stop()`."""
 
-    def __init__(self, options: AdminOptions, shown: Shown) -> None:
-        self._options = options
+    def __init__(
+        self, options: AdminOptions, shown: Shown, warnings: Warnings | None = None
+    ) -> None:
+        """`warnings`: what an operator has to know that is no reason against the gateway."""
+        self._options, self._warnings = options, warnings
         self._shown = shown
         self._runner = web.AppRunner(
             self._application(), access_log=None, shutdown_timeout=_GRACE_S
@@ -100,7 +105,10 @@ class AdminServer:
 
     async def _show_readiness(self, _: web.Request) -> web.Response:
         reasons = await self._shown.reasons()
-        return _json({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
+        found = {"ready": not reasons, "reasons": reasons}
+        if self._warnings is not None and (warnings := await self._warnings()):
+            found["warnings"] = warnings
+        return _json(found, status=503 if reasons else 200)
 
     async def _show_ledger(self, _: web.Request) -> web.Response:
         try:

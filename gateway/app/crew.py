@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway import tally
+from gateway.admin.engine_files import EngineFiles
 from gateway.admin.ledger import JournalSide, compose
 from gateway.app.duty import journals
 from gateway.app.seat import NoAnswer, Seat
@@ -24,14 +25,15 @@ _LOOK_S = 1.0
 
 
 class Crew:
-    """`seats` and `loads` are set by whoever makes them."""
+    """`seats`, `loads` and `files` are set by whoever makes them."""
 
     def __init__(self, config: Config, engine: Engine) -> None:
+        self.files = EngineFiles(None)
         self.seats: list[Seat] = []
         self.loads: Loads | None = None
         self._config, self._engine = config, engine
-        self._metrics = Metrics()  # of the supervisor itself
-        self._metrics.workers.track(read=lambda: sum(one.is_ready.is_set() for one in self.seats))
+        self.counted = Metrics()  # of the supervisor itself
+        self.counted.workers.track(read=lambda: sum(one.is_ready.is_set() for one in self.seats))
         self._retained = tally.empty()
 
     def ended(self, number: int, counted: Snapshot) -> None:
@@ -39,7 +41,7 @@ class Crew:
         if self.loads is not None:
             self.loads.leave(number)
         self._retained = tally.retained(self._retained, counted)
-        self._metrics.worker_ends.add()
+        self.counted.worker_ends.add()
 
     async def run(self) -> None:
         """Look at every worker until cancelled: what it counts, and whether it hangs."""
@@ -53,21 +55,25 @@ class Crew:
 
     async def metrics(self) -> str:
         counted = await asyncio.gather(*(one.counted() for one in self.seats))
-        return self._metrics.render([self._metrics.snapshot(), self._retained, *counted])
+        return self.counted.render([self.counted.snapshot(), self._retained, *counted])
 
     async def reasons(self) -> list[str]:
         """Return what is not well: what all workers say once, else with the worker's number."""
         found = await asyncio.gather(*(one.reasons() for one in self.seats))
         common = [reason for reason in found[0] if all(reason in each for each in found)]
-        return common + [
-            f"worker {seat.number}: {reason}"
-            for seat, reasons in zip(self.seats, found, strict=True)
-            for reason in reasons
-            if reason not in common
-        ]
+        return (
+            self.files.reasons()
+            + common
+            + [
+                f"worker {seat.number}: {reason}"
+                for seat, reasons in zip(self.seats, found, strict=True)
+                for reason in reasons
+                if reason not in common
+            ]
+        )
 
     async def ledger(self) -> dict[str, Any]:
-        return await compose(self._engine, self._sides)
+        return await self.files.judged(await compose(self._engine, self._sides))
 
     async def _sides(self) -> list[JournalSide]:
         found = await asyncio.gather(*(self._sides_of(one) for one in self.seats))

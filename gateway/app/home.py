@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from gateway.admin.engine_files import EngineFiles
 from gateway.app.left_behind import refuse_left_behind
 from gateway.embedded.engine import EmbeddedEngine
 from gateway.embedded.locks import Lock
 from gateway.errors import GatewayError
+from gateway.metrics import Metrics
 from gateway.options import Config
 
 _LOCK_PATIENCE_S = 5.0
@@ -24,6 +26,16 @@ class Home:
         self.embedded = embedded
         self.redis_url = config.redis.url if embedded is None else embedded.url
         self.lock_fd = lock.fd
+        self._data_dir = config.data_dir
+
+    def engine_files(self, metrics: Metrics) -> EngineFiles:
+        """Return what is known of the embedded engine's files, counted in `metrics` too."""
+        embedded = self.embedded
+        if embedded is None:
+            return EngineFiles(None)
+        files = EngineFiles(self._data_dir, lambda: embedded.trouble)
+        metrics.engine_cut_bytes.track(read=files.cut_bytes)
+        return files
 
 
 async def enter(config: Config, stack: AsyncExitStack) -> Home:

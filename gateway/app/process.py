@@ -68,6 +68,8 @@ class Process:
             self._ingest.publisher if self._ingest else None,
             shared.config.journal.max_bytes,
             self._gate,
+            metrics=shared.metrics,
+            tells=not duty.number,
         )
         if self._ingest is not None:
             self._wire(self._ingest)

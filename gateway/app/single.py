@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
+from gateway.admin.engine_files import EngineFiles
 from gateway.admin.ledger import JournalSide, compose
 from gateway.admin.server import AdminServer
 from gateway.app import home
@@ -29,7 +30,8 @@ async def run(
     async with AsyncExitStack() as stack:
         place = await home.enter(config, stack)
         process = await Process.open(config, duty, place.redis_url, stack, listening=listening)
-        admin = AdminServer(config.admin, _Shown(process))
+        files = place.engine_files(process.metrics)
+        admin = AdminServer(config.admin, _Shown(process, files), files.warnings)
         await admin.start()
         stack.push_async_callback(admin.stop)
         on_ready(Ports(process.port, admin.port))
@@ -42,17 +44,17 @@ async def run(
 class _Shown:
     """One process, as the admin listener shows it."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    def __init__(self, process: Process, files: EngineFiles) -> None:
+        self._process, self._files = process, files
 
     async def metrics(self) -> str:
         return self._process.metrics.render()
 
     async def reasons(self) -> list[str]:
-        return self._process.reasons()
+        return self._files.reasons() + self._process.reasons()
 
     async def ledger(self) -> dict[str, Any]:
-        return await compose(self._process.engine, self._sides)
+        return await self._files.judged(await compose(self._process.engine, self._sides))
 
     async def _sides(self) -> list[JournalSide]:
         return self._process.sides()

@@ -58,6 +58,7 @@ async def run(
         engine = Engine(place.redis_url, timeout_s=config.redis.timeout_s, access=access)
         stack.push_async_callback(engine.close)
         crew = Crew(config, engine)
+        crew.files = place.engine_files(crew.counted)
         # With the lock: nobody else takes the directory while a worker still lives.
         fds = [place.lock_fd]
         listening_fd = loads_fd = None
@@ -70,7 +71,7 @@ async def run(
             own = replace(duty, number=number)
             brief = Brief(config, own, place.redis_url, listening_fd, loads_fd)
             crew.seats.append(Seat(brief, tuple(fds), crew.ended))
-        admin = AdminServer(config.admin, crew)
+        admin = AdminServer(config.admin, crew, crew.files.warnings)
         await admin.start()
         stack.push_async_callback(admin.stop)
         gate = Gate(engine, allow_volatile=config.redis.allow_volatile)

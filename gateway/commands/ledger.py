@@ -12,6 +12,7 @@ import aiohttp
 import click
 import uvloop
 
+from gateway.admin.engine_files import EngineFiles
 from gateway.admin.ledger import all_balance, totals
 from gateway.commands.banner import admin_url
 from gateway.commands.flags import CONFIG, JSON, load
@@ -53,7 +54,10 @@ async def _read(config: Config) -> dict[str, Any]:
         streams = await read_ledger(engine)
     subscribers = streams["subscribers"]
     balanced = all_balance(subscribers)
-    return {"overall": totals(streams), "subscribers": subscribers, "balanced": balanced}
+    found = {"overall": totals(streams), "subscribers": subscribers, "balanced": balanced}
+    files = EngineFiles(config.data_dir if config.redis.url == "embedded" else None)
+    forgotten = sum(account.forgotten for account in streams["journals"].values())
+    return await files.judged(found, forgotten)
 
 
 async def _ask(url: str) -> dict[str, Any] | None:
@@ -89,12 +93,17 @@ def render(found: dict[str, Any]) -> str:
     overall = [(name.replace("_", " "), number) for name, number in found["overall"].items()]
     rows = [_row(name, account) for name, account in found["subscribers"].items()]
     tables = [table(("OVERALL", ""), overall), *([table(_HEAD, rows)] if rows else [])]
-    return "\n\n".join((*tables, _verdict(found)))
+    cuts = found.get("engine", {}).get("cuts", [])
+    return "\n\n".join((*tables, *map(printable, cuts), _verdict(found)))
 
 
 def _verdict(found: dict[str, Any]) -> str:
-    if not found["balanced"]:
+    lost = found.get("engine", {}).get("lost", [])
+    accounts_balance = not found["overall"].get("balance") and all_balance(found["subscribers"])
+    if not (accounts_balance if lost else found["balanced"]):
         return "IT DOES NOT ADD UP"
+    if lost:
+        return f"LOST BY THE ENGINE, OR MAY BE: {printable(', '.join(lost))}"
     is_whole = "accepted" in found["overall"]
     return "everything adds up" if is_whole else "what subscribers were to get adds up"
 

@@ -2,26 +2,31 @@
 
 A server that dies is started again, for as long as we run, after a pause that doubles while the
 lives stay short. Nobody is told but the log: clients find out on their connections, as they
-would with any server, and everything else goes on.
+would with any server, and everything else goes on. Before each life its files are looked at, and
+after one that ended while it loaded they are mended if they can be: on a thread, for that may
+take as long as loading does.
 """
 
 import asyncio
 import logging
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from urllib.parse import quote
 
 from gateway.embedded.discovery import find_server
-from gateway.embedded.folder import Folder, place_socket
+from gateway.embedded.folder import Folder
 from gateway.embedded.locks import Lock
-from gateway.embedded.probe import answers_within
-from gateway.embedded.server import Server, last_words, launch, settings
-from gateway.errors import EmbeddedEngineError
-from gateway.logs import log
+from gateway.embedded.mending import Halted, Mender
+from gateway.embedded.placing import place_socket
+from gateway.embedded.probe import answers, answers_within
+from gateway.embedded.server import Server, last_words, launch, settings, words_since
+from gateway.errors import EmbeddedEngineError, GatewayError
+from gateway.logs import Seldom, log
+from gateway.tasks import end
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +35,9 @@ _STEADY_S = 5.0  # a life as long as this makes the next pause short again
 _OWNER_PATIENCE_S = 2.0  # a command that borrows the directory is done by then
 _LEFT_OVER_PATIENCE_S = 5.0
 _STOP_PATIENCE_S = 10.0
+_HEAR_S = 0.1
+# Those by which a server ends that stumbles over its own files; others end it from outside.
+_CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
 class Owned(EmbeddedEngineError):
@@ -50,6 +58,11 @@ class EmbeddedEngine:
         self._server: Server | None = None
         self._supervision: asyncio.Task[None] | None = None
         self._stopping = False
+        self._mender: Mender | None = None
+        self._mending: asyncio.Future[bool | None] | None = None
+        self._seldom = Seldom()
+        self._has_answered = False  # in this life
+        self.trouble: str | None = None  # why no server answers, once that is more than a moment
 
     @property
     def url(self) -> str:
@@ -75,7 +88,11 @@ class EmbeddedEngine:
         except OSError as error:
             self._release()
             raise EmbeddedEngineError(f"cannot use {self._folder.path}: {error}") from error
-        self._supervision = asyncio.create_task(self._supervise(binary))
+        except GatewayError:
+            self._release()
+            raise
+        self._mender = Mender(self._folder, binary)
+        self._supervision = asyncio.create_task(self._supervise(binary, self._mender))
 
     async def _take_folder(self, patience_s: float) -> None:
         self._locks = [owner := Lock(self._folder.owner_lock)]
@@ -116,11 +133,15 @@ class EmbeddedEngine:
             await self._server.end(_STOP_PATIENCE_S)
         self._supervision.cancel()
         await self.run()
+        if self._mender is not None and self._mending is not None:
+            self._mender.halt()  # and the directory stays ours until it has
+            await asyncio.wait({self._mending})
+            self._mending.exception()  # read: whoever waited for it is gone
         self._folder.forget_socket()
         self._release()
         self._supervision = None
 
-    async def _supervise(self, binary: Path) -> None:
+    async def _supervise(self, binary: Path, mender: Mender) -> None:
         assert self._socket is not None
         config = settings(
             folder=self._folder.path,
@@ -132,22 +153,36 @@ class EmbeddedEngine:
         pause_s = FIRST_PAUSE_S
         while not self._stopping:
             began = monotonic()
-            why = await self._one_life(binary, config, lock)
+            why = await self._one_life(binary, config, lock, mender)
             if self._stopping:
                 return
+            if why is None:  # its files are mended
+                continue
             pause_s = FIRST_PAUSE_S if monotonic() - began > _STEADY_S else pause_s
-            log(
-                _log, logging.WARNING, "the embedded server ended, starting it again",
-                why=why, pause_s=pause_s, last_words=self.last_words(),
-            )  # fmt: skip
+            if not self._has_answered:
+                self.trouble = f"{why} ({words})" if (words := self.last_words()) else why
+            self._tell_end(why, pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, MAX_PAUSE_S)
 
-    async def _one_life(self, binary: Path, config: bytes, lock: Lock) -> str:
-        """Run a server until it ends; return how that came."""
+    def _tell_end(self, why: str, pause_s: float) -> None:
+        what = "the embedded server ended, starting it again"
+        words = self.last_words()
+        if pause_s < MAX_PAUSE_S:
+            log(_log, logging.WARNING, what, why=why, pause_s=pause_s, last_words=words)
+        else:  # the same again and again
+            self._seldom.log("ended", _log, what, why=why, pause_s=pause_s, last_words=words)
+
+    async def _one_life(
+        self, binary: Path, config: bytes, lock: Lock, mender: Mender
+    ) -> str | None:
+        """Run a server until it ends; return how that came, None if what ended it is mended."""
+        self._has_answered = False
         try:
             await _outlast_left_over(lock)
             lock.name_holder(None)  # a process id from before may be anybody's by now
+            await self._on_a_thread(mender.before_launch)
+            logged_bytes = _size(self._folder.log)
             process = launch(binary, config, log=self._folder.log, lock_fd=lock.fd)
         except (OSError, EmbeddedEngineError) as error:
             return str(error)
@@ -158,9 +193,49 @@ class EmbeddedEngine:
             log(_log, logging.WARNING, "the server's process id is not written down",
                 pid=process.pid, reason=error.strerror)  # fmt: skip
         log(_log, logging.DEBUG, "the embedded server is launched", pid=process.pid)
-        code = await self._server.ended()
+        hearing = asyncio.create_task(self._hear())
+        try:
+            code = await self._server.ended()
+        finally:
+            await end([hearing])
         self._server = None
+        if not self._stopping and not self._has_answered and _fell_over(code):
+            words = words_since(self._folder.log, logged_bytes)
+            self.trouble = "its files are looked at: it ended while it loaded them"
+            try:
+                if await self._on_a_thread(lambda: mender.after_refusal(words)):
+                    return None
+            except (OSError, EmbeddedEngineError) as error:
+                return str(error)
         return f"exit code {code}"
+
+    async def _hear(self) -> None:
+        """Wait for the server's first answer in this life."""
+        assert self._socket is not None
+        while not await answers(self._socket):  # noqa: ASYNC110 - another process's doing
+            await asyncio.sleep(_HEAR_S)
+        if self.trouble is not None:
+            log(_log, logging.INFO, "the embedded server answers again")
+        self._has_answered, self.trouble = True, None
+
+    async def _on_a_thread(self, work: Callable[[], bool | None]) -> bool | None:
+        """Run what may wait for the disk; what is cancelled is waited for by `stop`."""
+        self._mending = asyncio.get_running_loop().run_in_executor(None, work)
+        try:
+            return await asyncio.shield(self._mending)
+        except Halted:
+            return None
+
+
+def _fell_over(code: int | None) -> bool:
+    return code is not None and (code > 0 or -code in _CRASHES)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 async def _outlast_left_over(lock: Lock) -> None:
@@ -173,7 +248,8 @@ async def _outlast_left_over(lock: Lock) -> None:
         if number is not None and pid is not None:
             log(_log, logging.WARNING, "ending a server left behind", pid=pid, signal=number.name)
             with suppress(ProcessLookupError):
-                os.kill(pid, number)
+                # With a rewrite that it forked: that one outlives it, and holds the lock too.
+                os.killpg(pid, number)
         if await lock.take_within(_LEFT_OVER_PATIENCE_S):
             return
     raise EmbeddedEngineError(f"a server left behind does not end: process {lock.holder()}")

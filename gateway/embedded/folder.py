@@ -1,23 +1,16 @@
-"""The engine's place on disk: `<data_dir>/valkey`, and a socket with a path short enough.
+"""The engine's place on disk: `<data_dir>/valkey`.
 
-The kernel takes socket paths of about a hundred bytes only. A longer one moves to a private
-folder elsewhere; `socket.path` always tells where the socket is, so that commands find it.
+The socket may be elsewhere (`placing`); `socket.path` tells where, so that commands find it.
 """
 
 import os
 import shutil
-import stat
-import tempfile
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from gateway.errors import EmbeddedEngineError
 
-# sun_path holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
-_MAX_SOCKET_PATH_BYTES = 103
 _PRIVATE = 0o700
 
 
@@ -49,6 +42,11 @@ class Folder:
         return self.path / "appendonlydir"
 
     @property
+    def damaged(self) -> Path:
+        """Where what was cut off the server's files is kept, a folder for each time."""
+        return self.path / "damaged"
+
+    @property
     def _note(self) -> Path:
         return self.path / "socket.path"
 
@@ -68,9 +66,11 @@ class Folder:
     def noted_socket(self) -> Path | None:
         """Return the socket's place as its owner wrote it down, None when nobody did."""
         try:
-            return Path(os.fsdecode(self._note.read_bytes()))
+            noted = self._note.read_bytes()
         except OSError:  # nobody ran here, or it is not for us to see
             return None
+        # After a power failure a file may hold zeros, or nothing.
+        return Path(os.fsdecode(noted)) if noted.startswith(b"/") and b"\0" not in noted else None
 
     def forget_socket(self) -> None:
         """Take the note, the socket and its folder elsewhere away, after the server ended."""
@@ -82,39 +82,6 @@ class Folder:
         if socket.parent != self.path:
             with suppress(OSError):
                 socket.parent.rmdir()
-
-
-def place_socket(folder: Folder, environ: Mapping[str, str]) -> Path:
-    """Return a path for the socket that the kernel takes, in a folder that only we can enter."""
-    near = folder.path / "valkey.sock"
-    if _fits(near):
-        return near
-    name = f"gateway-{os.getuid()}-{sha256(os.fsencode(folder.path)).hexdigest()[:12]}"
-    runtime = environ.get("XDG_RUNTIME_DIR")
-    for base in (Path(runtime),) if runtime else ():
-        socket = base / name / "valkey.sock"
-        if _fits(socket) and _is_ours(socket.parent):
-            return socket
-    # Anybody may write to /tmp: a folder there that is not ours alone is left to whoever made it.
-    socket = Path("/tmp", name, "valkey.sock")  # noqa: S108
-    if _is_ours(socket.parent):
-        return socket
-    return Path(tempfile.mkdtemp(prefix="gateway-", dir="/tmp"), "valkey.sock")
-
-
-def _fits(socket: Path) -> bool:
-    return len(os.fsencode(socket)) <= _MAX_SOCKET_PATH_BYTES
-
-
-def _is_ours(path: Path) -> bool:
-    """Make the folder if need be; tell whether it is a real one that nobody else can enter."""
-    try:
-        path.mkdir(mode=_PRIVATE, exist_ok=True)
-        found = path.lstat()
-    except OSError:
-        return False
-    private = stat.S_IMODE(found.st_mode) == _PRIVATE
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and private
 
 
 def holds_data(data_dir: Path) -> bool:

@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from time import monotonic
 
+from gateway.errors import EmbeddedEngineError
+
 _POLL_S = 0.02
 
 
@@ -18,14 +20,23 @@ class Lock:
     """An exclusive lock on `path`, not yet taken. Close it when done."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def try_take(self) -> bool:
-        """Take it if nobody holds it; tell whether it is ours now."""
+        """Take it if nobody holds it; tell whether it is ours now.
+
+        Raises `EmbeddedEngineError` where the file system has no locks.
+        """
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        except OSError as error:
+            raise EmbeddedEngineError(
+                f"the file system of {self._path} has no locks (flock: {error.strerror}): put"
+                " data_dir on a disk of this machine"
+            ) from error
         return True
 
     async def take_within(self, timeout_s: float) -> bool:

@@ -24,13 +24,14 @@ async def answers_within(path: Path, timeout_s: float) -> bool:
     """Wait up to `timeout_s` seconds until the server at `path` has loaded its data."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
-            while not await _answers(path):  # noqa: ASYNC110 - it is another process's doing
+            while not await answers(path):  # noqa: ASYNC110 - it is another process's doing
                 await asyncio.sleep(_POLL_S)
             return True
     return False
 
 
-async def _answers(path: Path) -> bool:
+async def answers(path: Path) -> bool:
+    """Tell whether the server at `path` is there and has loaded its data."""
     try:
         reader, writer = await asyncio.open_unix_connection(str(path))
     except OSError:

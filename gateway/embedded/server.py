@@ -20,6 +20,7 @@ from threading import Thread
 _PR_SET_PDEATHSIG = 1
 _LOG_MAX_BYTES = 1 << 20
 _LAST_WORDS_BYTES = 400
+_LIFE_WORDS_BYTES = 64 << 10
 
 
 def settings(*, folder: Path, socket: Path, max_memory_bytes: int) -> bytes:
@@ -31,7 +32,10 @@ def settings(*, folder: Path, socket: Path, max_memory_bytes: int) -> bytes:
         b"dir " + _quoted(folder),
         b"appendonly yes",
         b"appendfsync everysec",
-        b"aof-load-truncated yes",
+        # Times in the file tell since when something is lost; and an end that is cut off is ours
+        # to put aside and to count (`mending`), not the server's to drop in silence.
+        b"aof-timestamp-enabled yes",
+        b"aof-load-truncated no",
         b'save ""',
         b"maxmemory %d" % max_memory_bytes,
         b"maxmemory-policy noeviction",
@@ -102,6 +106,20 @@ def last_words(log: Path) -> str:
     except FileNotFoundError:
         return ""
     return " / ".join(line.strip() for line in lines[-3:] if line.strip())
+
+
+def words_since(log: Path, offset: int) -> bytes:
+    """Return what the log has had since it was `offset` bytes long, the end of it if that is much.
+
+    A log that is shorter by now was begun anew (`launch`).
+    """
+    try:
+        with log.open("rb") as file:
+            size = log.stat().st_size
+            file.seek(max(offset if offset <= size else 0, size - _LIFE_WORDS_BYTES))
+            return file.read(_LIFE_WORDS_BYTES)
+    except OSError:
+        return b""
 
 
 class Server:

@@ -217,6 +217,25 @@ async def test_a_server_left_behind_is_waited_for_before_the_next(tmp_path, monk
     assert told == ["SIGTERM", "SIGKILL"]
 
 
+async def test_a_rewrite_left_behind_is_ended_before_the_next(tmp_path, monkeypatch):
+    """The owner and the server are killed while a rewrite runs, which goes on and holds the lock:
+    it is ended too, and what it wrote is removed.
+    """
+    monkeypatch.setattr("gateway.embedded.engine._LEFT_OVER_PATIENCE_S", 0.5)
+    owner, pid = await owner_process(tmp_path)
+    path = socket_of(tmp_path)
+    slowly = b"CONFIG SET rdb-key-save-delay 10000000"
+    assert inline(path, b"SET k v", slowly) == [b"+OK", b"+OK"]
+    inline(path, b"BGREWRITEAOF")
+    await eventually(lambda: list((tmp_path / "valkey").glob("temp-rewriteaof-bg-*")))
+    owner.kill()
+    os.kill(pid, signal.SIGKILL)
+    await owner.wait()
+    async with supervised(tmp_path) as engine, aioredis.from_url(engine.url) as client:
+        assert await client.get("k") == b"v"
+        assert not list((tmp_path / "valkey").glob("temp-*"))
+
+
 async def test_the_servers_lock_is_held_by_the_server(tmp_path):
     """The lock ends with the server, not with its owner, and names it."""
     owner, pid = await owner_process(tmp_path)
