@@ -10,6 +10,7 @@ from gateway.stream.access import Access
 from gateway.stream.calls import call_together
 from gateway.stream.connection import Engine
 from gateway.stream.consumer_group import Group
+from gateway.stream.holders import Holder
 from gateway.stream.links import Links
 from gateway.stream.resp import pack
 
@@ -20,7 +21,9 @@ NONE, ALL = [0] * keys.SHARDS, [1] * keys.SHARDS
 async def acquired(engine):
     """Take the lease of every shard; return the tokens."""
     await call_together(engine, [group.join("now") for group in GROUPS])
-    leases = await call_together(engine, [group.acquire("holder", 60_000) for group in GROUPS])
+    leases = await call_together(
+        engine, [group.acquire(Holder("holder"), 60_000) for group in GROUPS]
+    )
     return [lease.token for lease in leases]
 
 

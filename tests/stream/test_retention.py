@@ -7,6 +7,7 @@ from gateway.stream import keys
 from gateway.stream.calls import call
 from gateway.stream.consumer_group import Group
 from gateway.stream.dead_letters import DeadLetters
+from gateway.stream.holders import Holder
 from gateway.stream.retention import Janitor
 from gateway.stream.settling import Settling
 from gateway.stream.subscriptions import Subscriptions
@@ -23,7 +24,7 @@ async def read_some(engine, name, count, settle):
     """Join, take `count` and settle the first `settle` of them."""
     group = Group(SHARD, name)
     await call(engine, group.join("earliest"))
-    token = (await call(engine, group.acquire("me", 10_000))).token
+    token = (await call(engine, group.acquire(Holder("me"), 10_000))).token
     entries = (await call(engine, group.take(token, count, 1 << 20))).entries
     await call(engine, group.settle(token, Settling(delivered=[e.id for e in entries[:settle]])))
 
