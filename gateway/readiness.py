@@ -108,14 +108,8 @@ class Readiness:
             found.append("draining: the process is about to end")
         if self._journal is not None and self._journal.is_taken:
             found.append(TAKEN)
-        if self._publisher is None:
-            if why := self._gate.waiting or (self._is_away and self._why):
-                found.append(f"Redis is away: deliveries wait ({why})")
-        elif not self._publisher.is_up:
-            why = self._publisher.why_down or self._gate.waiting or "nothing is published yet"
-            found.append(f"Redis is away: webhooks are taken into the journal ({why})")
-        elif self._publisher.lacks_replicas:
-            found.append("too few replicas have all events: webhooks wait for them, then get 503")
+        if why := self._not_published():
+            found.append(why)
         if not self._is_rewritten:
             found.append(_NOT_REWRITTEN)
         if self._gate.complaint is not None:
@@ -125,6 +119,18 @@ class Readiness:
         if self._memory_share >= NEAR:
             found.append(f"the engine's memory is {self._memory_share:.0%} used")
         return found
+
+    def _not_published(self) -> str:
+        """Return why nothing is handed on, or not as it should be; empty when all is well."""
+        if self._publisher is None:
+            why = self._gate.waiting or (self._is_away and self._why)
+            return f"Redis is away: deliveries wait ({why})" if why else ""
+        if not self._publisher.is_up:
+            why = self._publisher.why_down or self._gate.waiting or "nothing is published yet"
+            return f"Redis is away: webhooks are taken into the journal ({why})"
+        if self._publisher.lacks_replicas:
+            return "too few replicas have all events: webhooks wait for them, then get 503"
+        return ""
 
     @property
     def _journal_share(self) -> float:

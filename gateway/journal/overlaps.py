@@ -24,21 +24,24 @@ _log = logging.getLogger("gateway.journal")
 
 
 def cut(disk: Disk, segments: Sequence[Segment]) -> list[Record]:
-    """Have each of `segments`, in order, end where the next one begins; return the records behind
-    that place which no other holds. Raises `OSError`.
+    """Have each of `segments`, in order, end where the next one begins, or before; return the
+    records behind that place which no other holds. Raises `OSError`.
     """
     hidden: list[Record] = []
     for index, (one, following) in enumerate(pairwise(segments)):
-        if one.end > following.base:
-            found = list(_hidden(disk, one, segments[index + 1 :]))
-            if found:
-                log(
-                    _log, logging.WARNING, "two files of the journal claim the same place: what"
-                    " only one of them holds is appended anew", file=str(one.path),
-                    records=len(found),
-                )  # fmt: skip
-            hidden += found
-            one.end = following.base
+        if one.end <= following.base:
+            continue
+        behind = _behind(disk, one, following.base)
+        there = set(_all(disk, segments[index + 1 :], upto=one.end))
+        found = [each for each in behind if _told(each) not in there and _is_event(each)]
+        if found:
+            log(
+                _log, logging.WARNING, "two files of the journal claim the same place: what only"
+                " one of them holds is appended anew", file=str(one.path), records=len(found),
+            )  # fmt: skip
+        hidden += found
+        first = min((each.start for each in behind), default=following.base - one.base)
+        one.end = min(following.base, one.base + first)
     return hidden
 
 
@@ -48,19 +51,22 @@ def forget(disk: Disk, segments: Sequence[Segment]) -> None:
         disk.truncate(one.fd, one.offset(one.end))
 
 
-def _hidden(disk: Disk, one: Segment, others: Sequence[Segment]) -> Iterator[Record]:
-    """Yield what `one` holds from where the first of `others` begins, and these do not."""
-    begin = others[0].base
-    data = disk.read(one.fd, one.end - begin, one.offset(begin))
-    there = {
-        (record.number, record.meta, record.body)
-        for other in others
-        if other.base < one.end
-        for record in records.each(disk.read(other.fd, other.data_bytes, other.offset(other.base)))
-    }
-    for record in records.each(data):
-        if (record.number, record.meta, record.body) not in there and _is_event(record):
-            yield record
+def _behind(disk: Disk, one: Segment, position: int) -> list[Record]:
+    """Return the records of `one` that end behind `position`; their places count from its base."""
+    data = disk.read(one.fd, one.data_bytes, one.offset(one.base))
+    return [each for each in records.each(data) if one.base + each.end > position]
+
+
+def _all(disk: Disk, others: Sequence[Segment], upto: int) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield what stands in those of `others` that begin before `upto`."""
+    for one in others:
+        if one.base < upto:
+            data = disk.read(one.fd, one.data_bytes, one.offset(one.base))
+            yield from map(_told, records.each(data))
+
+
+def _told(record: Record) -> tuple[int, bytes, bytes]:
+    return record.number, record.meta, record.body
 
 
 def _is_event(record: Record) -> bool:

@@ -56,7 +56,11 @@ def recover(disk: Disk, folder: Path) -> Found:
     segments = [one for one, _ in found]
     hidden = overlaps.cut(disk, segments)
     journal_id = next((its_id for _, its_id in reversed(found) if its_id), b"")
-    return Found(journal_id, segments, *_ends(disk, segments), hidden)
+    number, last_ms = _ends(disk, segments)
+    if hidden:  # files that claim the same place need not stand in the order of their numbers
+        lasts = filter(None, (last_record(disk, one) for one in segments))
+        number = max(number, *(each.number + 1 for each in (*lasts, *hidden)))
+    return Found(journal_id, segments, number, last_ms, hidden)
 
 
 def _ends(disk: Disk, segments: Sequence[Segment]) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import threading
 import time
 from contextlib import asynccontextmanager
 
@@ -132,3 +133,58 @@ async def test_a_full_disk_without_redis_is_503(tmp_path, ack):
         disk.full = True
         reply = submitted(one)
         await eventually(lambda: reply.answer is answers.UNAVAILABLE)
+
+
+class HeldDisk(Disk):
+    """Nothing gets synced before the test lets it."""
+
+    def __init__(self):
+        self.let = threading.Event()
+
+    def datasync(self, fd):
+        if threading.current_thread().name == "journal-sync":
+            self.let.wait(60)
+        super().datasync(fd)
+
+
+@pytest.mark.parametrize("ack", ["redis", "replicated"])
+async def test_no_ack_comes_early_where_the_disk_had_lost_its_end(engine_url, tmp_path, ack):
+    """What is taken before the publisher finds that Redis has more than the disk is acknowledged
+    when Redis has it, and not a moment before; where replicas are wanted, and there are none, never.
+    """
+    async with intake(tmp_path / "j", engine_url, "redis", Disk()) as (one, publisher, _):
+        replies = [submitted(one, n) for n in range(100)]
+        await eventually(lambda: all(reply.answer is answers.STORED for reply in replies))
+        await eventually(lambda: publisher.cursor == one._journal.end)
+    last = max((tmp_path / "j").glob("*.journal"))
+    os.truncate(last, last.stat().st_size // 2)
+    disk, seen = HeldDisk(), []
+    metrics = Metrics()
+    journal = Journal(tmp_path / "j", JournalOptions(), metrics, disk=disk)
+    publisher = Publisher(
+        engine_url, journal, metrics, window_s=3600, timeout_s=30, linger_s=0,
+        replicas=1 if ack == "replicated" else 0,
+    )  # fmt: skip
+    one = Intake(journal, publisher, ack, metrics)
+    release = publisher.on_progress
+
+    def noting():
+        release()
+        held = {n for n, reply in replies.items() if reply.answer is None}
+        seen.append((set(replies) - held, metrics.published.total()))
+
+    publisher.on_progress = noting
+    replies = {n: submitted(one, n) for n in range(200, 240)}
+    await asyncio.sleep(0)  # the end of the tick
+    task = asyncio.create_task(publisher.run())
+    try:
+        await eventually(lambda: publisher.is_up and publisher.cursor == journal.end)
+        assert metrics.renamed.total() == 1
+        for acked, published in seen:
+            assert len(acked) <= published  # each of them is one that Redis has taken
+        answered = [reply.answer for reply in replies.values()]
+        assert set(answered) == ({answers.STORED} if ack == "redis" else {None})
+    finally:
+        disk.let.set()
+        await end([task])
+        journal.close()

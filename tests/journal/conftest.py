@@ -16,6 +16,11 @@ async def opened(tmp_path):
         journals.append(journal)
         return journal
 
+    def end(journal):
+        journals.remove(journal)
+        journal.close()
+
+    open_it.end = end
     yield open_it
     for journal in journals:
         journal.close()
