@@ -1,5 +1,6 @@
 """The part that watches calls: Stream's own protocol, the plain feed, and Stream's client API."""
 
+import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,8 @@ from gateway.calls.tokens import Tokens
 from gateway.errors import StreamUnavailable
 from gateway.feed.service import FeedService
 from gateway.stream.call_store import CallStore
+
+_RELEASE_S = 1.0
 
 
 class FeedPart:
@@ -78,5 +81,6 @@ class FeedPart:
         if self._api is not None:
             await self._api.close()
         if self._keeper is not None:
-            with suppress(StreamUnavailable):
-                await self._keeper.release()
+            with suppress(StreamUnavailable, TimeoutError):  # then they expire
+                async with asyncio.timeout(_RELEASE_S):
+                    await self._keeper.release()

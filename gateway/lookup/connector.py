@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from gateway.lookup.resolver import resolver
+from gateway.lookup.resolver import resolver, text_of
 
 KEPT_S = 10.0  # a server that closes after every answer costs no lookup for each
 
@@ -23,19 +23,14 @@ class _Lookup(AbstractResolver):
         )
         return [
             ResolveResult(
-                hostname=host, host=_text(address), port=port, family=kind, proto=protocol,
+                hostname=host, host=text_of(one), port=port, family=one[0], proto=one[2],
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             )
-            for kind, _, protocol, _, address in found
+            for one in found
         ]  # fmt: skip
 
     async def close(self) -> None:
         """Do nothing: the resolver is the loop's."""
-
-
-def _text(address: tuple[Any, ...]) -> str:
-    scope = address[3] if len(address) == 4 else 0
-    return f"{address[0]}%{scope}" if scope else str(address[0])
 
 
 def connector(**options: Any) -> aiohttp.TCPConnector:

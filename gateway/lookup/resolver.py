@@ -156,6 +156,13 @@ def _with_port(info: AddrInfoType, port: int) -> AddrInfoType:
     return (*kind, (address[0], port, *address[2:]))  # type: ignore[return-value]  # either family
 
 
+def text_of(info: AddrInfoType) -> str:
+    """Return an address in numbers, with its scope if it has one."""
+    address: tuple[Any, ...] = info[4]
+    scope = address[3] if len(address) == 4 else 0
+    return f"{address[0]}%{scope}" if scope else str(address[0])
+
+
 def _numeric(asked: Asked, port: int) -> list[Any] | None:
     """Return the address that the host is, in whichever notation; None for a name."""
     flags = asked.flags | socket.AI_NUMERICHOST

@@ -3,15 +3,14 @@ cannot be had; and how many there are.
 """
 
 import asyncio
-import contextlib
 import socket
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trustme
 from support.eventually import eventually
-from support.ports import free_ports
+from support.ports import free_ports, full_port
 from support.proxy import proxied
 from support.servers import Server, data_lines
 from support.tls_front import tls_front
@@ -83,24 +82,9 @@ async def test_of_several_addresses_that_which_answers_is_taken(tmp_path, monkey
             return [(*kind, (each, port)) for each in hosts]
 
         monkeypatch.setattr(socket, "getaddrinfo", look_up)
-        with silent_port("127.0.0.3", server.port):
+        with full_port(server.port, host="127.0.0.3"):
             told = await me(f"redis://gateway:{IN_URL}@several.invalid:{server.port}")
         assert told["user"] == "gateway"
-
-
-@contextmanager
-def silent_port(host, port):
-    """One that answers nobody who wants to connect: its queue is full."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server((host, port), backlog=0))
-        while True:
-            one = stack.enter_context(socket.socket())
-            one.settimeout(0.2)
-            try:
-                one.connect(listener.getsockname())
-            except TimeoutError:
-                break
-        yield
 
 
 @pytest.mark.parametrize(
