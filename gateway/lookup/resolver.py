@@ -61,7 +61,7 @@ class Resolver:
         turns: Turns | None = None,
     ) -> None:  # fmt: skip
         self._look, self._patience_s, self._tell_after_s = look, patience_s, tell_after_s
-        self._bounds, self._turns = bounds or Bounds(), turns or Turns()
+        self._bounds, self._turns = bounds or Bounds(), turns or Turns("lookup")
         self._names: dict[Asked, _Name] = {}
 
     async def addresses(
@@ -116,8 +116,7 @@ class Resolver:
             loop.call_later(self._patience_s, name.trouble.begin, now),
             loop.call_later(self._tell_after_s, self._tell, name, "no answer yet"),
         )
-        look = partial(self._look, name.asked)
-        name.lookup = self._turns.run(name.asked, look, name="lookup")
+        name.lookup = self._turns.run(name.asked, partial(self._look, name.asked))
         # The first to be called: whoever waits finds what was learnt.
         name.lookup.add_done_callback(partial(self._ended, name))
         return name.lookup

@@ -61,33 +61,35 @@ class _Turn(NamedTuple):
 
 
 class Turns:
-    """At most `most` calls at a time, and of those about what was slow the last time `most_slow`.
+    """At most `most` calls at a time; `most_slow` of those about what hung in vain the last time.
 
     So those that hang again and again take turns among themselves, and hold up nobody else.
     """
 
     def __init__(
-        self, most: int = MOST, most_slow: int = MOST_SLOW, slow_s: float = SLOW_S
+        self, name: str, *, most: int = MOST, most_slow: int = MOST_SLOW, slow_s: float = SLOW_S
     ) -> None:
+        """`name`: of the threads; `slow_s`: what fails after so long has hung."""
+        self._name = name
         self._most, self._most_slow, self._slow_s = most, most_slow, slow_s
         self._slow: set[Hashable] = set()
         self._waiting: deque[_Turn] = deque()
         self._waiting_slow: deque[_Turn] = deque()
         self._running = self._running_slow = 0
 
-    def run(self, what: Hashable, call: Callable[[], T], *, name: str) -> asyncio.Future[T]:
+    def run(self, what: Hashable, call: Callable[[], T]) -> asyncio.Future[T]:
         """Have `call` made, which is about `what`, as `in_thread`; perhaps after others."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         waiting = self._waiting_slow if what in self._slow else self._waiting
         waiting.append(_Turn(what, call, done))
-        self._go_on(name)
+        self._go_on()
         return done
 
     def forget(self, what: Hashable) -> None:
         """Take no more notice of how `what` was the last time."""
         self._slow.discard(what)
 
-    def _go_on(self, name: str) -> None:
+    def _go_on(self) -> None:
         while self._running < self._most:
             is_slow = not self._waiting
             if is_slow and (not self._waiting_slow or self._running_slow >= self._most_slow):
@@ -95,21 +97,21 @@ class Turns:
             turn = (self._waiting_slow if is_slow else self._waiting).popleft()
             self._running += 1
             self._running_slow += is_slow
+            thread = in_thread(turn.call, name=self._name)
             began = time.monotonic()
-            thread = in_thread(turn.call, name=name)
-            thread.add_done_callback(partial(self._ended, turn, began, is_slow=is_slow, name=name))
+            thread.add_done_callback(partial(self._ended, turn, began, is_slow=is_slow))
 
     def _ended(
-        self, turn: _Turn, began: float, thread: asyncio.Future[Any], *, is_slow: bool, name: str
+        self, turn: _Turn, began: float, thread: asyncio.Future[Any], *, is_slow: bool
     ) -> None:
         self._running -= 1
         self._running_slow -= is_slow
-        (self._slow.add if time.monotonic() - began >= self._slow_s else self._slow.discard)(
-            turn.what
-        )
+        self._slow.discard(turn.what)
         error = thread.exception()
         if isinstance(error, Exception):
+            if time.monotonic() - began >= self._slow_s:
+                self._slow.add(turn.what)
             _fail(turn.done, error)
         else:
             _succeed(turn.done, thread.result())
-        self._go_on(name)
+        self._go_on()

@@ -74,7 +74,8 @@ class Dialer:
         found = await resolver().addresses(
             self._host, self._port, flags=socket.AI_ADDRCONFIG, max_age_s=_LOOKUP_KEPT_S
         )
-        first = self._turn = (self._turn + 1) % len(found)
+        first = self._turn % len(found)
+        self._turn += 1
         return [*found[first:], *found[:first]]
 
 

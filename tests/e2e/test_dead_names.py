@@ -12,7 +12,7 @@ from support.load import Load
 from support.name_server import name_server
 from support.ports import free_port, full_port
 from support.receiver import black_hole, raw, running_receiver
-from support.running_gateway import running_gateway
+from support.running_gateway import RunningGateway, running_gateway
 from support.servers import SOON_MS, Server, data_lines, sentinel_set
 from support.verdict import assert_nothing_lost
 
@@ -165,6 +165,26 @@ async def test_a_failover_while_dns_is_silent(tmp_path):
             await eventually(servers.new_master, within_s=120)
             await load.run(50, first=50)
             await assert_nothing_lost(gateway, load, receiver, within_s=120)
+
+
+OWN = {"host": "dead.test"}
+LISTENERS = {
+    "server": {"server": OWN},
+    "workers": {"server": {**OWN, "workers": 2}},
+    "admin": {"admin": {**OWN, "allow_remote": True}},
+}
+
+
+@pytest.mark.parametrize("listener", LISTENERS)
+async def test_a_listener_whose_name_hangs_is_told(tmp_path, listener):
+    """Nobody waits for minutes to be told what is wrong with the name of a host of our own."""
+    async with name_server(tmp_path / "dns", options=FOR_MINUTES) as dns:
+        dns.silent.add("dead.test")
+        gateway = RunningGateway(tmp_path / "g", dict(LISTENERS[listener]), within=dns.within)
+        gateway.launch()
+        assert await gateway.ended(within_s=60) == 1
+        assert "on dead.test" in gateway.log_text
+        assert "the name is not answered for within" in gateway.log_text
 
 
 # ---- SIGTERM

@@ -57,7 +57,7 @@ class RunningGateway:
         self.port, self.admin_port = free_port(), free_port()
         self.config = {
             "server": {"port": self.port, **config.pop("server", {})},
-            "admin": {"port": self.admin_port},
+            "admin": {"port": self.admin_port, **config.pop("admin", {})},
             "data_dir": str(folder / "data"),
             "apps": APPS,
             "log": {"format": "json"},
