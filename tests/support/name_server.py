@@ -4,10 +4,9 @@
         dns.silent.add("dead.test")
         async with running_gateway(folder, within=dns.within, ...)
 
-Every name below `.test` is this machine, but for those in `silent`, which are never answered, in
-`gone`, which do not exist, and in `refused`, which cannot be told for the moment. `silent` with
-"" in it: no name is answered. Only the resolver's files are other, in a mount namespace: all else,
-sockets included, is shared with the test.
+Every name is this machine, but for those in `silent`, which are never answered, and in `refused`,
+which cannot be told for the moment; "" there stands for all. Only the resolver's files are other,
+in a mount namespace: all else, sockets included, is shared with the test.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ import pytest
 
 _PORT = 53
 _HOST = "127.0.53.{}"
-_ANSWERED, _GONE, _REFUSED = 0x8180, 0x8183, 0x8182
+_ANSWERED, _REFUSED = 0x8180, 0x8182
 _ENTER = """
 mount --bind "$0/resolv.conf" /etc/resolv.conf &&
 mount --bind "$0/nsswitch.conf" /etc/nsswitch.conf && exec "$@"
@@ -33,7 +32,6 @@ class NameServer(asyncio.DatagramProtocol):
 
     def __init__(self, folder: Path) -> None:
         self.silent: set[str] = set()
-        self.gone: set[str] = set()
         self.refused: set[str] = set()
         self.asked: Counter[str] = Counter()
         self.within = ("unshare", "-m", "sh", "-c", _ENTER, str(folder))
@@ -51,7 +49,7 @@ class NameServer(asyncio.DatagramProtocol):
         self.asked[name] += 1
         if self.silent & {name, ""}:
             return
-        code = _GONE if name in self.gone else _REFUSED if name in self.refused else _ANSWERED
+        code = _REFUSED if self.refused & {name, ""} else _ANSWERED
         has_answer = code == _ANSWERED and kind == 1
         answer = b"\xc0\x0c\0\1\0\1\0\0\0\5\0\4\x7f\0\0\1" if has_answer else b""
         head = data[:2] + code.to_bytes(2) + b"\0\1\0" + bytes([has_answer]) + b"\0\0\0\0"
