@@ -8,30 +8,18 @@ up says so for ever. Never longer than `kept_s` (RFC 8767), and never in place o
 where a name moves to another server, that is followed.
 """
 
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiohappyeyeballs import AddrInfoType
 
 _NEVER = float("-inf")
-# Not every system has all of them.
-_GONE = {
-    getattr(socket, name)
-    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
-    if hasattr(socket, name)
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
     gone_after_s: float = 30.0
     kept_s: float = 86_400.0
-
-
-def is_gone(error: BaseException) -> bool:
-    """Whether `error` says for certain that there is no such name."""
-    return isinstance(error, socket.gaierror) and error.errno in _GONE
 
 
 class Known:

@@ -18,9 +18,9 @@ from weakref import WeakKeyDictionary
 
 from aiohappyeyeballs import AddrInfoType
 
-from gateway.lookup.known import Bounds, Known, is_gone
+from gateway.lookup.known import Bounds, Known
 from gateway.lookup.threads import Turns
-from gateway.lookup.trouble import Trouble
+from gateway.lookup.trouble import Trouble, is_gone
 
 PATIENCE_S = 0.5
 TELL_AFTER_S = 3.0

@@ -1,13 +1,25 @@
 """A name in trouble, and what a person is told of it: once at its beginning, once at its end."""
 
 import logging
+import socket
 
 from gateway.logs import log
 
 _TELL_AGAIN_S = 60.0  # a name that comes and goes is not told of oftener
 _LOOK_AT = "look at the DNS servers of its zone, and at those that this machine asks"
 _NEVER = float("-inf")
+# Not every system has all of them.
+_GONE = {
+    getattr(socket, name)
+    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
+    if hasattr(socket, name)
+}
 _log = logging.getLogger(__name__)
+
+
+def is_gone(error: BaseException) -> bool:
+    """Whether `error` says for certain that there is no such name."""
+    return isinstance(error, socket.gaierror) and error.errno in _GONE
 
 
 class Trouble:
@@ -38,8 +50,8 @@ class Trouble:
             else "whoever is called by it is not reached"
         )  # fmt: skip
         log(
-            _log, logging.WARNING, f"a host name is not answered for: {meaning}; {_LOOK_AT}",
-            host=self._host, reason=why,
+            _log, logging.WARNING,
+            f"the host name {self._host} is not answered for: {meaning}; {_LOOK_AT}", reason=why,
         )  # fmt: skip
 
     def end(self, now: float, *, is_answered: bool) -> None:
@@ -48,6 +60,6 @@ class Trouble:
         if self._is_told and is_answered:
             self._is_told = False
             log(
-                _log, logging.INFO, "a host name is answered for again",
-                host=self._host, after_s=round(now - self._told_at, 1),
+                _log, logging.INFO, f"the host name {self._host} is answered for again",
+                after_s=round(now - self._told_at, 1),
             )  # fmt: skip

@@ -111,8 +111,8 @@ async def test_the_last_known_addresses_are_used_while_a_lookup_hangs(names, cap
     assert await resolver.addresses("moves", 80, max_age_s=FOREVER_S) == [info("10.0.0.2", 80)]
     said = [record.getMessage() for record in caplog.records if "lookup" in record.name]
     assert [line.split(";")[0] for line in said] == [
-        "a host name is not answered for: its last known addresses are used",
-        "a host name is answered for again",
+        "the host name moves is not answered for: its last known addresses are used",
+        "the host name moves is answered for again",
     ]
 
 
