@@ -4,9 +4,9 @@ Of one name there is one lookup at a time. It is shared by all who ask meanwhile
 them: a name server that takes longer than anybody waits has still been heard. Names do not hold
 each other up (`threads`). A number is no name, and is never looked up.
 
-What was answered before (`known`) is used after a moment's patience, when a lookup hangs; and at
-once, while the name is in trouble: its last lookup has hung, or failed for the moment. It is
-looked up again beside, so that the trouble ends by itself.
+What was answered before (`known`) is used after a moment's patience, when a lookup hangs; and
+nearly at once while the name is in trouble: its last lookup has hung, or failed for the moment. The
+lookup goes on beside, so that the trouble ends by itself.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from gateway.lookup.threads import Turns
 from gateway.lookup.trouble import Trouble, is_gone
 
 PATIENCE_S = 0.5
+_IN_TROUBLE_S = 0.05  # enough for a server that is well again
 TELL_AFTER_S = 3.0
 _MOST_NAMES = 1024
 
@@ -98,7 +99,8 @@ class Resolver:
         lookup = name.lookup or self._begin(name, now)
         wait_s = None
         if known.is_usable(now):
-            wait_s = 0.0 if name.trouble.is_on else name.began_at + self._patience_s - now
+            patience_s = _IN_TROUBLE_S if name.trouble.is_on else self._patience_s
+            wait_s = name.began_at + patience_s - now
         await asyncio.wait((lookup,), timeout=wait_s)  # which leaves it alone if we give up
         if not lookup.done():
             return known.addresses
