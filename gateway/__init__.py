@@ -23,6 +23,7 @@ Below them, one door to each outside thing:
                  the whole layout; every atomic step is a file in `lua/`.
 - `subscribers`  the destinations: one file per kind.
 - `aws`          SQS: credentials, signatures, its protocol.
+- `lookup`       names of hosts, for all of these: one that hangs holds up nobody else.
 - `embedded`     the Valkey server that we start when no Redis is configured.
 
 - `native`       the optional C piece: the plain case of ingest and publishing in a few calls.

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from gateway.admin.guard import refusal
 from gateway.errors import GatewayError, StreamUnavailable
+from gateway.lookup.own import own_hosts
 from gateway.options import AdminOptions
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -61,7 +62,9 @@ class AdminServer:
         """Open the port. Raises `GatewayError` when it cannot be had."""
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._options.host, self._options.port).start()
+            host, port = self._options.host, self._options.port
+            for one in await own_hosts(host, port):
+                await web.TCPSite(self._runner, one, port).start()
         except OSError as error:
             await self._runner.cleanup()
             raise GatewayError(

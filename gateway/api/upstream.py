@@ -23,6 +23,7 @@ from gateway.api.upstream_messages import answer_headers, passes, request_header
 from gateway.calls.errors import StreamError
 from gateway.errors import ConfigError
 from gateway.logs import Seldom
+from gateway.lookup.connector import connector
 from gateway.metrics import Metrics
 from gateway.options import UpstreamOptions
 
@@ -76,7 +77,7 @@ class Upstream:
         base = URL(options.url)
         self._origin, self._prefix = str(base.origin()), base.raw_path.rstrip("/")
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=connector(
                 limit=MAX_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE_S, ssl=_tls_context(options)
             ),
             cookie_jar=aiohttp.DummyCookieJar(),

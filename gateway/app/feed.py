@@ -1,5 +1,6 @@
 """The part that watches calls: Stream's own protocol, the plain feed, and Stream's client API."""
 
+import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
@@ -18,6 +19,8 @@ from gateway.errors import StreamUnavailable
 from gateway.feed.service import FeedService
 from gateway.stream.call_store import CallStore
 from gateway.stream.holders import Holder
+
+_RELEASE_S = 1.0
 
 
 class FeedPart:
@@ -79,5 +82,6 @@ class FeedPart:
         if self._api is not None:
             await self._api.close()
         if self._keeper is not None:
-            with suppress(StreamUnavailable):
-                await self._keeper.release()
+            with suppress(StreamUnavailable, TimeoutError):  # then they expire
+                async with asyncio.timeout(_RELEASE_S):
+                    await self._keeper.release()

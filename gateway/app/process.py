@@ -41,6 +41,7 @@ from gateway.stream.holders import Holder
 from gateway.tasks import end, raise_failure
 
 _log = logging.getLogger("gateway")
+_MOMENT_S = 2.0
 
 
 class Process:
@@ -191,12 +192,17 @@ class Process:
         pending = self._ingest.intake.pending if self._ingest else 0
         log(_log, logging.INFO, "stopping: no new connections", pending=pending)
         self._readiness.is_draining = True
-        for part in self._parts:
-            await part.take_no_more(timeout_s)
+        ends_at = asyncio.get_running_loop().time() + timeout_s
+
+        def left_s() -> float:  # one time for all steps; a moment for each, whatever hung before
+            left = ends_at - asyncio.get_running_loop().time()
+            return max(left, min(timeout_s, _MOMENT_S))
+
+        await asyncio.gather(*(part.take_no_more(timeout_s) for part in self._parts))
         if self._listener is not None:
-            await self._listener.drain(timeout_s)
+            await self._listener.drain(left_s())
         for part in self._parts:
-            await part.finish(timeout_s)
+            await part.finish(left_s())
         left = self._ingest.left() if self._ingest is not None else 0
         log(_log, logging.INFO, "stopped", left_in_journal=left)
 

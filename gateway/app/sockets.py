@@ -9,6 +9,7 @@ import socket
 from collections.abc import MutableMapping
 
 from gateway.errors import GatewayError
+from gateway.lookup.own import own_addresses
 from gateway.options import ServerOptions
 
 _FIRST_FD = 3
@@ -45,12 +46,10 @@ def _is_listening(found: socket.socket) -> bool:
     return bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
-def listen(options: ServerOptions) -> socket.socket:
+async def listen(options: ServerOptions) -> socket.socket:
     """Open the public port, to be shared. Raises `GatewayError`."""
     try:
-        found = socket.getaddrinfo(
-            options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        found = await own_addresses(options.host, options.port)
         # One socket: of a name with addresses of both kinds, as localhost often is, that of IPv4.
         family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         opened = socket.create_server(address, family=family, backlog=_BACKLOG)

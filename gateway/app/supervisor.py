@@ -34,6 +34,7 @@ from gateway.tasks import end, raise_failure
 _log = logging.getLogger("gateway")
 _START_S = 60.0
 _LAST_ANSWERS_S = 2.0
+_LAST_STEPS_S = 10.0  # of a worker, once its drain is over
 
 
 async def run(
@@ -53,7 +54,7 @@ async def run(
         place = await home.enter(config, stack)
         shared = listening
         if shared is None and duty.takes:
-            shared = stack.enter_context(sockets.listen(config.server))
+            shared = stack.enter_context(await sockets.listen(config.server))
         access = access_of(config.redis)
         engine = Engine(place.redis_url, timeout_s=config.redis.timeout_s, access=access)
         stack.push_async_callback(engine.close)
@@ -139,8 +140,7 @@ class _Supervisor:
     async def stop(self) -> None:
         """Drain all workers; kill those that take far too long."""
         log(_log, logging.INFO, "stopping the workers", workers=len(self._crew.seats))
-        # A drain has three steps that may take as long each, and something at its end.
-        patience_s = 3 * self._drain_s + 10
+        patience_s = self._drain_s + _LAST_STEPS_S
         await asyncio.gather(*(one.stop(patience_s) for one in self._crew.seats))
         if self._seats:
             await asyncio.wait(self._seats, timeout=_LAST_ANSWERS_S)

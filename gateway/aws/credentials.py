@@ -2,20 +2,24 @@
 
 Environment, shared files (profiles, SSO, `credential_process`), web identity, the metadata of a
 container and of an instance: botocore knows them all and renews what expires. It waits for files
-and sockets, so it is only ever asked in a thread, and its answer is used for a while. What AWS
-refused is forgotten, and looked up anew from the beginning: a file may have been replaced.
+and sockets, so it is only ever asked in a thread of our own, which nobody waits for at the end; its
+answer is used for a while, and longer while it does not come back with another. What AWS refused
+is forgotten, and looked up anew from the beginning: a file may have been replaced.
 """
 
 import asyncio
 import time
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 from gateway.aws.signing import Credentials
 from gateway.errors import GatewayError
+from gateway.lookup.threads import in_thread
 
 _FRESH_S = 30.0  # botocore begins to renew 15 minutes before the end
 _LOOK_AGAIN_S = 10.0  # after a refusal
+_PATIENCE_S = 1.0  # with a renewal, while those that we have are good
 
 
 class NoCredentials(GatewayError):
@@ -32,35 +36,56 @@ class CredentialSource:
 
     def __init__(self, region: str) -> None:
         self._region = region
-        self._found: Any = None  # botocore's object, which renews itself
+        self._finder = _Finder(region)
         self._credentials: Credentials | None = None
         self._fresh_until = 0.0
         self._looked_at = -_LOOK_AGAIN_S
-        self._lock = asyncio.Lock()
+        self._look: asyncio.Future[Credentials] | None = None
 
     async def current(self) -> Credentials:
         """Return the credentials to sign with. Raises `NoCredentials`."""
         if self._credentials is not None and time.monotonic() < self._fresh_until:
             return self._credentials
-        async with self._lock:
-            if self._credentials is None or time.monotonic() >= self._fresh_until:
-                self._credentials = await asyncio.to_thread(self._look)
-                self._fresh_until = time.monotonic() + _FRESH_S
+        look = self._look or self._begin()  # one for all who wait; it goes on when they give up
+        await asyncio.wait((look,), timeout=None if self._credentials is None else _PATIENCE_S)
+        if not look.done() and self._credentials is not None:
             return self._credentials
+        return await asyncio.shield(look)
+
+    def _begin(self) -> asyncio.Future[Credentials]:
+        finder = self._finder
+        if finder.found is None:
+            self._looked_at = time.monotonic()
+        self._look = in_thread(finder.look, name="aws-credentials")
+        self._look.add_done_callback(partial(self._looked, finder))
+        return self._look
+
+    def _looked(self, finder: "_Finder", look: asyncio.Future[Credentials]) -> None:
+        self._look = None
+        if look.exception() is None and finder is self._finder:  # none was refused meanwhile
+            self._credentials = look.result()
+            self._fresh_until = time.monotonic() + _FRESH_S
 
     def distrust(self, refused: Credentials) -> None:
         """Look again, because AWS refused these; not oftener than every few seconds."""
         now = time.monotonic()
         if refused == self._credentials and now - self._looked_at >= _LOOK_AGAIN_S:
-            self._found = self._credentials = None
+            self._finder, self._credentials = _Finder(self._region), None
 
-    def _look(self) -> Credentials:
+
+class _Finder:
+    """`found`: botocore's object, which renews itself. In one thread at a time."""
+
+    def __init__(self, region: str) -> None:
+        self.found: Any = None
+        self._region = region
+
+    def look(self) -> Credentials:
         """Ask botocore; blocks."""
         try:
-            if self._found is None:
-                self._looked_at = time.monotonic()
-                self._found = _find(self._region)
-            frozen = self._found.get_frozen_credentials() if self._found else None
+            if self.found is None:
+                self.found = _find(self._region)
+            frozen = self.found.get_frozen_credentials() if self.found else None
         except Exception as error:  # whatever provider it was; its text may quote a file
             raise NoCredentials(f"AWS credentials cannot be had: {type(error).__name__}") from None
         if frozen is None or not frozen.access_key:

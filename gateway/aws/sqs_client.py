@@ -20,6 +20,7 @@ from gateway.aws.credentials import CredentialSource
 from gateway.aws.queues import Queue
 from gateway.aws.signing import Signer
 from gateway.errors import GatewayError
+from gateway.lookup.connector import connector
 
 _MAX_ANSWER_BYTES = 32 << 20  # ten messages of 1 MiB in JSON
 _LARGE_BYTES = 1 << 20
@@ -67,7 +68,7 @@ class SqsClient:
         self._signer = Signer(region=queue.region, service="sqs")
         self._credentials = CredentialSource(queue.region)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEEP_ALIVE_S),
+            connector=connector(limit=connections, keepalive_timeout=_KEEP_ALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # each request has one
             trust_env=False,

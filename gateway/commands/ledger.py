@@ -19,6 +19,7 @@ from gateway.commands.flags import CONFIG, JSON, load
 from gateway.commands.reach import redis_of
 from gateway.commands.text import printable, table
 from gateway.errors import GatewayError
+from gateway.lookup.connector import connector
 from gateway.options import Config
 from gateway.stream.ledger import read_ledger
 
@@ -65,7 +66,7 @@ async def _ask(url: str) -> dict[str, Any] | None:
     timeout = aiohttp.ClientTimeout(total=_PATIENCE_S)
     try:
         async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
+            aiohttp.ClientSession(timeout=timeout, connector=connector()) as session,
             session.get(url, allow_redirects=False) as response,
         ):
             return _checked(url, response.status, await response.read())

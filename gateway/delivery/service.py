@@ -32,6 +32,7 @@ from gateway.tasks import end
 _logger = logging.getLogger(__name__)
 POLL_S = 1.0
 SETTLE_S = 1.0  # granted to the last round, however long attempts took
+RELEASE_S = 1.0
 
 
 class Served(NamedTuple):
@@ -117,12 +118,13 @@ class DeliveryService:
             _, unsettled = await asyncio.wait(tasks, timeout=left_s)
             await end(unsettled)
         try:
-            for worker in workers:
-                await worker.release()
-            await self._holders.leave()
-        except StreamUnavailable as error:
+            async with asyncio.timeout(RELEASE_S):
+                for worker in workers:
+                    await worker.release()
+                await self._holders.leave()
+        except (StreamUnavailable, TimeoutError) as error:
             log(_logger, logging.WARNING, "leases not released: they will expire",
-                reason=str(error))  # fmt: skip
+                reason=str(error) or f"no answer within {RELEASE_S:g} s")  # fmt: skip
 
     async def _stopped_within(self, seconds: float) -> None:
         with suppress(TimeoutError):

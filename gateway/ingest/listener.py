@@ -22,6 +22,7 @@ from gateway.ingest.handler import build_app
 from gateway.ingest.handover import GuardedHandler
 from gateway.ingest.reception import Intake, Reception
 from gateway.ingest.surroundings import Connection, Surroundings
+from gateway.lookup.own import own_hosts
 from gateway.metrics import Metrics
 from gateway.native import Keyring
 from gateway.options import IngestOptions, ServerOptions, TlsOptions
@@ -88,7 +89,8 @@ class Listener:
         await self._runner.setup()
         where: dict[str, Any] = {"sock": listening}
         if listening is None:
-            where = {"host": self._options.host, "port": self._options.port}
+            host, port = self._options.host, self._options.port
+            where = {"host": await own_hosts(host, port), "port": port}
         self._server = await asyncio.get_running_loop().create_server(
             self._connection, **where, **self._tls(), backlog=_BACKLOG
         )

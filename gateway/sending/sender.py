@@ -15,6 +15,7 @@ from itertools import cycle, islice
 import aiohttp
 
 from gateway.errors import GatewayError
+from gateway.lookup.connector import connector
 from gateway.sending.plan import SendPlan, chosen_bodies
 from gateway.sending.progress import progress_bar
 from gateway.sending.summary import Summary, Tally
@@ -55,7 +56,7 @@ async def send(plan: SendPlan) -> Summary:
 
 def _session(plan: SendPlan) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=plan.connections, ssl=_trust(plan)),
+        connector=connector(limit=plan.connections, ssl=_trust(plan)),
         timeout=aiohttp.ClientTimeout(total=plan.timeout_s),
         headers={"User-Agent": "gateway-send"},
     )

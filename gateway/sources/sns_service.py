@@ -10,6 +10,7 @@ import time
 import aiohttp
 from yarl import URL
 
+from gateway.lookup.connector import connector
 from gateway.sources.certificates import Certificates
 from gateway.sources.sns_signature import Posted, is_certificate_of, origin_of
 
@@ -22,6 +23,7 @@ class SnsService:
     def __init__(self, endpoint: str | None) -> None:
         self._endpoint = endpoint
         self._session = aiohttp.ClientSession(
+            connector=connector(),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # each request has one
             trust_env=False,

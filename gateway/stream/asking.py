@@ -2,8 +2,11 @@
 
 That is rare, wants TLS and at times credentials of its own, and redis-py is well kept. It takes
 some 7 MB of memory: who has one server, about which nobody has to be asked, never loads it.
+Only the socket is ours: names are looked up as everywhere here, and TLS still checks the name.
 """
 
+import asyncio
+import ssl
 from typing import Any
 
 import redis.asyncio as aioredis
@@ -12,6 +15,29 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gateway.stream.access import Access
+from gateway.stream.connecting import open_host
+
+
+class _Plain(aioredis.Connection):
+    async def _connect(self) -> None:
+        await _open(self, None)
+
+
+class _Tls(aioredis.SSLConnection):
+    async def _connect(self) -> None:
+        await _open(self, self.ssl_context.get())
+
+
+async def _open(connection: Any, tls: ssl.SSLContext | None) -> None:
+    name = connection.host.rstrip(".") if tls else None
+    async with asyncio.timeout(connection.socket_connect_timeout):
+        plug = await open_host(connection.host, connection.port)
+        try:
+            opened = await asyncio.open_connection(sock=plug, ssl=tls, server_hostname=name)
+        except BaseException:
+            plug.close()
+            raise
+    connection._reader, connection._writer = opened  # noqa: SLF001  # as redis-py's own do
 
 
 async def ask(
@@ -21,16 +47,18 @@ async def ask(
 
     Raises `OSError` for whatever goes wrong, an error reply included.
     """
-    client = aioredis.Redis.from_url(
+    is_tls = url.startswith("rediss:")
+    pool = aioredis.ConnectionPool.from_url(
         url,
         protocol=2,  # raw lists, the same from every make
         retry=Retry(NoBackoff(), 0),  # who asks goes on to the next one
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
-        single_connection_client=True,
-        **(_files(access) if url.startswith("rediss:") else {}),
+        **(_files(access) if is_tls else {}),
         **more,
     )
+    pool.connection_class = _Tls if is_tls else _Plain
+    client = aioredis.Redis.from_pool(pool)
     try:
         return await client.execute_command(*command, NEVER_DECODE=False)  # type: ignore[no-untyped-call]
     except RedisError as error:

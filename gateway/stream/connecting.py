@@ -12,6 +12,7 @@ import ssl
 
 from aiohappyeyeballs import start_connection
 
+from gateway.lookup.resolver import resolver
 from gateway.stream.access import Access
 from gateway.stream.addresses import Address
 from gateway.stream.resp import Connection, ErrorReply, pack
@@ -54,11 +55,8 @@ async def _open_socket(address: Address) -> Connection:
 
 async def _open_host(address: Address, tls: ssl.SSLContext | None) -> Connection:
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    plug = await start_connection(found, loop=loop, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S)
+    plug = await open_host(address.host, address.port)
     try:
-        plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        plug.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         name = address.host.rstrip(".") if tls else None
         _, connection = await loop.create_connection(
             Connection, sock=plug, ssl=tls, server_hostname=name
@@ -67,6 +65,19 @@ async def _open_host(address: Address, tls: ssl.SSLContext | None) -> Connection
         plug.close()
         raise
     return connection
+
+
+async def open_host(host: str, port: int) -> socket.socket:
+    """Return a socket that is connected to `host`. Raises `OSError` and `UnicodeError`."""
+    found = await resolver().addresses(host, port)
+    plug = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S)
+    try:
+        plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plug.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    except OSError:
+        plug.close()
+        raise
+    return plug
 
 
 def _why(error: OSError | UnicodeError) -> str:

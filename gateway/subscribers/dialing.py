@@ -1,7 +1,8 @@
 """Connecting to a receiver: its name is looked up, the egress rule is asked at the socket, TLS.
 
 A lookup is kept for a short while, because a receiver that closes after every answer would
-otherwise cost one per event. Addresses take turns. Proxies of the environment play no part.
+otherwise cost one per event. Addresses take turns, and each is judged anew when it is used.
+Proxies of the environment play no part.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from aiohappyeyeballs import AddrInfoType, start_connection
 from yarl import URL
 
 from gateway.errors import ConfigError
+from gateway.lookup.resolver import resolver
 from gateway.options import HttpOptions
 from gateway.subscribers.egress import Egress, EgressRefused
 from gateway.subscribers.outcome import Failed, Reason
@@ -44,9 +46,7 @@ class Dialer:
         self._host, self._port = url.raw_host or "", url.port or 0
         self._egress = egress
         self._tls = tls_context(options) if url.scheme == "https" else None
-        self._addresses: list[AddrInfoType] = []
-        self._lookup_ends = 0.0
-        self._lookup = asyncio.Lock()
+        self._turn = 0
 
     async def connect(self, protocol: Callable[[], P]) -> P:
         """Return a connected protocol. Raises OSError and ssl.SSLError; see `failure_of`."""
@@ -71,17 +71,12 @@ class Dialer:
         return made
 
     async def _resolve(self) -> list[AddrInfoType]:
-        loop = asyncio.get_running_loop()
-        async with self._lookup:  # whoever comes meanwhile shares the answer
-            if not self._addresses or loop.time() >= self._lookup_ends:
-                found = await loop.getaddrinfo(
-                    self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
-                )
-                self._addresses = [*found]
-                self._lookup_ends = loop.time() + _LOOKUP_KEPT_S
-            first, *others = self._addresses
-            self._addresses = [*others, first]
-            return [first, *others]
+        found = await resolver().addresses(
+            self._host, self._port, flags=socket.AI_ADDRCONFIG, max_age_s=_LOOKUP_KEPT_S
+        )
+        first = self._turn % len(found)
+        self._turn += 1
+        return [*found[first:], *found[:first]]
 
 
 def failure_of(error: Exception) -> Failed:

@@ -1,9 +1,12 @@
 """Credentials from everywhere: files, the environment, the metadata of a container."""
 
+import asyncio
 import json
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from support.eventually import eventually
 from support.receiver import running_receiver, status
 
 from gateway.aws.credentials import CredentialSource, NoCredentials
@@ -119,3 +122,67 @@ async def test_what_cannot_be_read_is_told_without_it(aws_environment, monkeypat
         await CredentialSource("eu-west-1").current()
     assert "hush-hush" not in str(raised.value)
     assert raised.value.__suppress_context__
+
+
+class Told:
+    """A process that tells credentials, once each for which something is put into `say`."""
+
+    def __init__(self, folder):
+        self._fifo, self._begun = folder / "fifo", folder / "begun"
+        os.mkfifo(self._fifo)
+        self.command = f"sh -c 'echo >> {self._begun}; cat {self._fifo}'"
+
+    @property
+    def begun(self):
+        return len(self._begun.read_text()) if self._begun.exists() else 0
+
+    async def say(self, key, *, minutes=60):
+        """Those with less than 15 minutes left are renewed at once, while they are good still."""
+        ends = f"{datetime.now(UTC) + timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"
+        answer = {"Version": 1, "AccessKeyId": key, "SecretAccessKey": "x", "Expiration": ends}
+        await asyncio.to_thread(self._fifo.write_text, json.dumps(answer))
+
+
+@pytest.fixture
+def told(aws_environment, monkeypatch, tmp_path):
+    found = Told(tmp_path)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    file = tmp_path / "config"
+    file.write_text(f"[default]\ncredential_process = {found.command}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(file))
+    monkeypatch.setattr("gateway.aws.credentials._FRESH_S", 0.0)
+    return found
+
+
+async def test_who_tells_them_late_is_asked_once(told):
+    """All who wait share one look, which goes on when they have given up."""
+    source = CredentialSource("eu-west-1")
+    waiting = [asyncio.create_task(source.current()) for _ in range(20)]
+    await eventually(lambda: told.begun)
+    for one in waiting[1:]:
+        one.cancel()
+    await asyncio.wait(waiting[1:])
+    last = asyncio.create_task(source.current())
+    await told.say("A7")
+    assert (await waiting[0]).access_key == (await last).access_key == "A7"
+    assert told.begun == 1
+
+
+async def test_while_a_renewal_hangs_those_that_are_good_are_used(told):
+    """Nobody waits for the end of it, and what it brings is used then."""
+    source = CredentialSource("eu-west-1")
+    first = asyncio.create_task(source.current())
+    for number in (1, 2):
+        await eventually(lambda number=number: told.begun == number)
+        await told.say("A8", minutes=12)
+    assert (await first).access_key == "A8"
+    for _ in range(2):
+        assert (await source.current()).access_key == "A8"
+    assert told.begun == 3
+    await told.say("A9")
+
+    async def is_renewed():
+        return (await source.current()).access_key == "A9"
+
+    await eventually(is_renewed)

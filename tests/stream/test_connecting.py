@@ -3,15 +3,14 @@ cannot be had; and how many there are.
 """
 
 import asyncio
-import contextlib
 import socket
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trustme
 from support.eventually import eventually
-from support.ports import free_ports
+from support.ports import free_ports, full_port
 from support.proxy import proxied
 from support.servers import Server, data_lines
 from support.tls_front import tls_front
@@ -73,33 +72,19 @@ async def test_a_connection_is_for_the_user_and_database_of_its_url(tmp_path):
 
 async def test_of_several_addresses_that_which_answers_is_taken(tmp_path, monkeypatch):
     """A name whose first address is silent and whose second refuses leads to the third."""
-    with silent_port() as silent:
-        async with guarded(tmp_path) as server:
-            ports = (silent, *free_ports(1), server.port)
-            kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
-            found = [(*kind, ("127.0.0.1", port)) for port in ports]
+    async with guarded(tmp_path) as server:
+        kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+        hosts = ("127.0.0.3", "127.0.0.2", "127.0.0.1")
 
-            def ask():  # asyncio's own loop: uvloop's way to look names up cannot be led astray
-                monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-                with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-                    return runner.run(me(f"redis://gateway:{IN_URL}@several.invalid"))
+        def look_up(host, port, *, flags, **_):
+            if flags & socket.AI_NUMERICHOST:
+                raise socket.gaierror(socket.EAI_NONAME, "no number")
+            return [(*kind, (each, port)) for each in hosts]
 
-            assert (await asyncio.to_thread(ask))["user"] == "gateway"
-
-
-@contextmanager
-def silent_port():
-    """One that answers nobody who wants to connect: its queue is full."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        while True:
-            one = stack.enter_context(socket.socket())
-            one.settimeout(0.2)
-            try:
-                one.connect(listener.getsockname())
-            except TimeoutError:
-                break
-        yield listener.getsockname()[1]
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        with full_port(server.port, host="127.0.0.3"):
+            told = await me(f"redis://gateway:{IN_URL}@several.invalid:{server.port}")
+        assert told["user"] == "gateway"
 
 
 @pytest.mark.parametrize(

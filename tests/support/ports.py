@@ -29,3 +29,18 @@ def free_port() -> int:
 def free_ports(count: int) -> list[int]:
     """So many, no two the same."""
     return [free_port() for _ in range(count)]
+
+
+@contextlib.contextmanager
+def full_port(port: int, *, host: str = "127.0.0.1"):
+    """Have this port answer nobody who wants to connect: its queue is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((host, port), backlog=0))
+        while True:
+            one = stack.enter_context(socket.socket())
+            one.settimeout(0.2)
+            try:
+                one.connect(listener.getsockname())
+            except TimeoutError:
+                break
+        yield

@@ -39,7 +39,8 @@ os.execv(sys.argv[2], sys.argv[2:])
 class RunningGateway:
     """`config` is what config.yaml holds; ports and the data directory are filled in.
 
-    `listening`: the public port, held open by the test as systemd would; `args`: more for `run`.
+    `listening`: the public port, held open by the test as systemd would; `args`: more for `run`;
+    `within`: a command that runs it in other surroundings, by exec.
     """
 
     def __init__(
@@ -49,13 +50,14 @@ class RunningGateway:
         *,
         args: tuple[str, ...] = (),
         listening: socket.socket | None = None,
+        within: tuple[str, ...] = (),
     ) -> None:
         self.folder = folder
-        self._args, self._listening = args, listening
+        self._args, self._listening, self._within = args, listening, within
         self.port, self.admin_port = free_port(), free_port()
         self.config = {
             "server": {"port": self.port, **config.pop("server", {})},
-            "admin": {"port": self.admin_port},
+            "admin": {"port": self.admin_port, **config.pop("admin", {})},
             "data_dir": str(folder / "data"),
             "apps": APPS,
             "log": {"format": "json"},
@@ -109,7 +111,7 @@ class RunningGateway:
             fds = (self._listening.fileno(),)
             command = [sys.executable, "-c", _PASSING, str(fds[0]), *command]
         return subprocess.Popen(
-            command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            [*self._within, *command], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             pass_fds=fds,
         )  # fmt: skip
 
@@ -240,10 +242,11 @@ async def running_gateway(
     *,
     args: tuple[str, ...] = (),
     listening: socket.socket | None = None,
+    within: tuple[str, ...] = (),
     **config: Any,
 ):
     """Start a gateway; stop it at the end, and see that it told no secret."""
-    gateway = RunningGateway(folder, config, args=args, listening=listening)
+    gateway = RunningGateway(folder, config, args=args, listening=listening, within=within)
     await gateway.start()
     try:
         yield gateway
