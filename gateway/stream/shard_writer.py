@@ -6,7 +6,7 @@ may be there or not: `ask` then, before anything else is written.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from gateway.errors import StreamUnavailable
@@ -28,12 +28,25 @@ _CHECKPOINT = script("checkpoint")
 
 
 class ShardWriter:
-    """Writes what `source` holds. Everything raises `StreamUnavailable` or `StreamRefused`."""
+    """Writes what `source` holds. Everything raises `StreamUnavailable` or `StreamRefused`.
 
-    def __init__(self, lines: Lines, source: Source, metrics: Metrics, *, window_ms: int) -> None:
+    `restore`: is told which shards have less than they had, and puts back whom Redis has lost of
+    those that are to read what is written next.
+    """
+
+    def __init__(
+        self,
+        lines: Lines,
+        source: Source,
+        metrics: Metrics,
+        *,
+        window_ms: int,
+        restore: Callable[[Sequence[int]], Awaitable[None]] | None = None,
+    ) -> None:
         self.states: list[ShardState] = []  # empty until the first answer
         self._lines, self._source, self._metrics = lines, source, metrics
         self._window_ms = window_ms
+        self._restore = restore
         self._packing = Packing(source.id)
         self._is_reconciled = False  # with what Redis knew of the journal at the start
 
@@ -45,6 +58,8 @@ class ShardWriter:
         states = self.states = await positions.ask(
             self._source, self.states, self._exchange, self._metrics, self._window_ms
         )
+        if self._restore is not None:
+            await self._restore([at for at, one in enumerate(states) if one.position < one.had])
         await positions.renew_epochs(states, self._exchange)
         await positions.forget(self._source, states, self._exchange)
         if not self._is_reconciled:
