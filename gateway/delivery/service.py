@@ -100,7 +100,7 @@ class DeliveryService:
             while not self._stop.is_set():
                 await self._poll()
                 _raise_failures(bell, *self._tasks())
-                await self._stopped_within(self._poll_s if self.joined.is_set() else 0.01)
+                await self._rest()
             if tasks := tuple(self._tasks()):
                 await asyncio.wait(tasks)
                 _raise_failures(*tasks)
@@ -127,6 +127,14 @@ class DeliveryService:
         except StreamUnavailable as error:
             log(_logger, logging.WARNING, "leases not released: they will expire",
                 reason=str(error))  # fmt: skip
+
+    async def _rest(self) -> None:
+        """Wait until it is time to look again; notice at once that all have joined."""
+        until = time.monotonic() + self._poll_s
+        while not self._stop.is_set() and (left_s := until - time.monotonic()) > 0:
+            if all(worker.joined for worker, _ in self._workers.values()):
+                self.joined.set()
+            await self._stopped_within(left_s if self.joined.is_set() else min(left_s, 0.01))
 
     async def _stopped_within(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -183,8 +191,6 @@ class DeliveryService:
             elif name not in configured:
                 task.cancel()
                 del self._workers[name]
-        if all(worker.joined for worker, _ in self._workers.values()):
-            self.joined.set()
 
     def _share_out(self, worker: Worker) -> None:
         name = worker.name

@@ -12,6 +12,7 @@ Only a name that nobody knows starts as its configuration says.
 
 import asyncio
 import logging
+import time
 from collections.abc import Collection, Mapping, Sequence
 
 from gateway.clock import now_ms
@@ -27,6 +28,7 @@ from gateway.stream.subscriptions import Subscription, Subscriptions
 
 _logger = logging.getLogger(__name__)
 _LOOK_S = 1.0
+_SURE_S = 3.0  # for so long a name has to be gone to have been forgotten
 _KEEP_MS = 60_000  # that nothing has changed is written down so seldom
 # A pause outlives a loss, also where somebody has started the subscriber before it was put back;
 # but nobody is paused out of the blue long after.
@@ -49,6 +51,8 @@ class Restorer:
         self._kept = self._known
         self._otherwise = configured if self._known is None else ()
         self._interruptions: int | None = None  # as of the last look
+        self._gone_at: dict[str, float] = {}  # who may have been forgotten, monotonic seconds
+        self._limbo: _Register = {}  # and of whom it is not sure yet
         self._turn = asyncio.Lock()
         self._seldom = Seldom()
 
@@ -72,10 +76,10 @@ class Restorer:
         await self._look(lost)
 
     async def start(self, name: str, configured: Start) -> Start | None:
-        """Where `name` is to begin that has no group; None while it is being forgotten."""
+        """Where `name` is to begin that has no group; None while that is not known."""
         found = (await self.look()).get(name)
         if found is None:
-            return configured
+            return None if name in self._limbo else configured
         return None if found.state == "forgetting" else "earliest"
 
     async def register(self, name: str) -> None:
@@ -93,7 +97,7 @@ class Restorer:
             register = await self._compared(register, lives, lost, interruptions)
             self._interruptions = interruptions
             present = {one: how for one, how in register.items() if how.state != "forgetting"}
-            self._known = Known(lives.of, lives.now_ms, present)
+            self._known = Known(lives.of, lives.now_ms, present | self._limbo)
             await self._keep(self._known)
             return register
 
@@ -113,14 +117,21 @@ class Restorer:
         is_doubted = bool(lost or len(survivors) < len(lives.of)) or (
             not is_first and self._interruptions != interruptions
         )
-        # What a server that failed has lost a moment ago cannot be told from what was forgotten a
-        # moment ago; what was so before we began can.
+        gone = remembered.keys() - register.keys()
+        forgotten: set[str] = set()
         if is_first or not is_doubted:
-            for name in remembered.keys() - register.keys():
-                if survivors and not await joined_anywhere(self._engine, name, survivors):
-                    del remembered[name]  # it was forgotten on command
+            forgotten = {
+                name for name in gone
+                if survivors and not await joined_anywhere(self._engine, name, survivors)
+            }  # fmt: skip
+        # A tail that was lost may show by other signs than this one, and a moment later.
+        now = time.monotonic()
+        self._gone_at = {name: self._gone_at.get(name, now) for name in forgotten}
+        self._limbo = {} if is_first else {
+            name: remembered[name] for name in forgotten if now - self._gone_at[name] < _SURE_S
+        }  # fmt: skip
         missing = [
-            name for name in remembered
+            name for name in remembered.keys() - forgotten
             if name not in register or (is_doubted and register[name].state != "forgetting")
         ]  # fmt: skip
         if missing:
