@@ -1,6 +1,5 @@
 """A Redis that comes back with nothing, and gateways that are killed meanwhile, on command."""
 
-import asyncio
 import os
 import shutil
 import signal
@@ -21,10 +20,21 @@ NAMES = ("ordered", "plain", "third")
 
 
 class Scene:
-    """One Redis, a receiver for each subscriber, gateways that share them, and who sends."""
+    """One Redis, a receiver for each subscriber, gateways that share them, and who sends.
 
-    def __init__(self, folder: Path, server: Server, receivers: dict, stack: AsyncExitStack):
+    `url`: of more than the one `server`, if there are more.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        server: Server | None,
+        receivers: dict,
+        stack: AsyncExitStack,
+        url: str = "",
+    ):
         self.folder, self.server, self.receivers = folder, server, receivers
+        self.url = url or f"redis://127.0.0.1:{server.port}"
         self.gateways: dict[str, RunningGateway] = {}
         self.loads: list[Load] = []
         self._stack = stack
@@ -36,7 +46,7 @@ class Scene:
              **({"order": "call"} if one == "ordered" else {})}
             for one, receiver in self.receivers.items()
         ]  # fmt: skip
-        config = {"redis": {"url": f"redis://127.0.0.1:{self.server.port}", "lease": "3s"},
+        config = {"redis": {"url": self.url, "lease": "3s"},
                   "subscribers": subscribers, **more}  # fmt: skip
         made = running_gateway(self.folder / name, args=args, **config)
         self.gateways[name] = await self._stack.enter_async_context(made)
@@ -101,8 +111,18 @@ async def scene(folder: Path):
         server = Server(folder / "redis", free_port(), data_lines())
         stack.push_async_callback(server.close)
         await server.start()
-        receivers = {name: await stack.enter_async_context(running_receiver()) for name in NAMES}
-        yield Scene(folder, server, receivers, stack)
+        yield Scene(folder, server, await _receivers(stack), stack)
+
+
+@asynccontextmanager
+async def scene_on(folder: Path, url: str):
+    """The same on a Redis that somebody else has started and looks at."""
+    async with AsyncExitStack() as stack:
+        yield Scene(folder, None, await _receivers(stack), stack, url)
+
+
+async def _receivers(stack: AsyncExitStack) -> dict:
+    return {name: await stack.enter_async_context(running_receiver()) for name in NAMES}
 
 
 async def kill_worker(gateway: RunningGateway, number: int) -> None:
@@ -116,9 +136,3 @@ async def restart(gateway: RunningGateway) -> None:
     """kill -9 of a gateway, and a start."""
     await gateway.kill()
     await gateway.start()
-
-
-async def at_once(*steps) -> None:
-    async with asyncio.TaskGroup() as group:
-        for step in steps:
-            group.create_task(step)
