@@ -6,7 +6,7 @@ lives another life. Nothing else tells these two apart for whoever has no journa
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from gateway.stream import keys
@@ -24,7 +24,7 @@ class Lives(NamedTuple):
     of: tuple[str, ...]
     now_ms: int
 
-    def emptied(self, before: Sequence[str], seen_ms: int, lost: Sequence[int]) -> set[int]:
+    def emptied(self, before: Sequence[str], seen_ms: int, lost: Collection[int]) -> set[int]:
         """Return the shards that were emptied since their lives were `before`, last seen at
         `seen_ms`, or of which that is said by `lost`.
         """

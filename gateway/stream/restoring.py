@@ -1,13 +1,10 @@
 """Subscribers are never forgotten by accident: whom Redis has lost is put back, with its groups.
 
 Every process looks about once a second who is known, and remembers it, over its own end too
-(`known`). When Redis then has less, this decides what it means. A name that is gone while its
-shards live on was forgotten on command. A shard that lives another life (`lives`) was emptied:
-all that was remembered is put back, each group from the first entry of the shard, for all in it
-was published since. Whoever publishes asks for that first (`restore`); but whoever made a group
-or published in between, and in whatever order, it comes to the same.
-
-Only a name that nobody knows starts as its configuration says.
+(`known`). What it means that Redis then has less is decided in `loss`. After a loss each group
+begins with the first entry of its shard, for all in it was published since. Whoever publishes
+asks for that first (`restore`); but whoever made a group or published in between, and in whatever
+order, it comes to the same. Only a name that nobody knows starts as its configuration says.
 """
 
 import asyncio
@@ -22,7 +19,8 @@ from gateway.stream.connection import Engine
 from gateway.stream.consumer_group import Start
 from gateway.stream.format import check_format
 from gateway.stream.known import Known, KnownFile
-from gateway.stream.lives import Lives, read_lives
+from gateway.stream.lives import read_lives
+from gateway.stream.loss import Loss, Register, Seen, compare, may_be_forgotten, to_put_back
 from gateway.stream.putting_back import joined_anywhere, put_back_groups
 from gateway.stream.subscriptions import Subscription, Subscriptions
 
@@ -33,7 +31,6 @@ _KEEP_MS = 60_000  # that nothing has changed is written down so seldom
 # A pause outlives a loss, also where somebody has started the subscriber before it was put back;
 # but nobody is paused out of the blue long after.
 _PAUSES_MS = 900_000
-_Register = dict[str, Subscription]
 
 
 class Restorer:
@@ -50,9 +47,10 @@ class Restorer:
         self._known = file.read() if file is not None else None
         self._kept = self._known
         self._otherwise = configured if self._known is None else ()
-        self._interruptions: int | None = None  # as of the last look
+        self._has_looked = False
+        self._interruptions = 0  # as of the last look
         self._gone_at: dict[str, float] = {}  # who may have been forgotten, monotonic seconds
-        self._limbo: _Register = {}  # and of whom it is not sure yet
+        self._limbo: dict[str, Subscription] = {}  # and of whom it is not sure yet
         self._turn = asyncio.Lock()
         self._seldom = Seldom()
 
@@ -85,79 +83,61 @@ class Restorer:
     async def register(self, name: str) -> None:
         """Make `name` known, which has its groups now."""
         await self._subscriptions.register(name)
-        await self.look()
+        if self._known is None or name not in self._known.subscribers:
+            await self.look()
 
-    async def _look(self, lost: Sequence[int]) -> _Register:
+    async def _look(self, lost: Sequence[int]) -> Mapping[str, Subscription]:
         async with self._turn:
             interruptions = self._engine.interruptions
             register = await self._subscriptions.read()
-            # Behind the register, so that one that was emptied is never taken for one that was
-            # not.
+            # Behind the register, so that one of an emptied Redis is never taken for another.
             lives = await read_lives(self._engine)
-            register = await self._compared(register, lives, lost, interruptions)
-            self._interruptions = interruptions
-            present = {one: how for one, how in register.items() if how.state != "forgetting"}
-            self._known = Known(lives.of, lives.now_ms, present | self._limbo)
+            is_first, has_failed = not self._has_looked, interruptions != self._interruptions
+            seen = Seen(register, lives, lost, is_first=is_first, has_failed=has_failed)
+            known = await self._acted(seen)
+            self._has_looked, self._interruptions = True, interruptions
+            present = {one: how for one, how in known.items() if how.state != "forgetting"}
+            self._known = Known(lives.of, lives.now_ms, {**present, **self._limbo})
             await self._keep(self._known)
-            return register
+            return known
 
-    async def _compared(
-        self, register: _Register, lives: Lives, lost: Sequence[int], interruptions: int
-    ) -> _Register:
+    async def _acted(self, seen: Seen) -> Mapping[str, Subscription]:
         """Return the register with those put back that it has lost."""
-        before = self._known or Known((), lives.now_ms, {})
-        blind = lost if self._otherwise else ()
-        emptied = lives.emptied(before.lives, before.seen_ms, blind)
-        remembered = dict(before.subscribers)
-        if emptied.intersection(blind):
-            new = Subscription("active", now_ms(), new=True)
-            remembered = dict.fromkeys(self._otherwise, new) | remembered
-        survivors = set(range(len(lives.of))) - lives.others(before.lives) - emptied
-        is_first = self._interruptions is None
-        is_doubted = bool(lost or len(survivors) < len(lives.of)) or (
-            not is_first and self._interruptions != interruptions
-        )
-        gone = remembered.keys() - register.keys()
-        forgotten: set[str] = set()
-        if is_first or not is_doubted:
-            forgotten = {
-                name for name in gone
-                if survivors and not await joined_anywhere(self._engine, name, survivors)
-            }  # fmt: skip
+        new = Subscription("active", now_ms(), new=True)
+        loss = compare(self._known, seen, dict.fromkeys(self._otherwise, new))
+        forgotten = {
+            name for name in may_be_forgotten(loss, seen)
+            if not await joined_anywhere(self._engine, name, loss.survivors)
+        }  # fmt: skip
         # A tail that was lost may show by other signs than this one, and a moment later.
         now = time.monotonic()
         self._gone_at = {name: self._gone_at.get(name, now) for name in forgotten}
-        self._limbo = {} if is_first else {
-            name: remembered[name] for name in forgotten if now - self._gone_at[name] < _SURE_S
+        self._limbo = {} if seen.is_first else {
+            name: loss.remembered[name]
+            for name, gone_at in self._gone_at.items() if now - gone_at < _SURE_S
         }  # fmt: skip
-        missing = [
-            name for name in remembered.keys() - forgotten
-            if name not in register or (is_doubted and register[name].state != "forgetting")
-        ]  # fmt: skip
-        if missing:
-            register = await self._put_back(register, remembered, missing, emptied)
-        if lost:
+        register: Mapping[str, Subscription] = seen.register
+        if names := to_put_back(loss, seen, forgotten):
+            await self._put_back(names, loss, register)
+            register = await self._subscriptions.read()
+        if seen.lost:
             self._otherwise = ()
         return register
 
-    async def _put_back(
-        self, register: _Register, remembered: _Register, names: Sequence[str], emptied: set[int]
-    ) -> _Register:
+    async def _put_back(self, names: Sequence[str], loss: Loss, register: Register) -> None:
         await check_format(self._engine)
-        made = await put_back_groups(self._engine, names, emptied)
-        anew = []
+        made = await put_back_groups(self._engine, names, loss.emptied)
+        is_new = False
         for name in names:  # behind their groups: see `Subscriptions.register`
-            was, found = remembered[name], register.get(name)
+            was, found = loss.remembered[name], register.get(name)
             if found is None:
-                if await self._subscriptions.put_back(name, was):
-                    anew.append(name)
-            elif emptied and was.state == "paused" and _is_new(found):
+                is_new |= await self._subscriptions.put_back(name, was)
+            elif loss.emptied and was.state == "paused" and _is_new(found):
                 await self._subscriptions.pause(name)
-        if anew or any(made):
+        if is_new or any(made):
             log(_logger, logging.WARNING, "Redis has lost subscribers: put back, with what it has"
-                " of events", subscribers=" ".join(names), groups_made=made.again,
+                " of events", subscribers=" ".join(sorted(names)), groups_made=made.again,
                 groups_set_back=made.set_back)  # fmt: skip
-        return await self._subscriptions.read()
 
     async def _keep(self, known: Known) -> None:
         kept = self._kept
