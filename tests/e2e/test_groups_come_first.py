@@ -8,6 +8,9 @@ import pytest
 from support.eventually import eventually
 from support.wiped import kill_worker, restart, scene
 
+from gateway.stream.connection import Engine
+from gateway.stream.subscriptions import Subscriptions
+
 LONG = bool(os.environ.get("GATEWAY_LONG"))
 
 
@@ -151,3 +154,38 @@ async def test_emptied_while_nobody_was_there(tmp_path, first):
         await place.send(gateways["ingest"], 20)
         await place.arrived()
         await place.assert_accounted()
+
+
+async def test_a_pause_outlives_redis(tmp_path):
+    """One that is paused when Redis is emptied and its gateway is killed stays paused, and has all of
+    it when it is resumed.
+    """
+    async with scene(tmp_path) as place:
+        taker, act = await alone(place)
+        await eventually(place.knows_all)
+        engine = Engine(place.url)
+        try:
+            await Subscriptions(engine).pause("third")
+            await eventually(lambda: _is_remembered(taker, '"state":"paused"'))
+            await place.send(taker, 60)
+            await place.wipe()
+            await place.send(taker, 60)
+            await before(place, act)
+            third = place.receivers["third"]
+            await eventually(lambda: _waits(taker, "third", 120), within_s=60)
+            assert not third.bodies
+            await Subscriptions(engine).resume("third")
+            await place.arrived()
+            await place.assert_accounted()
+        finally:
+            await engine.close()
+
+
+def _is_remembered(gateway, what):
+    return what in (gateway.data / "subscribers.known").read_text()
+
+
+async def _waits(gateway, name, count):
+    ledger = await gateway.ledger()
+    account = (ledger or {"subscribers": {}})["subscribers"].get(name)
+    return account is not None and account["waiting"]["unread"] == count
