@@ -59,7 +59,7 @@ class DeliveryService:
     `holder` names this process in leases. A name that outlives the process (one data directory,
     one process at a time) takes its own leases back at once after a crash; without one, the
     leases of a crashed process have to expire. `poll_s`: how often to see who else delivers, and
-    who is paused.
+    who is paused. `restorer` knows who has been there before; without one, nobody is known.
     """
 
     def __init__(

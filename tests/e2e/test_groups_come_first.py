@@ -101,7 +101,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("layout", "moment"), CASES)
-async def test_a_start_while_redis_comes_back_empty(tmp_path, layout, moment):
+async def test_a_start_while_redis_comes_back_empty(tmp_path, record_property, layout, moment):
     """Every subscriber gets all that was acknowledged, before and while Redis was away: whatever
     starts, and whenever that is.
     """
@@ -115,6 +115,7 @@ async def test_a_start_while_redis_comes_back_empty(tmp_path, layout, moment):
         await moment(place, act)
         await place.arrived()
         await place.assert_accounted()
+        record_property("came at most", place.most_often())
 
 
 async def test_emptied_twice_in_a_row(tmp_path):
