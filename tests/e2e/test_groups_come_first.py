@@ -168,6 +168,7 @@ async def test_a_pause_outlives_redis(tmp_path):
         try:
             await Subscriptions(engine).pause("third")
             await eventually(lambda: _is_remembered(taker, '"state":"paused"'))
+            await act()  # from then on it is paused for certain
             await place.send(taker, 60)
             await place.wipe()
             await place.send(taker, 60)
