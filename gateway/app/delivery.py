@@ -21,7 +21,7 @@ class DeliveryPart:
         self._served = [_served(shared, one) for one in shared.config.subscribers]
         self._service = DeliveryService(
             shared.engine, self._served, shared.metrics, holder=holder,
-            ttl_s=shared.config.redis.lease_s,
+            ttl_s=shared.config.redis.lease_s, restorer=shared.restorer,
         )  # fmt: skip
         self._janitor = Janitor(shared.engine, shared.config.retention)
 

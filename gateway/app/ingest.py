@@ -162,4 +162,5 @@ def _publisher(shared: Shared, journal: Journal) -> Publisher:
         linger_s=0.001 if config.ingest.ack == "journal" else 0,
         access=shared.engine.access,
         replicas=config.ingest.replicas,
+        restore=shared.restorer.restore,
     )

@@ -38,6 +38,8 @@ from gateway.readiness import Readiness
 from gateway.stream.access import access_of
 from gateway.stream.connection import Engine
 from gateway.stream.holders import Holder
+from gateway.stream.known import KnownFile
+from gateway.stream.restoring import Restorer
 from gateway.tasks import end, raise_failure
 
 _log = logging.getLogger("gateway")
@@ -127,7 +129,9 @@ class Process:
         access = access_of(config.redis)
         engine = Engine(redis_url, timeout_s=config.redis.timeout_s, access=access)
         stack.push_async_callback(engine.close)
-        process = cls(Shared(config, engine, metrics), duty, opened)
+        served = [one.name for one in config.subscribers if one.enabled]
+        restorer = Restorer(engine, KnownFile(config.data_dir, duty.number), served)
+        process = cls(Shared(config, engine, metrics, restorer), duty, opened)
         for part in process._parts:
             stack.push_async_callback(part.close)
         await process._listen(listening, loads, stack)
@@ -171,6 +175,8 @@ class Process:
 
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
         loops = {"readiness": self._readiness.run(), "gate": self._gate.run()}
+        if self._delivery is None:  # which looks by itself
+            loops["known subscribers"] = self._when_ours(self._shared.restorer.run())
         for part in self._parts:
             for name, loop in part.loops().items():
                 # What takes events waits for no engine; its publishing does, by `may_publish`.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from gateway.metrics import Metrics
 from gateway.options import Config
 from gateway.stream.connection import Engine
+from gateway.stream.restoring import Restorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +13,4 @@ class Shared:
     config: Config
     engine: Engine  # for commands; the publisher and the doorbell have connections of their own
     metrics: Metrics
+    restorer: Restorer

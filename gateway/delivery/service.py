@@ -7,7 +7,7 @@ backlog is kept within its bound until they are forgotten on command.
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -25,7 +25,8 @@ from gateway.stream.doorbell import Doorbell
 from gateway.stream.format import check_format
 from gateway.stream.holders import Holder, Holders, Present
 from gateway.stream.ledger import read_account
-from gateway.stream.subscriptions import Subscription, Subscriptions
+from gateway.stream.restoring import Restorer
+from gateway.stream.subscriptions import Subscription
 from gateway.subscribers.delivery import Subscriber
 from gateway.tasks import end
 
@@ -57,7 +58,8 @@ class DeliveryService:
 
     `holder`: this process, in leases. With a journal, it has the leases of the one before it back
     at once after a crash; without one, they have to expire. `poll_s`: how often to see who else
-    delivers, and who is paused.
+    delivers, and who is paused. `restorer` knows who has been there before; without one,
+    nobody is known.
     """
 
     def __init__(
@@ -69,13 +71,14 @@ class DeliveryService:
         holder: Holder | None = None,
         ttl_s: float = 10.0,
         poll_s: float = POLL_S,
+        restorer: Restorer | None = None,
     ) -> None:
         self._engine = engine
         self._served = served
         self._metrics = metrics
         self._holder = holder or Holder()
         self._ttl_s = ttl_s
-        self._subscriptions = Subscriptions(engine)
+        self._restorer = restorer or Restorer(engine)
         # Gone from there before its leases expire, a crashed process is not waited for.
         self._serves = frozenset(one.options.name for one in served if one.subscriber is not None)
         self._holders = Holders(engine, self._holder, ttl_s / 2, self._serves)
@@ -97,7 +100,7 @@ class DeliveryService:
             while not self._stop.is_set():
                 await self._poll()
                 _raise_failures(bell, *self._tasks())
-                await self._stopped_within(self._poll_s if self.joined.is_set() else 0.01)
+                await self._rest()
             if tasks := tuple(self._tasks()):
                 await asyncio.wait(tasks)
                 _raise_failures(*tasks)
@@ -126,6 +129,14 @@ class DeliveryService:
             log(_logger, logging.WARNING, "leases not released: they will expire",
                 reason=str(error) or f"no answer within {RELEASE_S:g} s")  # fmt: skip
 
+    async def _rest(self) -> None:
+        """Wait until it is time to look again; notice at once that all have joined."""
+        until = time.monotonic() + self._poll_s
+        while not self._stop.is_set() and (left_s := until - time.monotonic()) > 0:
+            if all(worker.joined for worker, _ in self._workers.values()):
+                self.joined.set()
+            await self._stopped_within(left_s if self.joined.is_set() else min(left_s, 0.01))
+
     async def _stopped_within(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -135,15 +146,14 @@ class DeliveryService:
         return (task for _, task in self._workers.values())
 
     async def _prepare(self) -> None:
-        """Make the configured subscribers known and start their workers; wait for Redis."""
+        """Find out who is known already, and start the workers; wait for Redis."""
+        known: Mapping[str, Subscription] = {}
         while not self._stop.is_set():
             try:
                 await check_format(self._engine)
                 # Before others see that there is a new subscriber: who delivers to it.
                 self._present = await self._holders.present()
-                for each in self._served:
-                    if each.subscriber is not None:
-                        await self._subscriptions.register(each.options.name)
+                known = await self._restorer.look()
                 break
             except StreamUnavailable as error:
                 self._seldom.log("away", _logger, "waiting for Redis", reason=str(error))
@@ -151,14 +161,16 @@ class DeliveryService:
         if self._stop.is_set():
             return  # drained before it began
         for each in self._served:
-            self._start_worker(each)
+            self._start_worker(each, known.get(each.options.name))
 
-    def _start_worker(self, served: Served) -> None:
+    def _start_worker(self, served: Served, known: Subscription | None) -> None:
         worker = Worker(
             served.options, served.subscriber, served.matcher, engine=self._engine,
-            doorbell=self._doorbell, subscriptions=self._subscriptions, metrics=self._metrics,
+            doorbell=self._doorbell, restorer=self._restorer, metrics=self._metrics,
             holder=self._holder, ttl_s=self._ttl_s, workers=len(self._serves),
+            is_known=known is not None and known.state != "forgetting",
         )  # fmt: skip
+        worker.pause(paused=known is not None and known.state != "active")
         self._share_out(worker)
         self._workers[worker.name] = worker, asyncio.create_task(worker.run())
 
@@ -166,7 +178,7 @@ class DeliveryService:
         """See who else delivers, and who is paused, forgotten, or no longer configured."""
         try:
             self._present = await self._holders.present()
-            known = await self._subscriptions.read()
+            known = await self._restorer.look()
             for name in known.keys() - self._workers.keys():
                 await self._keep(name, known[name])
         except (StreamUnavailable, StreamRefused) as error:
@@ -180,8 +192,6 @@ class DeliveryService:
             elif name not in configured:
                 task.cancel()
                 del self._workers[name]
-        if all(worker.joined for worker, _ in self._workers.values()):
-            self.joined.set()
 
     def _share_out(self, worker: Worker) -> None:
         name, me = worker.name, self._holder.presence
@@ -201,7 +211,7 @@ class DeliveryService:
                 " command, or its backlog is kept", subscriber=name, unread=account.unread,
                 parked=account.parked, buried=account.buried)  # fmt: skip
         options = SubscriberOptions(name=name, kind="log")
-        self._start_worker(Served(options, None, Everything()))
+        self._start_worker(Served(options, None, Everything()), known)
 
 
 def _raise_failures(*tasks: asyncio.Task[None]) -> None:

@@ -23,6 +23,7 @@ from gateway.options import SubscriberOptions
 from gateway.stream.connection import Engine
 from gateway.stream.doorbell import Doorbell, Waiter
 from gateway.stream.holders import Holder
+from gateway.stream.restoring import Restorer
 from gateway.stream.subscriptions import Subscriptions
 from gateway.subscribers.delivery import Subscriber
 
@@ -33,7 +34,10 @@ BACK_OFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class Worker:
-    """Serves one subscriber until stopped, as one of `workers` of this process."""
+    """Serves one subscriber until stopped, as one of `workers` of this process.
+
+    `is_known`: it has been there before, so that a group that it lacks was lost.
+    """
 
     def __init__(
         self,
@@ -43,15 +47,18 @@ class Worker:
         *,
         engine: Engine,
         doorbell: Doorbell,
-        subscriptions: Subscriptions,
+        restorer: Restorer,
         metrics: Metrics,
         holder: Holder,
         ttl_s: float = 10.0,
         workers: int = 1,
+        is_known: bool = False,
     ) -> None:
         self.name = options.name
         self._start = options.start
-        self._subscriptions = subscriptions
+        self._restorer = restorer
+        self._subscriptions = Subscriptions(engine)
+        self._is_registered = False  # it has its groups, and everybody knows
         self._bell = asyncio.Event()
         self._waiter = Waiter(self._bell)
         self._outcomes = 0  # decided since the last round
@@ -68,9 +75,10 @@ class Worker:
             concurrency=options.concurrency, sequencer=sequencer, metrics=metrics,
             decided=self._decided, gone=self._gone,
         )  # fmt: skip
+        start = "earliest" if is_known else options.start
         self._leases = Leases(
             self.name, self._reception, doorbell=doorbell, waiter=self._waiter, holder=holder,
-            start=options.start if subscriber is not None else None, ttl_s=ttl_s,
+            start=start if subscriber is not None else None, ttl_s=ttl_s,
         )  # fmt: skip
         self._reception.claims = self._leases.claims
         self._intake = Intake(
@@ -82,7 +90,7 @@ class Worker:
     @property
     def joined(self) -> bool:
         """Whether every shard has a group for it (true for one that is not served)."""
-        return self._attempts is None or all(claim.joined for claim in self._leases.claims)
+        return self._attempts is None or self._is_registered
 
     def pause(self, *, paused: bool) -> None:
         """Start nothing more, or go on."""
@@ -136,9 +144,13 @@ class Worker:
 
     async def _round(self) -> None:
         if self._leases.vanished:
-            start = await self._subscriptions.start_again(self.name, self._start)
-            self._leases.join_again(start)
+            self._is_registered = False
+            self._leases.join_again(await self._restorer.start(self.name, self._start))
         await self._intake.round()
+        if not self.joined and all(claim.joined for claim in self._leases.claims):
+            self._bell.set()  # come again at once, should this fail
+            await self._restorer.register(self.name)
+            self._is_registered = True
 
     def _is_drained(self) -> bool:
         running = self._attempts.running if self._attempts else 0

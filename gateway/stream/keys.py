@@ -8,15 +8,16 @@ so that outgrowing the embedded engine moves data and changes nothing else.
 |--------------------------|--------|--------------------------------------------------------------|
 | gw:format                | string | format version and number of shards                          |
 | gw:moving_to, _from      | string | marks of a move to another engine, here or from there        |
-| gw:subscribers           | hash   | name -> JSON {state, since_ms}; state active or paused       |
+| gw:subscribers           | hash   | name -> JSON {state, since_ms, new}; state active or paused  |
 | gw:holders               | zset   | who delivers, and to whom -> Unix ms until which it is true  |
 | gw:ticket:<digest>       | string | whom a ticket of the plain feed stands for; lives seconds    |
 | gw:{N}:events            | stream | the events of shard N; fields below                          |
-| gw:{N}:shard             | hash   | epoch, published, duplicates, unfit, bytes, trimmed; for a   |
-|                          |        | journal pos:<name>, owner:<name>, clock:, alive:, count:,    |
-|                          |        | damaged:, outlived:, forgotten:, before:, the last five also |
-|                          |        | of `gone`, all names that have left; left, when one last did;|
-|                          |        | for a slice length low:<ms>, slice:<ms> (oldest, newest)     |
+| gw:{N}:shard             | hash   | life, epoch, published, duplicates, unfit, bytes, trimmed;   |
+|                          |        | for a journal pos:<name>, owner:<name>, clock:, alive:,      |
+|                          |        | count:, damaged:, outlived:, forgotten:, before:; of these   |
+|                          |        | five the sums over names that have left, as if theirs were   |
+|                          |        | `gone`; left, when the last of them did, Unix ms; for a      |
+|                          |        | slice length low:<ms>, slice:<ms> (oldest, newest index)     |
 | gw:{N}:seen:<ms>:<index> | set    | digests of events accepted in that slice of time             |
 | gw:{N}:sub:<name>        | hash   | token, holder, expires_ms, start_seq, taken_seq, taken_bytes,|
 |                          |        | taken_id, floor_id, delivered, unmatched, buried, discarded, |

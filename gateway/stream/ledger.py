@@ -3,8 +3,9 @@
     published = unmatched + delivered + waiting + buried + discarded
 
 The two sides are counted by different scripts at different times, the left one when an event is
-published, the right one when it is read and settled; `balance` is their difference. Each shard
-is read in one moment and costs the same however much waits.
+published, the right one when it is read and settled; `balance` is their difference. What was
+published before a subscriber started is not for it, and shown. Each shard is read in one moment
+and costs the same however much waits.
 """
 
 from collections import defaultdict
@@ -21,6 +22,7 @@ from gateway.stream.subscriptions import Subscriptions
 class Account(msgspec.Struct):
     """One subscriber. `published` counts from where it started."""
 
+    before_start: int = 0  # published before that, and so not for it
     published: int = 0
     repeats: int = 0  # read anew because a group had been destroyed behind our back
     unmatched: int = 0
@@ -46,6 +48,7 @@ class Account(msgspec.Struct):
         """Add one shard's numbers, as `ledger.lua` returns them."""
         published, start, taken, in_flight, parked, *counted = row
         if start >= 0:
+            self.before_start += start
             self.published += published - start
             self.unread += published - taken
             self.in_flight += in_flight
@@ -109,6 +112,7 @@ async def read_ledger(engine: Engine) -> dict[str, Any]:
 
 def _shown(account: Account) -> dict[str, Any]:
     return {
+        "before_start": account.before_start,
         "published": account.published,
         "repeats": account.repeats,
         "unmatched": account.unmatched,

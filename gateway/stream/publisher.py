@@ -13,7 +13,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from gateway import clock
 from gateway.errors import StreamRefused, StreamUnavailable
@@ -47,11 +47,14 @@ class Publisher:
         linger_s: float = 0.001,
         access: Access | None = None,
         replicas: int = 0,
+        restore: Callable[[Sequence[int]], Awaitable[None]] | None = None,
     ) -> None:
         """`linger_s`: pause after a batch while which more has come, so that the next is not a
         handful. What comes alone is published at once.
 
         `replicas`: how many have to have what counts as replicated.
+
+        `restore`: see `ShardWriter`.
         """
         self.on_progress: Callable[[], None] = lambda: None
         self.on_take: Callable[[], None] = lambda: None  # the journal is about to be read
@@ -65,7 +68,9 @@ class Publisher:
         self.lacks_replicas = replicas > 0  # not all that is published is on so many
         self._source, self._metrics, self._window_ms = source, metrics, int(window_s * 1000)
         self._lines = Lines(url, timeout_s=timeout_s, access=access, replicas=replicas)
-        self._shards = ShardWriter(self._lines, source, metrics, window_ms=self._window_ms)
+        self._shards = ShardWriter(
+            self._lines, source, metrics, window_ms=self._window_ms, restore=restore
+        )
         self._replicas = replicas
         self._heals_upto = 0  # up to there of the journal something may be published again
         self._behind: Beyond | None = None

@@ -5,7 +5,7 @@ batch that does not follow that position is refused. Whatever fails or is refuse
 may be there or not: `ask` then, before anything else is written.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from gateway import clock
@@ -28,14 +28,27 @@ _FOREIGN = "another gateway publishes this journal"
 
 
 class ShardWriter:
-    """Writes what `source` holds. Everything raises `StreamUnavailable` or `StreamRefused`."""
+    """Writes what `source` holds. Everything raises `StreamUnavailable` or `StreamRefused`.
 
-    def __init__(self, lines: Lines, source: Source, metrics: Metrics, *, window_ms: int) -> None:
+    `restore`: is told which shards have less than they had, and puts back whom Redis has lost of
+    those that are to read what is written next.
+    """
+
+    def __init__(
+        self,
+        lines: Lines,
+        source: Source,
+        metrics: Metrics,
+        *,
+        window_ms: int,
+        restore: Callable[[Sequence[int]], Awaitable[None]] | None = None,
+    ) -> None:
         self.states: list[ShardState] = []  # empty until the first answer
         self._lines, self._source, self._metrics = lines, source, metrics
         self._window_ms = window_ms
         self._packing = Packing("", "")
         self.behind: Beyond | None = None  # as of when Redis and the journal were first compared
+        self._restore = restore
 
     # ---- what they have
 
@@ -47,6 +60,8 @@ class ShardWriter:
         )
         states = self.states = asked.states
         self._packing = Packing(self._source.id, self._source.ownership.token)
+        if self._restore is not None:
+            await self._restore([at for at, one in enumerate(states) if one.position < one.had])
         await positions.renew_epochs(states, self._exchange)
         await accounts.forget(self._source, states, self._exchange)
         if self.behind is None or asked.created:

@@ -13,17 +13,18 @@ from gateway.clock import now_ms
 from gateway.stream import keys
 from gateway.stream.calls import ScriptCall, call_together
 from gateway.stream.connection import Engine
-from gateway.stream.consumer_group import Start
-from gateway.stream.format import check_format
 
 State = Literal["active", "paused", "forgetting"]
 
 
-class Subscription(msgspec.Struct, frozen=True):
-    """`since_ms`: Unix ms at which it came into this state."""
+class Subscription(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`since_ms`: Unix ms at which it came into this state; `new`: nobody has said so by command,
+    it was made known by whoever started with it.
+    """
 
     state: State
     since_ms: int
+    new: bool = False
 
 
 _decode = msgspec.json.Decoder(Subscription).decode
@@ -43,26 +44,18 @@ class Subscriptions:
         }
 
     async def register(self, name: str) -> bool:
-        """Make `name` known, active if it is new; return whether it was new."""
+        """Make `name` known, active if it is new; return whether it was new.
+
+        Only once it has its groups, so that whoever finds it here knows that they were made.
+        """
         if await self._engine.command("HEXISTS", keys.SUBSCRIBERS, name):
             return False  # without a write, which a full engine would refuse
-        value = msgspec.json.encode(Subscription("active", now_ms()))
+        return await self.put_back(name, Subscription("active", now_ms(), new=True))
+
+    async def put_back(self, name: str, was: Subscription) -> bool:
+        """Make `name` known again as it `was`, if it is not known; return whether it was not."""
+        value = msgspec.json.encode(was)
         return bool(await self._engine.command("HSETNX", keys.SUBSCRIBERS, name, value))
-
-    async def start_again(self, name: str, configured: Start) -> Start | None:
-        """Where `name` starts whose group has vanished; None while it is being forgotten.
-
-        After a loss (a flush, a failover) from the earliest entry that there is, else nothing
-        would say what was missed; after it was forgotten on command like any new subscriber.
-        """
-        if await check_format(self._engine):
-            await self.register(name)
-            return "earliest"
-        known = (await self.read()).get(name)
-        if known is None:
-            await self.register(name)
-            return configured
-        return "earliest" if known.state != "forgetting" else None
 
     async def pause(self, name: str) -> bool:
         """Let nothing more go out to `name`, but bound its backlog; False: there is no such."""
