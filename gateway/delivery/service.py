@@ -135,7 +135,11 @@ class DeliveryService:
         return (task for _, task in self._workers.values())
 
     async def _prepare(self) -> None:
-        """Make the configured subscribers known and start their workers; wait for Redis."""
+        """Make the configured subscribers known and start their workers; wait for Redis.
+
+        Who is paused is known before anything is attempted.
+        """
+        known: dict[str, Subscription] = {}
         while not self._stop.is_set():
             try:
                 await check_format(self._engine)
@@ -144,6 +148,7 @@ class DeliveryService:
                 for each in self._served:
                     if each.subscriber is not None:
                         await self._subscriptions.register(each.options.name)
+                known = await self._subscriptions.read()
                 break
             except StreamUnavailable as error:
                 self._seldom.log("away", _logger, "waiting for Redis", reason=str(error))
@@ -151,15 +156,16 @@ class DeliveryService:
         if self._stop.is_set():
             return  # drained before it began
         for each in self._served:
-            self._start_worker(each)
+            self._start_worker(each, known.get(each.options.name))
 
-    def _start_worker(self, served: Served) -> None:
+    def _start_worker(self, served: Served, known: Subscription | None = None) -> None:
         worker = Worker(
             served.options, served.subscriber, served.matcher, engine=self._engine,
             doorbell=self._doorbell, subscriptions=self._subscriptions, metrics=self._metrics,
             holder=self._holder, ttl_s=self._ttl_s, workers=len(self._serves),
         )  # fmt: skip
         self._share_out(worker)
+        worker.pause(paused=known is not None and known.state != "active")
         self._workers[worker.name] = worker, asyncio.create_task(worker.run())
 
     async def _poll(self) -> None:
