@@ -62,7 +62,9 @@ class Course:
         )
 
     async def let_all_out(self):
-        """In the last turn: nobody fails any more, letters are revived, the paused one goes on."""
+        """In the last turn: nobody fails any more, the paused one goes on, and letters are revived,
+        which the older one then delivers.
+        """
         gateway, services = self.gateway, self.services
         services.answers = {}
         rows = json.loads(await told(gateway, "subscriber", "list", "--json"))
@@ -73,6 +75,9 @@ class Course:
         assert letters > EACH
         said = await told(gateway, "dead", "revive", "refusing", "--all")
         assert f"revived {letters} dead letters" in said
+        await gateway.stop()
+        self.program(TURNS)
+        await gateway.start()
 
     async def is_tried(self, *names):
         """Whether all is published, and these have nothing to wait for but their parked."""
@@ -88,7 +93,7 @@ class Course:
         """
         ledger, acked = await self.gateway.settled(), set(self.load.acked)
         await self.gateway.stop()
-        self.program(TURNS)
+        self.program(TURNS + 1)
         await self.gateway.start()
         assert await self.gateway.settled() == ledger
         assert ledger["overall"]["published"] == len(acked)
@@ -128,7 +133,7 @@ async def test_stopped_under_load(tmp_path, programs, version, workers):
     stopped; nothing is lost and nothing comes twice, of what was parked, buried or paused neither.
     """
     redis = {"lease": LONG_LEASE}
-    async with course(tmp_path, version, programs, redis=redis) as turns:
+    async with course(tmp_path, version, programs, redis=redis, server={"drain": "60s"}) as turns:
         await turns.begin()
         sending = asyncio.create_task(turns.load.run(1_000_000))
         for number in range(TURNS):
