@@ -244,7 +244,9 @@ async def make(version: Version) -> None:
         folder = Path(name)
         environ = unpack_code(version.code, folder / "code")
         async with running_services() as services:
-            config = {"subscribers": services.subscribers(*SUBSCRIBERS), **bounds()}
+            # What is parked and under way is hidden for some of these time-outs.
+            subscribers = services.subscribers(*SUBSCRIBERS, timeout="10s")
+            config = {"subscribers": subscribers, **bounds()}
             gateway = RunningGateway(folder / "g", config)
             gateway.environ = environ
             await gateway.start()
