@@ -18,8 +18,9 @@ from support.stream_client import stream_client
 
 VERSIONS = [one.name for one in kept()]
 NAMES = ("shipped", "refusing")
-# How long a lease is that never lapses, however busy the machine is, and one that has to end.
-LONG_LEASE, SHORT_LEASE = "60s", "4s"
+# How long a lease is that does not lapse, however busy the machine is, and one that has to end.
+# Whose shard it is to be waits for up to half of it after a change of who is there.
+LONG_LEASE, SHORT_LEASE = "20s", "4s"
 MORE = 60  # events between two changes
 ROOM = "default:room"
 
@@ -40,7 +41,7 @@ class Replica:
     async def taken(self, count=MORE):
         """Wait until it has acknowledged so many more."""
         enough = len(self.load.acked) + count
-        await eventually(lambda: len(self.load.acked) >= enough, within_s=60)
+        await eventually(lambda: len(self.load.acked) >= enough, within_s=120)
 
 
 class Pair:
@@ -69,7 +70,7 @@ class Pair:
         for each in self.both:
             each.load.stop = True
         await asyncio.gather(*self._sending)
-        ledgers = [await each.gateway.settled() for each in self.both]
+        ledgers = [await each.gateway.settled(within_s=120) for each in self.both]
         acked = {*self.one.load.acked, *self.two.load.acked}
         bodies = self.services.bodies("shipped")
         assert set(bodies) == acked
@@ -141,7 +142,7 @@ async def test_a_killed_replica_comes_back_as_the_other_version(tmp_path, progra
             await left.taken()
             await killed.gateway.kill()
             await left.taken()
-            await eventually(partial(came, replicas.services, set(left.load.acked)), within_s=60)
+            await eventually(partial(came, replicas.services, set(left.load.acked)), within_s=120)
             await killed.start(environ)
             await killed.taken()
         await replicas.verdict(most_often=3)
@@ -196,7 +197,7 @@ async def test_watchers_and_their_requests_meet_across_versions(tmp_path, progra
                 said, _ = await stream.hear()
                 assert said["event"]["custom"]["n"] == 7
         for each in replicas.both:
-            assert (await each.gateway.settled())["overall"]["published"] == 7
+            assert (await each.gateway.settled(within_s=120))["overall"]["published"] == 7
 
 
 def base(replica):

@@ -49,7 +49,7 @@ class Taken:
         for name in names:
             expected = self.waiting(name)
             assert expected
-            await eventually(partial(self.is_done, name, set(expected)), within_s=60)
+            await eventually(partial(self.is_done, name, set(expected)), within_s=120)
             assert sorted(self.services.bodies(name)) == sorted(expected), name
 
     async def is_done(self, name, bodies=frozenset()):
@@ -59,7 +59,7 @@ class Taken:
         return came and ledger and not any(ledger["subscribers"][name]["waiting"].values())
 
     async def balanced(self):
-        ledger = await eventually(self.gateway.ledger, within_s=60)
+        ledger = await eventually(self.gateway.ledger, within_s=120)
         assert ledger["balanced"], ledger
         return ledger
 
@@ -187,7 +187,7 @@ async def test_dead_letters_are_there_and_can_be_revived(tmp_path, programs, ver
         taken.services.taken["refusing"].clear()
         await taken.command("dead", "revive", "refusing", "--all")
         came = taken.services.taken["refusing"]
-        await eventually(lambda: taken.is_done("refusing", buried.keys()), within_s=60)
+        await eventually(lambda: taken.is_done("refusing", buried.keys()), within_s=120)
         assert sorted(request.body for request in came) == sorted(buried)
         assert {request.headers.get("x-gateway-late") for request in came} == {"1"}
         assert (await taken.balanced())["subscribers"]["refusing"]["buried"] == 0
@@ -205,7 +205,7 @@ async def test_calls_cursors_and_what_was_seen(tmp_path, programs, version, by):
         base = f"http://127.0.0.1:{taken.gateway.port}"
         async with stream_client(base, None) as server:
             for cid, state in taken.told["calls"].items():
-                await eventually(partial(knows, server, cid, state), within_s=60)
+                await eventually(partial(knows, server, cid, state), within_s=120)
         cid, cursor = taken.told["watched"], taken.told["cursor"]
         behind = taken.told["watched_numbers_behind"]
         async with watching(taken.gateway, cid, user="ben", since=cursor) as watcher:
@@ -217,7 +217,9 @@ async def test_calls_cursors_and_what_was_seen(tmp_path, programs, version, by):
                 sender.sent = 7001
                 await sender.number(call=cid)
             assert await watcher.numbers(1) == [7001]
-        await eventually(lambda: b"7001" in b"".join(taken.services.bodies("shipped")), within_s=60)
+        await eventually(
+            lambda: b"7001" in b"".join(taken.services.bodies("shipped")), within_s=120
+        )
         assert len(taken.services.bodies("shipped")) == len(taken.waiting("shipped")) + 1
         overall = (await taken.balanced())["overall"]
         assert overall["duplicates"] == taken.told["duplicates"] + 2
