@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -108,16 +109,21 @@ class Course:
 
 
 @asynccontextmanager
-async def course(folder, version, programs, *, timeout="30s", **config):
-    """Many turns to come; at the end the gateway is stopped, and has told of no defect."""
+async def course(folder, version, programs, *, timeout="10s", **config):
+    """Many turns to come, on a socket that outlives them; at the end the gateway is stopped, and
+    has told of no defect. What is parked and was taken is hidden for three time-outs and 10 s.
+    """
     async with running_services() as services:
+        listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
         subscribers = services.subscribers(*NAMES, timeout=timeout)
-        gateway = RunningGateway(folder / "g", {"subscribers": subscribers, **config})
+        config = {"subscribers": subscribers, **config}
+        gateway = RunningGateway(folder / "g", config, listening=listening)
         try:
             yield Course(gateway, services, version, programs)
         finally:
             if gateway.is_running():
                 await gateway.stop()
+            listening.close()
         assert "Traceback" not in gateway.log_text, gateway.log_text
 
 
@@ -155,7 +161,6 @@ async def test_killed_under_load(tmp_path, programs, version, where):
     under way comes again, and no event more often than somebody was killed.
     """
     redis = {"lease": SHORT_LEASE}
-    # A short time-out: a parked event that was under way is hidden for a few of them.
     async with course(tmp_path, version, programs, timeout="2s", redis=redis) as turns:
         async with engine(where, tmp_path / "r") as url:
             redis["url"] = url
