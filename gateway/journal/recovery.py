@@ -58,8 +58,8 @@ def recover(disk: Disk, folder: Path) -> Found:
     journal_id = next((its_id for _, its_id in reversed(found) if its_id), b"")
     number, last_ms = _ends(disk, segments)
     if hidden:  # files that claim the same place need not stand in the order of their numbers
-        lasts = filter(None, (last_record(disk, one) for one in segments))
-        number = max(number, *(each.number + 1 for each in (*lasts, *hidden)))
+        lasts = (last_record(disk, one) for one in segments)
+        number = max(number, *(last.number + 1 for last in lasts if last is not None))
     return Found(journal_id, segments, number, last_ms, hidden)
 
 

@@ -51,7 +51,8 @@ class Janitor:
                 log(_logger, logging.INFO, "dead letters expired", subscriber=name, letters=expired)
 
     def _trim(self, shard: int, names: list[str]) -> ScriptCall[int]:
-        oldest_ms = now_ms() - int(self._options.history_s * 1000)
+        # Ids of entries begin in 1970, however long the history is to be.
+        oldest_ms = max(0, now_ms() - int(self._options.history_s * 1000))
         keeper = keys.subscription(shard, keys.CALL_KEEPER)
         subscriptions = (keys.subscription(shard, name) for name in names)
         return ScriptCall(

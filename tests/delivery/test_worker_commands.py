@@ -1,7 +1,10 @@
 """Pausing, forgetting, leaving the configuration, dead letters and full backlogs."""
 
+import asyncio
+
 from redis.asyncio import Redis
 from support.eventually import eventually
+from support.proxy import proxied
 from support.streams import (
     QUICK,
     Recorder,
@@ -49,6 +52,31 @@ async def test_a_paused_subscriber_is_given_nothing_until_resumed(engine_url, pu
         await subscriptions.resume("sub")
         await settled(engine_url)
     await assert_balanced(engine_url)
+
+
+async def test_a_paused_subscriber_is_given_nothing_by_who_starts(
+    engine_socket, engine_url, publisher, engine, tmp_path
+):
+    """Nothing is attempted before it is known who is paused, however long that takes."""
+    recorder, other = Recorder(), Recorder()
+
+    async def deliver():
+        async with delivering(url, served(recorder), served(other, name="other"), timeout_s=0.5):
+            await settled(engine_url, "other")
+
+    async with proxied(engine_socket, tmp_path / "proxy") as proxy:
+        url = f"unix://{tmp_path / 'proxy'}"
+        await deliver()
+        await Subscriptions(engine).pause("sub")
+        await publisher.publish(*sample(10))
+        proxy.holds = b"HGETALL\r\n$14\r\ngw:subscribers"
+        delivery = asyncio.create_task(deliver())
+        await eventually(lambda: proxy.held.count(proxy.holds) > 1)
+        proxy.holds = None
+        await delivery
+    assert len(other.delivered) == 10
+    assert not recorder.attempts
+    assert (await assert_balanced(engine_url))["sub"]["waiting"]["unread"] == 10
 
 
 async def test_gone_pauses_the_subscriber_when_it_is_told_to(engine_url, publisher, engine):

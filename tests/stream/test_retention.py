@@ -1,5 +1,7 @@
 """Trimming and expiry: bounds are kept, and nothing unsettled goes."""
 
+from dataclasses import replace
+
 from support.streams import Recorder, delivering, event, served, settled
 
 from gateway.options import RetentionOptions
@@ -71,6 +73,18 @@ async def test_history_beyond_its_bytes_goes(engine, publisher, redis):
     options = RetentionOptions(max_bytes=100 * size * keys.SHARDS)
     await Janitor(engine, options).sweep()
     assert 60 <= await kept(redis) <= 101
+
+
+async def test_a_history_longer_than_time_itself_is_bounded_in_bytes(engine, publisher, redis):
+    """The longest duration that can be configured keeps everything, within the bound in bytes."""
+    await publisher.publish(*(event(n) for n in range(100)), at_ms=1000)
+    await publisher.publish(*(event(n) for n in range(100, 200)))
+    for_ever_s = 999_999_999 * 86_400.0
+    options = RetentionOptions(history_s=for_ever_s, dead_letters_s=for_ever_s)
+    await Janitor(engine, options).sweep()
+    assert await kept(redis) == 200
+    await Janitor(engine, replace(options, max_bytes=keys.SHARDS)).sweep()
+    assert await kept(redis) < 200
 
 
 async def test_dead_letters_beyond_their_bounds_expire(engine, engine_url, publisher):

@@ -29,6 +29,7 @@ async def command(gateway, *args: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway", *args, cwd=gateway.folder,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env=gateway.environ,
     )  # fmt: skip
     said, _ = await process.communicate()
     assert process.returncode is not None

@@ -20,13 +20,14 @@ class Link:
 
 
 class Proxy:
-    """After `hold`, requests on the connections there are now go nowhere, until `let_go` sends
+    """Requests that contain `holds` go nowhere, nor what follows them. After `hold`, requests on the connections there are now go nowhere, until `let_go` sends
     them on, even if their client has given up since. New connections pass."""
 
     def __init__(self, target):
         self._target = target
         self._links = set()
         self.on_request = lambda: None
+        self.holds = None
 
     def hold(self):
         for link in self._links:
@@ -55,6 +56,7 @@ class Proxy:
         try:
             while data := await reader.read(1 << 16):
                 self.on_request()
+                link.holding = link.holding or (self.holds is not None and self.holds in data)
                 link.forward(data)
             while link.holding:
                 await asyncio.sleep(0.01)

@@ -40,7 +40,8 @@ class RunningGateway:
     """`config` is what config.yaml holds; ports and the data directory are filled in.
 
     `listening`: the public port, held open by the test as systemd would; `args`: more for `run`;
-    `within`: a command that runs it in other surroundings, by exec.
+    `within`: a command that runs it in other surroundings, by exec;
+    `environ`: of the next start, None for ours: another version is found by its PYTHONPATH.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class RunningGateway:
         if listening is not None:
             self.port = listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/webhooks/stream"
+        self.environ: dict[str, str] | None = None
         self._process: subprocess.Popen | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -112,7 +114,7 @@ class RunningGateway:
             command = [sys.executable, "-c", _PASSING, str(fds[0]), *command]
         return subprocess.Popen(
             [*self._within, *command], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            pass_fds=fds,
+            pass_fds=fds, env=self.environ,
         )  # fmt: skip
 
     def workers(self) -> dict[int, int]:
@@ -132,6 +134,9 @@ class RunningGateway:
 
     def _dead(self) -> bool:
         return self._process is not None and self._process.poll() is not None
+
+    def is_running(self) -> bool:
+        return self._process is not None and not self._dead()
 
     async def kill(self) -> None:
         """kill -9, as the kernel's out-of-memory killer would."""
