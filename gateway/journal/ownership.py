@@ -114,7 +114,7 @@ class Ownership:
         """Say that this hand has the folder, and goes on at `end`."""
         if self._now.opened is None:
             self._now.opened = end
-        self._save()
+        self._write()
 
     def confirm(self) -> None:
         """Redis and this journal agree: what is appended from now on stands where it stays."""
@@ -140,8 +140,10 @@ class Ownership:
             return None
 
     def _save(self) -> None:
-        if self.is_lost:
-            return
+        if self.look():  # else it says whose it is now
+            self._write()
+
+    def _write(self) -> None:
         draft = self._folder / f"{_NAME}-{self._now.hand}.new"
         try:
             fd = self._disk.create(draft)
