@@ -127,6 +127,9 @@ class Publisher:
             except (StreamUnavailable, StreamRefused, OSError) as error:
                 self._went_away(error)
                 await asyncio.sleep(FIRST_PAUSE_S)
+            except BaseException:
+                await self._lines.close()
+                raise
             else:
                 return
 
