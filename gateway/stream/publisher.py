@@ -121,17 +121,18 @@ class Publisher:
 
     async def own(self) -> None:
         """Have the journal's name settled, and publish nothing yet; however long Redis needs."""
-        while True:
-            try:
-                await self._ask_positions()
-            except (StreamUnavailable, StreamRefused, OSError) as error:
-                self._went_away(error)
-                await asyncio.sleep(FIRST_PAUSE_S)
-            except BaseException:
+        is_settled = False
+        try:
+            while not is_settled:
+                try:
+                    await self._ask_positions()
+                    is_settled = True
+                except (StreamUnavailable, StreamRefused, OSError) as error:
+                    self._went_away(error)
+                    await asyncio.sleep(FIRST_PAUSE_S)
+        finally:
+            if not is_settled:
                 await self._lines.close()
-                raise
-            else:
-                return
 
     async def run(self) -> None:
         """Publish for ever; whatever Redis does, come back."""
