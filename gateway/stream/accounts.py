@@ -77,10 +77,14 @@ async def reconcile(
     exchange: Exchange,
     *,
     is_new: bool,
+    had_left: bool,
 ) -> None:
-    """Put right what can be explained. `is_new`: some shard had no position of the name."""
+    """Put right what can be explained. `is_new`: some shard had no position of the name;
+    `had_left`: all of them because it had left, so its sums are among those of names that have.
+    """
     now, has_parent = _sums(states), any(state.parent is not None for state in states)
     is_new_name = has_parent and (is_new or states[0].before is None)
+    is_new_name |= is_new and had_left
     missing = behind.number - 1 - now.taken - behind.lacking - now.lost
     if is_new_name:
         before = (states[0].before or 0) + missing
