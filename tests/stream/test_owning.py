@@ -282,6 +282,25 @@ async def test_zeroed_pages(engine_url, tmp_path, shape, had):
     assert set(bodies) >= {each.body for each in [*some(0, had), *some(1000, 10), *some(2000, 10)]}
 
 
+@pytest.mark.parametrize("length", [1, 300])
+async def test_zeros_where_all_shards_have_everything(engine_url, tmp_path, length):
+    """Zeros that end where every shard is: what Redis alone has of them is counted as outlived."""
+    async with at_work(tmp_path / "j", engine_url) as one:
+        one.append(*some(0, 60))
+        await one.published()
+        await one.publisher._take_checkpoint()  # all shards are at the end now
+    path = max((tmp_path / "j").glob("*.journal"), key=lambda each: each.stat().st_size)
+    with path.open("r+b") as file:
+        file.seek(-length, os.SEEK_END)
+        file.write(b"\0" * length)
+    async with at_work(tmp_path / "j", engine_url) as one:
+        one.append(*some(100, 10))
+        await one.published()
+        await assert_adds_up(engine_url, one)
+    bodies = await published(engine_url)
+    assert sorted(bodies) == sorted(each.body for each in [*some(0, 60), *some(100, 10)])
+
+
 ORDINARY = ["restart", "killed", "emptied", "lost token", "older copy", "version before"]
 
 
