@@ -56,9 +56,10 @@ class Journal:
         found = recovery.recover(self._disk, folder)
         self.ownership = Ownership(self._disk, folder, found.journal_id.hex())
         self.next_number, self.last_ms = found.next_number, found.last_ms
-        self.end = found.segments[-1].end if found.segments else 0
-        self.ownership.open(self.end)  # before anything is made that another hand might make, too
+        # Before anything is made that another hand might make, too.
+        self.ownership.open(found.segments[-1].end if found.segments else 0)
         self._files = Files(self._disk, folder, found, bytes.fromhex(self.id))
+        self.end = self._files.last.end
         self.watermarks = Watermarks(self._disk, folder, self.ownership)
         self._synced = self.end
         self._reports: deque[Synced] = deque()

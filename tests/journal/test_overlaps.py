@@ -168,6 +168,37 @@ async def test_a_first_hand_that_has_not_looked_yet(opened, tmp_path):
     assert bodies(stored) == [event(1).body, event(2).body]
 
 
+async def test_a_first_hand_that_had_appended_nothing(opened, tmp_path):
+    """What he appends before he looks is found by the next start, also where his file was empty."""
+    one = opened(options=SMALL)
+    other = opened(options=SMALL)
+    one.append([event(1)])
+    other.append([event(2)])
+    opened.end(one)
+    opened.end(other)
+    for _ in range(3):
+        again = opened(options=SMALL)
+        stored, _ = read_all(again)
+        assert sorted(bodies(stored)) == sorted(event(n).body for n in (1, 2))
+        opened.end(again)
+
+
+async def test_starts_that_nothing_follows(opened, tmp_path):
+    """They leave no more files behind than one did."""
+    journal = opened(options=SMALL)
+    journal.append([event(1)])
+    for _ in range(5):
+        opened.end(journal)
+        journal = opened(options=SMALL)
+        assert len(files(tmp_path / "journal")) == 2
+        assert len(list((tmp_path / "journal").glob("*.before"))) <= 1
+    journal.append([event(2)])
+    opened.end(journal)
+    stored, damage = read_all(opened(options=SMALL))
+    assert bodies(stored) == [event(1).body, event(2).body]
+    assert not damage
+
+
 async def test_a_first_hand_whose_file_is_full(opened, tmp_path):
     """Nor does he by going on in a fresh file, which would have the name of the other's."""
     one = opened(options=SMALL)
