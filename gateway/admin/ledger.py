@@ -88,7 +88,7 @@ def _side(journals: Sequence[JournalSide], accounts: Mapping[str, JournalAccount
         accepted += took
         in_journal += took - account.count if one.waiting is None else one.waiting
         damaged += account.damaged
-        outlived += account.outlived
+        outlived += account.outlived + account.before
         forgotten += account.forgotten
     return Side(accepted, in_journal, damaged, outlived, forgotten)
 

@@ -52,5 +52,9 @@ class Disk:
         """In one step; what was at `to` is gone. Durable only after `sync_folder`."""
         path.replace(to)
 
+    def link(self, path: Path, to: Path) -> None:
+        """Give the file at `path` a second name, which nothing has."""
+        to.hardlink_to(path)
+
     def read_whole(self, path: Path) -> bytes:
         return path.read_bytes()

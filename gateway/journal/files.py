@@ -24,7 +24,9 @@ class Files:
         self._segments = found.segments
         end = found.segments[-1].end if found.segments else 0
         if self._segments and not self._segments[-1].data_bytes:
-            disk.close(self._segments.pop().fd)  # replaced by the one made now
+            # Its name is taken by the one made now. Another hand may have it still, and append.
+            segment.keep_aside(disk, self._segments[-1])
+            disk.close(self._segments.pop().fd)
         self.begin(end, found.next_number)
 
     def __len__(self) -> int:

@@ -56,9 +56,10 @@ class Journal:
         found = recovery.recover(self._disk, folder)
         self.ownership = Ownership(self._disk, folder, found.journal_id.hex())
         self.next_number, self.last_ms = found.next_number, found.last_ms
+        # Before anything is made that another hand might make, too.
+        self.ownership.open(found.segments[-1].end if found.segments else 0)
         self._files = Files(self._disk, folder, found, bytes.fromhex(self.id))
         self.end = self._files.last.end
-        self.ownership.open(self.end)
         self.watermarks = Watermarks(self._disk, folder, self.ownership)
         self._synced = self.end
         self._reports: deque[Synced] = deque()
@@ -139,6 +140,8 @@ class Journal:
                 raise JournalFull(f"{self.size_bytes} bytes wait to be published")
 
     def _roll(self) -> None:
+        if not self.look():
+            raise JournalTaken(f"another process has opened {self.folder}")
         try:
             self._files.begin(self.end, self.next_number)
         except OSError as error:
@@ -211,7 +214,7 @@ class Journal:
         self.on_synced()
 
     def _rescue_all(self) -> None:
-        while self._to_rescue and not self.ownership.is_lost:
+        while self._to_rescue and self.look():
             if self._to_rescue[0] in self._files:
                 self._rescue(self._to_rescue[0])
             self._to_rescue.pop(0)

@@ -57,6 +57,7 @@ class Ownership:
             written = _Written(found or token_hex(_ID_BYTES))
         self._now = written
         self._now.hand = token_hex(_HAND_BYTES)
+        self._made = ""  # the token of this hand, under this name
 
     # ---- the name
 
@@ -99,11 +100,14 @@ class Ownership:
         return self._now.tokens[-1] if self._now.tokens else ""
 
     def expect(self) -> str:
-        """Make a new token and write it down, before Redis is told of it."""
-        token = token_hex(_TOKEN_BYTES)
-        self._now.tokens = [*self._now.tokens, token][-_MOST_TOKENS:]
-        self._save()
-        return token
+        """Make a new token and write it down, before Redis is told of it. One for each start and
+        name: however often Redis refuses it, those that it may have are not forgotten for it.
+        """
+        if not self._made or self._made != self.token:
+            self._made = token_hex(_TOKEN_BYTES)
+            self._now.tokens = [*self._now.tokens, self._made][-_MOST_TOKENS:]
+            self._save()
+        return self._made
 
     @property
     def opened(self) -> int | None:
@@ -140,7 +144,7 @@ class Ownership:
             return None
 
     def _save(self) -> None:
-        if self.look():  # else it says whose it is now
+        if self.look():  # who opened the folder last has it, also if nobody has looked since
             self._write()
 
     def _write(self) -> None:

@@ -45,7 +45,8 @@ def recover(disk: Disk, folder: Path) -> Found:
     for unfinished in folder.glob("*.new"):
         disk.remove(unfinished)
     found: list[tuple[Segment, bytes]] = []
-    for path in sorted(folder.glob(f"*{segment.SUFFIX}")):
+    # Of two at one place, what was put aside comes first.
+    for path in [*folder.glob(f"*{segment.ASIDE}"), *sorted(folder.glob(f"*{segment.SUFFIX}"))]:
         one, its_id = segment.reopen(disk, path)
         if not its_id:
             log(_log, logging.ERROR, "a journal file has a damaged header", file=str(path))
@@ -53,14 +54,26 @@ def recover(disk: Disk, folder: Path) -> Found:
     found.sort(key=lambda each: each[0].base)
     for one, its_id in found:
         segment.settle(disk, one, its_id)
-    segments = [one for one, _ in found]
+    segments = _worth_keeping(disk, [one for one, _ in found])
     hidden = overlaps.cut(disk, segments)
     journal_id = next((its_id for _, its_id in reversed(found) if its_id), b"")
     number, last_ms = _ends(disk, segments)
     if hidden:  # files that claim the same place need not stand in the order of their numbers
         lasts = (last_record(disk, one) for one in segments)
-        number = max(number, *(last.number + 1 for last in lasts if last is not None))
+        number = max([number, *(last.number + 1 for last in lasts if last is not None)])
     return Found(journal_id, segments, number, last_ms, hidden)
+
+
+def _worth_keeping(disk: Disk, segments: Sequence[Segment]) -> list[Segment]:
+    """Take away those that were put aside and to which nobody has appended."""
+    kept = []
+    for one in segments:
+        if one.path.suffix == segment.SUFFIX or one.data_bytes:
+            kept.append(one)
+        else:
+            disk.close(one.fd)
+            disk.remove(one.path)
+    return kept
 
 
 def _ends(disk: Disk, segments: Sequence[Segment]) -> tuple[int, int]:

@@ -12,6 +12,7 @@ still holds behind that place: so records whose sync failed can be written anew,
 positions, into a fresh file.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
@@ -26,6 +27,7 @@ MAGIC = b"GWJRNL01"
 _NAME_BYTES = 6  # of it; the rest is the version
 HEADER_BYTES = _HEADER.size + _CRC.size
 SUFFIX = ".journal"
+ASIDE = ".before"  # was empty when another file took its name
 
 
 @dataclass(slots=True)
@@ -96,9 +98,19 @@ def reopen(disk: Disk, path: Path) -> tuple[Segment, bytes]:
     return Segment(path, fd, base, number, end), journal_id
 
 
+def keep_aside(disk: Disk, one: Segment) -> None:
+    """Give `one`, whose name is about to be taken, another one by which the next start finds what a
+    second hand may append to it. Costs no more than that where there are no links.
+    """
+    aside = one.path.with_suffix(ASIDE)
+    with suppress(OSError):
+        disk.remove(aside)
+        disk.link(one.path, aside)
+
+
 def settle(disk: Disk, one: Segment, journal_id: bytes) -> None:
     """Have name and header of `one` say the base that it has. Raises `OSError`."""
-    path = one.path.with_name(f"{one.base:020d}{SUFFIX}")
+    path = one.path.with_name(f"{one.base:020d}{one.path.suffix}")
     if path == one.path:
         return
     header = _HEADER.pack(MAGIC, journal_id, one.base, one.first_number)

@@ -39,11 +39,13 @@ class Watermarks:
             return
         content = self._id + struct.pack(f"<{len(positions)}Q", *positions)
         try:
-            fd = self._disk.create(self._path)
+            draft = self._path.with_suffix(".new")  # a copy of the folder has all of it or none
+            fd = self._disk.create(draft)
             try:
                 self._disk.write(fd, content + crc32(content).to_bytes(_SUM_BYTES, "little"))
             finally:
                 self._disk.close(fd)
+            self._disk.rename(draft, self._path)
         except OSError as error:
             self._seldom.log("keep", _log, "watermarks are not kept", error=str(error))
         self._kept = tuple(positions)

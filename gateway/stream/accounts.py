@@ -77,10 +77,14 @@ async def reconcile(
     exchange: Exchange,
     *,
     is_new: bool,
+    had_left: bool,
 ) -> None:
-    """Put right what can be explained. `is_new`: some shard had no position of the name."""
+    """Put right what can be explained. `is_new`: some shard had no position of the name;
+    `had_left`: all of them because it had left, so its sums are among those of names that have.
+    """
     now, has_parent = _sums(states), any(state.parent is not None for state in states)
     is_new_name = has_parent and (is_new or states[0].before is None)
+    is_new_name |= is_new and had_left
     missing = behind.number - 1 - now.taken - behind.lacking - now.lost
     if is_new_name:
         before = (states[0].before or 0) + missing
@@ -92,9 +96,23 @@ async def reconcile(
         _tell_forgotten(missing)
     elif behind.is_damaged and missing > 0:
         await count_damage(source, states, exchange, missing)
-    elif behind.is_damaged and missing < 0:
+    elif missing < 0 and (behind.is_damaged or await _is_damaged(source, behind.position)):
         await _set(source, states, exchange, {"outlived": now.outlived - missing})
         log(_log, logging.WARNING, "the journal's disk had lost what Redis has", events=-missing)
+
+
+async def _is_damaged(source: Source, upto: int) -> bool:
+    """Tell whether some of the files before `upto` does not check: zeros as long as what they took
+    the place of end where all shards are, and nothing else shows them.
+    """
+    at = source.start
+    while at < upto:
+        piece = source.peek(at, upto)
+        if piece.damage:
+            return True
+        at = piece.upto
+        await asyncio.sleep(0)  # it may be much
+    return False
 
 
 async def count_damage(

@@ -14,10 +14,11 @@ so that outgrowing the embedded engine moves data and changes nothing else.
 | gw:{N}:events            | stream | the events of shard N; fields below                          |
 | gw:{N}:shard             | hash   | life, epoch, published, duplicates, unfit, bytes, trimmed;   |
 |                          |        | for a journal pos:<name>, owner:<name>, clock:, alive:,      |
-|                          |        | count:, damaged:, outlived:, forgotten:, before:; of these   |
-|                          |        | five the sums over names that have left, as if theirs were   |
-|                          |        | `gone`; left, when the last of them did, Unix ms; for a      |
-|                          |        | slice length low:<ms>, slice:<ms> (oldest, newest index)     |
+|                          |        | hands:, count:, damaged:, outlived:, forgotten:, before:; of |
+|                          |        | these last five the sums over names that have left, as if    |
+|                          |        | theirs were `gone`; left, when the last of them did, Unix    |
+|                          |        | ms; for a slice length low:<ms>, slice:<ms> (oldest, newest  |
+|                          |        | index)                                                       |
 | gw:{N}:seen:<ms>:<index> | set    | digests of events accepted in that slice of time             |
 | gw:{N}:sub:<name>        | hash   | token, holder, expires_ms, start_seq, taken_seq, taken_bytes,|
 |                          |        | taken_id, floor_id, delivered, unmatched, buried, discarded, |

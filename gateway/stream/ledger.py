@@ -86,7 +86,8 @@ class JournalAccount(msgspec.Struct):
 
     count: int = 0  # events taken from it
     damaged: int = 0  # records lost to damage
-    outlived: int = 0  # records lost after they had been published
+    outlived: int = 0  # records lost after they had been published, less those `before`
+    before: int = 0  # records that were published under another name
     forgotten: int = 0  # events that the streams had and lost, and the journal holds no more
 
 

@@ -28,16 +28,20 @@ _ALL = range(keys.SHARDS)
 SCRIPT = script("own")
 # As in `lua/checkpoint.lua`: so long after its last checkpoint a name leaves.
 LEAVES_AFTER_MS = 7 * 86_400_000
+_HAD_LEFT = 2  # as `lua/own.lua` says it
 
 # Sends packed commands, each about its shard, and returns their replies.
 Exchange = Callable[[list[bytes], Sequence[int]], Awaitable[list[Any]]]
 
 
 class Owned(NamedTuple):
-    """What each shard has now. `created`: shards that had no position of the name."""
+    """What each shard has now. `created`: shards that had no position of the name; `had_left`: of
+    these, those that it had left for having been silent.
+    """
 
     states: list[ShardState]
     created: frozenset[int]
+    had_left: frozenset[int] = frozenset()
 
 
 class NewName(NamedTuple):
@@ -60,7 +64,11 @@ def new_name(
     if is_foreign:
         # What the other hand has published under the name says nothing of what is ours.
         limits = known if opened is None else [min(one, opened) for one in known]
-        return NewName(is_foreign, [min(pair) for pair in zip(positions, limits, strict=True)])
+        begins = [
+            min(limit, one.position, *(place for hand, place in one.hands if hand not in tokens))
+            for limit, one in zip(limits, states, strict=True)
+        ]
+        return NewName(is_foreign, begins)
     if opened is not None and max(positions) > opened:
         return NewName(is_foreign, [min(one, opened) for one in positions])
     return None
@@ -93,9 +101,9 @@ async def own(
     if found is not None:
         _rename(source, found, metrics)
         known = found.begins
-    created = await _take(source, known, exchange, told_ms)
+    created, had_left = await _take(source, known, exchange, told_ms)
     source.ownership.confirm()
-    return Owned(await read(source, exchange, window_ms), created)
+    return Owned(await read(source, exchange, window_ms), created, had_left)
 
 
 def _rename(source: Source, found: NewName, metrics: Metrics) -> None:
@@ -117,14 +125,14 @@ def _rename(source: Source, found: NewName, metrics: Metrics) -> None:
 
 async def _take(
     source: Source, known: Sequence[int], exchange: Exchange, told_ms: int
-) -> frozenset[int]:
-    ownership, now_ms = source.ownership, clock.now_ms()
+) -> tuple[frozenset[int], frozenset[int]]:
+    ownership = source.ownership
     ours = ownership.tokens
     token = ownership.expect()
-    next_ms = _next_ms(source, min(known)) or now_ms
+    next_ms = _next_ms(source, min(known)) or clock.now_ms()
     commands = [
         pack(
-            "EVALSHA", SCRIPT.sha, 1, keys.shard_state(shard), source.id, token, now_ms, next_ms,
+            "EVALSHA", SCRIPT.sha, 1, keys.shard_state(shard), source.id, token, next_ms,
             ownership.parent, ownership.began(shard), known[shard], told_ms + LEAVES_AFTER_MS,
             *ours,
         )
@@ -133,7 +141,11 @@ async def _take(
     replies = await exchange(commands, _ALL)
     if any(status != b"OK" for status, *_ in replies):
         raise StreamUnavailable("another gateway has taken the journal's name")
-    return frozenset(shard for shard, reply in zip(_ALL, replies, strict=True) if reply[2])
+    why = [reply[2] for reply in replies]
+    return (
+        frozenset(shard for shard in _ALL if why[shard]),
+        frozenset(shard for shard in _ALL if why[shard] == _HAD_LEFT),
+    )
 
 
 def _next_ms(source: Source, position: int) -> int | None:

@@ -22,10 +22,13 @@ _ALL = range(keys.SHARDS)
 
 
 class Asked(NamedTuple):
-    """What each shard has; `created`: shards that had no position under the journal's name."""
+    """What each shard has; `created`: shards that had no position under the journal's name;
+    `had_left`: of these, those that the name had left for having been silent.
+    """
 
     states: list[ShardState]
     created: frozenset[int]
+    had_left: frozenset[int]
 
 
 async def ask(
@@ -40,10 +43,10 @@ async def ask(
     """
     known = [before[one].position if before else source.watermarks.of(one) for one in _ALL]
     first = await read(source, exchange, window_ms)
-    states, created = first, frozenset[int]()
+    states, created, had_left = first, frozenset[int](), frozenset[int]()
     if not before or not _is_ours(source, first):
         told_ms = clock.now_ms() if before else source.last_ms
-        states, created = await own(
+        states, created, had_left = await own(
             source, known, exchange, metrics, window_ms=window_ms, told_ms=told_ms
         )
     for shard, new in enumerate(states):
@@ -57,7 +60,7 @@ async def ask(
                 _log, logging.WARNING, "Redis has lost entries, healing from the journal",
                 shard=shard, had=had, has=has,
             )  # fmt: skip
-    return Asked(states, created)
+    return Asked(states, created, had_left)
 
 
 def _is_ours(source: Source, states: Sequence[ShardState]) -> bool:

@@ -67,7 +67,8 @@ class ShardWriter:
         if self.behind is None or asked.created:
             behind = await accounts.beyond(self._source, states)
             await accounts.reconcile(self._source, states, behind, self._exchange,
-                                     is_new=bool(asked.created))  # fmt: skip
+                                     is_new=bool(asked.created),
+                                     had_left=asked.created == asked.had_left)  # fmt: skip
             self.behind = behind
         self.remember()
 
@@ -145,7 +146,7 @@ class ShardWriter:
             pack(
                 "EVALSHA", _CHECKPOINT.sha, 1, keys.shard_state(shard),
                 self._packing.owned, state.position, max(cursor, state.position),
-                accepted_ms, self._window_ms, clock.now_ms(),
+                accepted_ms, self._window_ms,
             )
             for shard, state in enumerate(self.states)
         ]  # fmt: skip

@@ -18,7 +18,8 @@ class ShardState:
     and the journal does not hold any more; `before`: records that are not published under the
     journal's name, and so taken off `outlived`, None if nobody counted them. `owner`: the token of
     who owns the name; `is_known`: whether the shard has a position of it; `parent`: the position
-    of the name before it, None if it has none.
+    of the name before it, None if it has none; `hands`: the tokens that took the name last, each
+    with the position that the shard had then.
 
     `had`: the highest position that it is known to have had; `must_heal`: it has lost a tail,
     so its cursors mean nothing any more; `new_epoch`: what it is called then, or if it has no
@@ -39,6 +40,7 @@ class ShardState:
     owner: str = ""
     is_known: bool = False
     parent: int | None = None
+    hands: tuple[tuple[str, int], ...] = ()
     _named: tuple[tuple[str, ...], bytes] = ((), b"")
     _closing: tuple[int, bool, bytes] = (-1, False, b"")
 
@@ -88,4 +90,10 @@ def read_state(
         owner=fields.get(f"owner:{journal_id}", b"").decode(),
         is_known=f"pos:{journal_id}" in fields,
         parent=None if of_parent is None else int(of_parent),
+        hands=_hands(fields.get(f"hands:{journal_id}", b"").decode()),
     )  # fmt: skip
+
+
+def _hands(said: str) -> tuple[tuple[str, int], ...]:
+    taken = (one.partition("@") for one in said.split())
+    return tuple((token, int(position)) for token, _, position in taken)

@@ -150,6 +150,71 @@ async def test_another_hand_in_the_folder_is_noticed(opened, tmp_path):
     assert other.watermarks.of(0) == 0
 
 
+async def test_a_first_hand_that_has_not_looked_yet(opened, tmp_path):
+    """Who opened the folder first, whatever he does before he next looks, takes no file away from
+    who has it now, and does not say that it is his again.
+    """
+    one = opened(options=SMALL)
+    one.append([event(1)])
+    other = opened(options=SMALL)
+    other.append([event(2)])
+    one.rename([0] * 8, one.end)
+    one.ownership.expect()
+    assert other.look()
+    assert one.is_taken
+    opened.end(one)
+    opened.end(other)
+    stored, _ = read_all(opened(options=SMALL))
+    assert bodies(stored) == [event(1).body, event(2).body]
+
+
+async def test_a_first_hand_that_had_appended_nothing(opened, tmp_path):
+    """What he appends before he looks is found by the next start, also where his file was empty."""
+    one = opened(options=SMALL)
+    other = opened(options=SMALL)
+    one.append([event(1)])
+    other.append([event(2)])
+    opened.end(one)
+    opened.end(other)
+    for _ in range(3):
+        again = opened(options=SMALL)
+        stored, _ = read_all(again)
+        assert sorted(bodies(stored)) == sorted(event(n).body for n in (1, 2))
+        opened.end(again)
+
+
+async def test_starts_that_nothing_follows(opened, tmp_path):
+    """They leave no more files behind than one did."""
+    journal = opened(options=SMALL)
+    journal.append([event(1)])
+    for _ in range(5):
+        opened.end(journal)
+        journal = opened(options=SMALL)
+        assert len(files(tmp_path / "journal")) == 2
+        assert len(list((tmp_path / "journal").glob("*.before"))) <= 1
+    journal.append([event(2)])
+    opened.end(journal)
+    stored, damage = read_all(opened(options=SMALL))
+    assert bodies(stored) == [event(1).body, event(2).body]
+    assert not damage
+
+
+async def test_a_first_hand_whose_file_is_full(opened, tmp_path):
+    """Nor does he by going on in a fresh file, which would have the name of the other's."""
+    one = opened(options=SMALL)
+    while one.size_bytes < SMALL.segment_bytes - 100:
+        one.append([event(one.next_number)])
+    other = opened(options=SMALL)
+    other.append([event(1000)])
+    with pytest.raises(JournalTaken):
+        one.append([event(2000)])
+    count = one.next_number
+    opened.end(one)
+    opened.end(other)
+    stored, _ = read_all(opened(options=SMALL))
+    assert bodies(stored) == [*(event(n).body for n in range(1, count)), event(1000).body]
+
+
 async def test_what_a_first_hand_appended_last_is_found_by_the_next_start(opened, tmp_path):
     """Two hands, and the first is killed before it published its last: the next start appends it
     anew.
@@ -233,8 +298,12 @@ async def test_an_owner_file_of_another_journal(opened, tmp_path):
 
 def test_only_the_newest_tokens_are_kept(tmp_path):
     """Many starts do not make the file grow for ever, and the newest is always there."""
-    ownership = Ownership(Disk(), tmp_path, "ab" * 16)
-    made = [ownership.expect() for _ in range(600)]
+    made = []
+    for _ in range(600):
+        ownership = Ownership(Disk(), tmp_path, "ab" * 16)
+        ownership.open(0)
+        made.append(ownership.expect())
+        assert ownership.expect() == made[-1]  # one for each start
     again = Ownership(Disk(), tmp_path, "ab" * 16)
     assert list(again.tokens) == made[-512:]
     assert (tmp_path / "owner").stat().st_size < 16_384

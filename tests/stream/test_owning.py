@@ -13,7 +13,7 @@ from support.events import event
 from support.eventually import eventually
 
 from gateway.clock import now_ms
-from gateway.errors import StreamUnavailable
+from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.event import read_meta
 from gateway.journal.disk import Disk
 from gateway.journal.journal import Journal
@@ -282,6 +282,25 @@ async def test_zeroed_pages(engine_url, tmp_path, shape, had):
     assert set(bodies) >= {each.body for each in [*some(0, had), *some(1000, 10), *some(2000, 10)]}
 
 
+@pytest.mark.parametrize("length", [1, 300])
+async def test_zeros_where_all_shards_have_everything(engine_url, tmp_path, length):
+    """Zeros that end where every shard is: what Redis alone has of them is counted as outlived."""
+    async with at_work(tmp_path / "j", engine_url) as one:
+        one.append(*some(0, 60))
+        await one.published()
+        await one.publisher._take_checkpoint()  # all shards are at the end now
+    path = max((tmp_path / "j").glob("*.journal"), key=lambda each: each.stat().st_size)
+    with path.open("r+b") as file:
+        file.seek(-length, os.SEEK_END)
+        file.write(b"\0" * length)
+    async with at_work(tmp_path / "j", engine_url) as one:
+        one.append(*some(100, 10))
+        await one.published()
+        await assert_adds_up(engine_url, one)
+    bodies = await published(engine_url)
+    assert sorted(bodies) == sorted(each.body for each in [*some(0, 60), *some(100, 10)])
+
+
 ORDINARY = ["restart", "killed", "emptied", "lost token", "older copy", "version before"]
 
 
@@ -310,9 +329,7 @@ async def test_ordinary_lives_keep_the_name(engine_url, tmp_path, what):
             for shard in _ALL:
                 await redis.hdel(keys.shard_state(shard), f"owner:{name}")
         elif what == "older copy":
-            await redis.flushall()
-            for key, value in copy.items():
-                await redis.restore(key, 0, value)
+            await restore(engine_url, copy)
         elif what == "version before":
             (tmp_path / "j" / "owner").unlink()
             for shard in _ALL:
@@ -324,6 +341,89 @@ async def test_ordinary_lives_keep_the_name(engine_url, tmp_path, what):
         assert one.metrics.duplicates.total() == 0
         await assert_adds_up(engine_url, one)
     assert sorted(await published(engine_url)) == sorted(each.body for each in some(0, 100))
+
+
+async def test_a_redis_that_refuses_the_token(engine_url, tmp_path):
+    """However long a Redis answers and takes nothing, as after a failover, the next start and this
+    one are still the owner, under the same name.
+    """
+    async with at_work(tmp_path / "j", engine_url) as one:
+        one.append(*some(0, 20))
+        await one.published()
+        name = one.journal.id
+    async with (
+        aioredis.Redis.from_url(engine_url) as redis,
+        hand(tmp_path / "j", engine_url) as one,
+    ):
+        await redis.execute_command("REPLICAOF", "127.0.0.1", 1)
+        try:
+            for _ in range(20):
+                with pytest.raises((StreamUnavailable, StreamRefused)):
+                    await one.publisher._ask_positions()
+        finally:
+            await redis.execute_command("REPLICAOF", "NO", "ONE")
+        assert len(one.journal.ownership.tokens) == 2
+        one.publish()
+        await one.published()
+        assert one.journal.id == name
+
+
+async def test_a_copy_that_was_first_where_redis_had_lost_some(engine_url, tmp_path):
+    """Redis comes back as an older copy of itself, and somebody goes on with an older copy of the
+    folder before its owner is there again: what the owner alone has is published all the same.
+    """
+    async with at_work(tmp_path / "a", engine_url) as one:
+        one.append(*some(0, 20))
+        await one.published()
+    copy = await dump(engine_url)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    async with at_work(tmp_path / "a", engine_url) as one:
+        one.append(*some(20, 60))
+        await one.published()
+    await restore(engine_url, copy)
+    for start in range(2):
+        async with at_work(tmp_path / "b", engine_url) as two:
+            two.append(*some(1000 + 100 * start, 100))
+            await two.published()
+    async with (
+        at_work(tmp_path / "b", engine_url) as two,
+        at_work(tmp_path / "a", engine_url) as one,
+    ):
+        one.append(*some(500, 10))
+        await one.published()
+        await two.published()
+        assert one.journal.id != two.journal.id
+        assert one.metrics.duplicates.total() == 0  # not from the start of its files
+        await assert_adds_up(engine_url, one, two)
+    wanted = [*some(0, 80), *some(500, 10), *some(1000, 200)]
+    assert sorted(await published(engine_url)) == sorted(each.body for each in wanted)
+
+
+async def restore(url, copy):
+    async with aioredis.Redis.from_url(url) as redis:
+        await redis.flushall()
+        for key, value in copy.items():
+            await redis.restore(key, 0, value)
+
+
+@pytest.mark.parametrize("days", [-10, 10])
+async def test_a_clock_that_is_wrong(engine_url, tmp_path, caplog, days):
+    """One gateway whose clock is days off makes no name leave, its own or another's: nothing is
+    said, and nothing is counted as lost.
+    """
+    async with at_work(tmp_path / "wrong", engine_url) as wrong:
+        wrong.append(*some(1000, 20, accepted_ms=now_ms() + days * 86_400_000))
+        await wrong.published()
+    async with at_work(tmp_path / "right", engine_url) as right:
+        for n in range(0, 30, 10):
+            right.append(*some(n, 10))
+            await right.published()
+            await right.publisher._take_checkpoint()
+        await assert_adds_up(engine_url, right, wrong)
+        assert {right.journal.id, wrong.journal.id} <= await fields_of(engine_url, b"pos")
+    assert not await fields_of(engine_url, b"forgotten")
+    assert "WARNING" not in caplog.text
+    assert len(await published(engine_url)) == 50
 
 
 async def dump(url):
@@ -419,6 +519,8 @@ async def test_names_that_nobody_has_any_more_leave(engine_url, tmp_path):
         assert one.journal.id == name
         assert one.metrics.duplicates.total() == 0
         assert one.metrics.rewinds.total() == 0
+        await assert_adds_up(engine_url, one)
+    assert not await fields_of(engine_url, b"forgotten")  # it is under `gone`, and not lost
     wanted = [*some(0, 40), *some(100, 10)]
     assert sorted(await published(engine_url)) == sorted(each.body for each in wanted)
 
