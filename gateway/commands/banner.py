@@ -5,15 +5,16 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from gateway import __version__
+from gateway.calls import openness
 from gateway.logs import log
-from gateway.options import Config
+from gateway.options import DEMO_KEY, DEMO_SECRET, Config
 
 _logger = logging.getLogger("gateway")
 
-DEMO_KEY, DEMO_SECRET = "demo-key", "demo-secret"
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared with
 
 
@@ -79,11 +80,20 @@ def announce(
         sys.stderr.flush()
         return
     webhooks = {} if public_port is None else {"webhooks": webhook_url(config, public_port)}
+    sentences = _strangers(config, public_port, only)
+    open_to = {"strangers": sentences} if sentences else {}
     part = {} if only is None else {"only": only}
     log(
         _logger, logging.INFO, "listening", **webhooks, admin=admin_url(config, admin_port),
-        data=str(config.data_dir), demo=in_demo_use(config), **part,
+        data=str(config.data_dir), demo=in_demo_use(config), **open_to, **part,
     )  # fmt: skip
+
+
+def _strangers(config: Config, public_port: int | None, only: str | None) -> list[str]:
+    """Return what is open to strangers, as far as it is served here."""
+    if public_port is None or only == "ingest":
+        config = replace(config, feed=replace(config.feed, enabled=False))
+    return openness.strangers(config)
 
 
 def banner(
@@ -108,7 +118,8 @@ def _lines(
     if public_port is not None:
         yield f"  webhooks     {webhook_url(config, public_port)}"
     yield f"  admin        {admin_url(config, admin_port)}/metrics  /healthz  /readyz  /ledger"
-    if public_port is not None and config.feed.enabled and config.feed.demo and only != "ingest":
+    has_feed = public_port is not None and only != "ingest"
+    if public_port is not None and has_feed and openness.demo_app(config) is not None:
         yield f"  watch calls  {demo_url(config, public_port)}"
     if config.server.workers > 1:
         yield f"  workers      {config.server.workers}"
@@ -118,5 +129,7 @@ def _lines(
         yield f"  delivers to  {names or 'nobody yet'}"
     if in_demo_use(config):
         yield "  DEMO         the demo key and secret are in use: change before you expose the port"
+    for sentence in _strangers(config, public_port, only):
+        yield f"  OPEN         {sentence}"
     if public_port is not None:
         yield f"Send a first event:  {send_command(config_path)}"

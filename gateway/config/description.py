@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gateway.aws import queues
-from gateway.options import Config, IngestOptions, SourceOptions, SubscriberOptions
+from gateway.calls import openness
+from gateway.options import DEMO_KEY, DEMO_SECRET, Config, IngestOptions, SourceOptions, SubscriberOptions
 
 
 def describe(config: Config) -> str:
@@ -29,6 +30,12 @@ def _lines(config: Config) -> Iterator[str]:
         yield f"sources       {len(config.sources)}"
     for source in config.sources:
         yield f"  {source.name}: {_origin_of(source)}"
+    if any(DEMO_SECRET in app.secrets for app in config.apps):
+        yield "open          the demo secret: everybody knows it; with it one sends and makes tokens"
+    for sentence in openness.strangers(config):
+        yield f"open          {sentence}"
+    if config.feed.demo and openness.demo_app(config) is None:
+        yield f"demo          does not run: {_no_demo(config)}"
     yield f"subscribers   {len(config.subscribers)}"
     for subscriber in config.subscribers:
         yield f"  {subscriber.name}: {', '.join(_facts(subscriber))}"
@@ -45,6 +52,14 @@ def _acknowledges(ingest: IngestOptions) -> str:
         replicas = _count(ingest.replicas, "replica")
         return f"when {replicas} of Redis have the event (ack: replicated: {ingest.replicas})"
     return f"{_ACKNOWLEDGES[ingest.ack]} (ack: {ingest.ack})"
+
+
+def _no_demo(config: Config) -> str:
+    if not config.feed.enabled:
+        return "the feed is off"
+    if config.upstream.url is not None:
+        return "Stream's API is behind this gateway (upstream.url)"
+    return f"it serves the key {DEMO_KEY} alone, which no app has"
 
 
 def _at(host: str, port: int) -> str:

@@ -40,7 +40,6 @@ async def refused(socket, code):
         ({"token": token(lifetime_s=-60)}, 40),
         ({"token": None}, None),
         ({"api_key": "nobody"}, 2),
-        ({"token": token(call_cids=["default:another"])}, 17),
         ({"calls": ["nonsense"]}, 4),
         ({"calls": []}, 4),
         ({"types": []}, 4),
@@ -60,15 +59,20 @@ async def test_who_may_not_is_told_why(gateway, more, code):
             await refused(socket, code)
 
 
-async def test_refused_calls_are_named_and_the_others_go_on(gateway, sender):
-    """On an open connection a refused watch changes nothing."""
-    mine = token(call_cids=[CALL])
-    async with watching(gateway, token=mine) as socket:
-        await socket.say(type="watch", calls=["default:another"])
-        said = await socket.hear()
-        assert (said["type"], said["code"], said["calls"]) == ("error", 17, ["default:another"])
-        await sender.number()
-        assert await socket.numbers(1) == [0]
+class TestOfMembers:
+    @pytest.fixture
+    def settings(self):
+        return {"feed": {"access": "members"}}
+
+    async def test_refused_calls_are_named_and_the_others_go_on(self, gateway, sender):
+        """On an open connection a refused watch changes nothing."""
+        mine = token(call_cids=[CALL])
+        async with watching(gateway, token=mine) as socket:
+            await socket.say(type="watch", calls=["default:another"])
+            said = await socket.hear()
+            assert (said["type"], said["code"], said["calls"]) == ("error", 17, ["default:another"])
+            await sender.number()
+            assert await socket.numbers(1) == [0]
 
 
 async def test_silence_is_not_waited_for(tmp_path):
