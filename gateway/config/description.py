@@ -5,7 +5,14 @@ from urllib.parse import urlsplit
 
 from gateway.aws import queues
 from gateway.calls import openness
-from gateway.options import DEMO_KEY, DEMO_SECRET, Config, IngestOptions, SourceOptions, SubscriberOptions
+from gateway.options import (
+    DEMO_KEY,
+    DEMO_SECRET,
+    Config,
+    IngestOptions,
+    SourceOptions,
+    SubscriberOptions,
+)
 
 
 def describe(config: Config) -> str:
@@ -31,7 +38,7 @@ def _lines(config: Config) -> Iterator[str]:
     for source in config.sources:
         yield f"  {source.name}: {_origin_of(source)}"
     if any(DEMO_SECRET in app.secrets for app in config.apps):
-        yield "open          the demo secret: everybody knows it; with it one sends and makes tokens"
+        yield "open          the demo secret: everybody knows it, and can send and make tokens"
     for sentence in openness.strangers(config):
         yield f"open          {sentence}"
     if config.feed.demo and openness.demo_app(config) is None:

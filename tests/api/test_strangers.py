@@ -134,9 +134,7 @@ async def test_guests_see_what_names_them(tmp_path):
              "call": {"cid": CID, "created_by": {"id": "anna"}}}
         ).encode()  # fmt: skip
         assert (
-            await post(
-                gateway, "/webhooks/stream", body, **signed_request(body, SECRET, "mine")
-            )
+            await post(gateway, "/webhooks/stream", body, **signed_request(body, SECRET, "mine"))
         )[0] == 200
 
         async def may_watch():

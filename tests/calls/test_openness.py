@@ -64,7 +64,12 @@ def test_each_open_thing_is_told_in_a_line():
     both = replace(shipped, apps=(DEMO, OWN), feed=feed)
     told = [line for line in config.describe(both).splitlines() if line.startswith("open ")]
     assert len(told) == 4
-    for part in ("demo secret", "/demo: whoever", "guest of demo-key, mine", "every user, guests too"):
+    for part in (
+        "demo secret",
+        "/demo: whoever",
+        "guest of demo-key, mine",
+        "every user, guests too",
+    ):
         assert sum(part in line for line in told) == 1, told
     remote = replace(both, admin=replace(both.admin, host="10.0.0.1", allow_remote=True))
     assert "admin on 10.0.0.1" in strangers(remote)[-1]

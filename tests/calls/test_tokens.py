@@ -242,8 +242,12 @@ def test_a_guests_key_makes_nobody_else(claims):
 
 def test_a_guests_key_gives_no_rights():
     """Whatever its token says: of the claims only the guest's id and the times count."""
-    token = made(guest_key("older"), user_id="guest-1", role="admin", call_cids=["a:b"], server=True)
-    assert with_guests.verify("demo-key", token, NOW) == Identity("demo-key", "guest-1", role="guest")
+    token = made(
+        guest_key("older"), user_id="guest-1", role="admin", call_cids=["a:b"], server=True
+    )
+    assert with_guests.verify("demo-key", token, NOW) == Identity(
+        "demo-key", "guest-1", role="guest"
+    )
 
 
 def test_the_key_of_guests_is_what_it_was():
