@@ -99,13 +99,13 @@ class Unforeseen(logging.Filter):
         if error is None:
             return True
         place = _place(error)
-        told = {"error": type(error).__name__, "place": place}
+        told: dict[str, str | int] = {"error": type(error).__name__, "place": place}
         now_s = time.monotonic()
         if now_s - self._began_s.get(place, -self._interval_s) >= self._interval_s:
             held = self._lines.get(place, 0) - self._most_lines
             self._began_s[place], self._lines[place] = now_s, 0
             if held > 0:
-                told["held_back"] = str(held)
+                told["held_back"] = held
         else:
             record.exc_info = record.exc_text = None
         self._lines[place] = self._lines.get(place, 0) + 1
@@ -115,15 +115,14 @@ class Unforeseen(logging.Filter):
 
 def _place(error: BaseException) -> str:
     """Return the innermost line of ours on the way to `error`; of whomever, if there is none."""
-    found = ""
+    ours, last = "", "unknown"
     for frame, line in traceback.walk_tb(error.__traceback__):
         code = frame.f_code
         path = Path(code.co_filename)
+        last = f"{path.name}:{line} {code.co_name}"
         if path.is_relative_to(_OURS):
-            found = f"{path.relative_to(_OURS.parent)}:{line} {code.co_name}"
-        elif not found:
-            found = f"{path.name}:{line} {code.co_name}"
-    return found or "unknown"
+            ours = f"{path.relative_to(_OURS.parent)}:{line} {code.co_name}"
+    return ours or last
 
 
 class Seldom:

@@ -55,7 +55,7 @@ def _sentences(config: Config) -> Iterator[str]:
             else "guests: whoever asks Stream through us, if Stream has guests"
         )
     if feed.enabled and open_to:
-        whom = "every user, guests too," if guests & open_to else "every user"
-        yield f"feed.access any: {whom} of {', '.join(sorted(open_to))} may watch every call"
+        also = ", guests too," if guests & open_to else ""
+        yield f"calls: every user of {', '.join(sorted(open_to))}{also} may watch each of them"
     if config.admin.allow_remote:
         yield f"admin on {config.admin.host}: whoever reaches it can read everything"

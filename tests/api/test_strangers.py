@@ -1,5 +1,6 @@
 """Who comes without a token, and what the tokens that he is given are good for: in the gateway."""
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 
@@ -188,3 +189,29 @@ async def test_a_token_that_nests_deep_is_refused(tmp_path, depth):
                 async with eve.session.get(url, headers={"Authorization": token}) as response:
                     assert response.status == 401
         assert '"ERROR"' not in gateway.log_text
+
+
+async def test_no_answer_says_what_gives_it(tmp_path):
+    """Neither name nor version of what is inside, whatever is asked on either listener."""
+    async with running(tmp_path, apps=[OWN], feed={"guests": True}) as gateway:
+        async with aiohttp.ClientSession() as session:
+            for port, path in (
+                *((gateway.port, path) for path in PUBLIC),
+                *((gateway.admin_port, path) for path in ("/metrics", "/healthz", "/readyz", "/x")),
+            ):
+                async with session.get(f"http://127.0.0.1:{port}{path}") as response:
+                    assert "Server" not in response.headers, path
+            async with session.ws_connect(f"http://127.0.0.1:{gateway.port}/feed") as socket:
+                assert "Server" not in socket._response.headers
+        for odd in (b"GET / HTTP/1.1\r\n\x00: x\r\n\r\n", b"nonsense\r\n\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            writer.write(odd)
+            writer.write_eof()
+            assert b"server:" not in (await reader.read()).lower()
+            writer.close()
+
+
+PUBLIC = (
+    "/", "/healthz", "/readyz", "/feed", "/feed?call=a:b&api_key=mine", "/feed.js", "/demo",
+    "/webhooks/stream", PATH, "/video/connect", "/video/guest", "/api/v2" + PATH,
+)  # fmt: skip

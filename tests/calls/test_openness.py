@@ -68,7 +68,7 @@ def test_each_open_thing_is_told_in_a_line():
         "demo secret",
         "/demo: whoever",
         "guest of demo-key, mine",
-        "every user, guests too",
+        "every user of demo-key, guests too,",
     ):
         assert sum(part in line for line in told) == 1, told
     remote = replace(both, admin=replace(both.admin, host="10.0.0.1", allow_remote=True))
