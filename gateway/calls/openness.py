@@ -39,6 +39,24 @@ def strangers(config: Config) -> list[str]:
     return list(_sentences(config))
 
 
+def closed(config: Config) -> list[str]:
+    """Return a sentence for each thing that is switched on and yet open to nobody, and why."""
+    feed, found = config.feed, list[str]()
+    if not feed.enabled or not feed.demo:
+        return found
+    if config.upstream.url is not None:
+        found.append("feed.demo: no page, for Stream's API is behind this gateway (upstream.url)")
+    elif demo_app(config) is None:
+        found.append(f"feed.demo: no page, for it serves the key {DEMO_KEY} alone")
+    others = sorted(_keys(config) - {DEMO_KEY})
+    if feed.access == "any" and others:
+        found.append(
+            f"feed.access any: not for {', '.join(others)}, for beside feed.demo it is of"
+            f" {DEMO_KEY} alone; remove demo to have it for all"
+        )
+    return found
+
+
 def _keys(config: Config) -> frozenset[str]:
     return frozenset(app.api_key for app in config.apps)
 

@@ -73,15 +73,16 @@ def announce(
     `public_port` None: nothing is taken here; `only`: the one part that runs.
     """
     if config.log.format == "text":
-        told = banner(
+        lines = banner(
             config, config_path, public_port=public_port, admin_port=admin_port, only=only
         )
-        sys.stderr.write(f"{told}\n")
+        sys.stderr.write(f"{lines}\n")
         sys.stderr.flush()
         return
     webhooks = {} if public_port is None else {"webhooks": webhook_url(config, public_port)}
-    sentences = _strangers(config, public_port, only)
-    open_to = {"strangers": sentences} if sentences else {}
+    served = _served(config, public_port, only)
+    told = {"strangers": openness.strangers(served), "not_open": openness.closed(served)}
+    open_to = {name: sentences for name, sentences in told.items() if sentences}
     part = {} if only is None else {"only": only}
     log(
         _logger, logging.INFO, "listening", **webhooks, admin=admin_url(config, admin_port),
@@ -89,11 +90,11 @@ def announce(
     )  # fmt: skip
 
 
-def _strangers(config: Config, public_port: int | None, only: str | None) -> list[str]:
-    """Return what is open to strangers, as far as it is served here."""
-    if public_port is None or only == "ingest":
-        config = replace(config, feed=replace(config.feed, enabled=False))
-    return openness.strangers(config)
+def _served(config: Config, public_port: int | None, only: str | None) -> Config:
+    """Return the configuration as far as this process serves it."""
+    if public_port is not None and only != "ingest":
+        return config
+    return replace(config, feed=replace(config.feed, enabled=False))
 
 
 def banner(
@@ -129,7 +130,10 @@ def _lines(
         yield f"  delivers to  {names or 'nobody yet'}"
     if in_demo_use(config):
         yield "  DEMO         the demo key and secret are in use: change before you expose the port"
-    for sentence in _strangers(config, public_port, only):
+    served = _served(config, public_port, only)
+    for sentence in openness.strangers(served):
         yield f"  OPEN         {sentence}"
+    for sentence in openness.closed(served):
+        yield f"  NOT OPEN     {sentence}"
     if public_port is not None:
         yield f"Send a first event:  {send_command(config_path)}"

@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 from gateway.aws import queues
 from gateway.calls import openness
 from gateway.options import (
-    DEMO_KEY,
     DEMO_SECRET,
     Config,
     IngestOptions,
@@ -41,8 +40,8 @@ def _lines(config: Config) -> Iterator[str]:
         yield "open          the demo secret: everybody knows it, and can send and make tokens"
     for sentence in openness.strangers(config):
         yield f"open          {sentence}"
-    if config.feed.demo and openness.demo_app(config) is None:
-        yield f"demo          does not run: {_no_demo(config)}"
+    for sentence in openness.closed(config):
+        yield f"not open      {sentence}"
     yield f"subscribers   {len(config.subscribers)}"
     for subscriber in config.subscribers:
         yield f"  {subscriber.name}: {', '.join(_facts(subscriber))}"
@@ -59,14 +58,6 @@ def _acknowledges(ingest: IngestOptions) -> str:
         replicas = _count(ingest.replicas, "replica")
         return f"when {replicas} of Redis have the event (ack: replicated: {ingest.replicas})"
     return f"{_ACKNOWLEDGES[ingest.ack]} (ack: {ingest.ack})"
-
-
-def _no_demo(config: Config) -> str:
-    if not config.feed.enabled:
-        return "the feed is off"
-    if config.upstream.url is not None:
-        return "Stream's API is behind this gateway (upstream.url)"
-    return f"it serves the key {DEMO_KEY} alone, which no app has"
 
 
 def _at(host: str, port: int) -> str:

@@ -6,7 +6,7 @@ import pytest
 from support.configs import SHIPPED
 
 from gateway import config
-from gateway.calls.openness import demo_app, guest_apps, open_apps, strangers
+from gateway.calls.openness import closed, demo_app, guest_apps, open_apps, strangers
 from gateway.options import App, Config, FeedOptions, UpstreamOptions
 
 DEMO, OWN = App(api_key="demo-key", secrets=("demo-secret",)), App(api_key="mine", secrets=("s",))
@@ -53,8 +53,8 @@ def test_the_shipped_file_with_another_app():
     assert (demo_app(own), guest_apps(own), open_apps(own)) == NOTHING
     assert strangers(own) == []
     told = config.describe(own)
-    assert "open " not in told
-    assert "demo          does not run: it serves the key demo-key alone, which no app has" in told
+    assert "\nopen " not in told
+    assert "not open      feed.demo: no page, for it serves the key demo-key alone" in told
 
 
 def test_each_open_thing_is_told_in_a_line():
@@ -75,4 +75,14 @@ def test_each_open_thing_is_told_in_a_line():
     assert "admin on 10.0.0.1" in strangers(remote)[-1]
     behind = replace(both, upstream=STREAM)
     assert "asks Stream" in strangers(behind)[0]
-    assert "does not run: Stream's API" in config.describe(behind)
+    assert "not open      feed.demo: no page, for Stream's API" in config.describe(behind)
+
+
+def test_what_an_older_file_of_ours_opened_is_told():
+    """Its `access: any` beside the demo is of the demo key alone now; without the demo it is of all."""
+    older = Config(apps=(DEMO, OWN), feed=FeedOptions(demo=True, access="any"))
+    (told,) = closed(older)
+    assert "not for mine" in told
+    assert closed(replace(older, feed=FeedOptions(access="any"))) == []
+    assert closed(Config(apps=(DEMO,), feed=older.feed)) == []
+    assert closed(replace(older, feed=replace(older.feed, enabled=False))) == []
