@@ -43,6 +43,7 @@ def signed_by(token: str, keys: Sequence[bytes]) -> tuple[int, bytes]:
     for number, key in enumerate(keys):
         if hmac.compare_digest(_signature(key, content), signature):
             found = number
+            break
     if header.alg != "HS256" or header.crit is not None or found < 0:
         raise StreamError(TOKEN_SIGNATURE, 401, "the token's signature is not valid")
     return found, _unbase64(parts[1])
