@@ -9,6 +9,7 @@ import pytest
 _PROCESS = """
 import asyncio, logging, sys
 from gateway import logs
+from gateway.unforeseen import Unforeseen
 from gateway.calls.tokens import is_user_id
 
 logs.set_up(level="info", style=sys.argv[1])
@@ -74,7 +75,7 @@ def test_a_flood_is_held_back():
 def test_what_was_held_back_is_counted():
     """In the next line of that place."""
     found = lines(
-        "own = logs.Unforeseen(interval_s=3600, most_lines=2);"
+        "own = Unforeseen(interval_s=3600, most_lines=2);"
         "logging.getLogger().handlers[0].filters[:] = [own];"
         "tell(ours, 5); own._interval_s = 0; tell(ours, 1)"
     )

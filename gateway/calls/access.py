@@ -42,8 +42,8 @@ class Access:
         if named is not None and named.is_blocked:
             return False
         is_named = named is not None and named.may_watch
-        return is_named or cid in identity.call_cids or self.is_open(identity)
+        return is_named or cid in identity.call_cids or not self.needs_membership(identity)
 
-    def is_open(self, identity: Identity) -> bool:
-        """Tell whether `identity` may watch every call that has not blocked it."""
-        return identity.user_id is None or identity.app in self._open_apps
+    def needs_membership(self, identity: Identity) -> bool:
+        """Tell whether a call, or the token, has to name `identity` for it to be shown the call."""
+        return identity.user_id is not None and identity.app not in self._open_apps

@@ -145,7 +145,7 @@ class CallQuery:
     async def _candidates(self, caller: Identity, wanted: Filter) -> list[str]:
         """Return the calls that have to be looked at."""
         given = wanted.only_cids
-        if given is None and not self._access.is_open(caller):
+        if given is None and self._access.needs_membership(caller):
             given = await self._naming(caller.app, [caller.user_id]) | caller.call_cids
         if given is None and wanted.only_members is not None:
             given = await self._naming(caller.app, wanted.only_members)

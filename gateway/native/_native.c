@@ -88,9 +88,9 @@ static const keyed_app *named(const keyring *self, slice api_key) {
     return NULL;
 }
 
-enum { NOT_PLAIN, SIGNED, FORGED };
+enum { NOT_PLAIN, GENUINE, FORGED };
 
-/* Whose signature it is: SIGNED, with the app in `app` and the digest of app and body in `key`;
+/* Whose signature it is: GENUINE, with the app in `app` and the digest of app and body in `key`;
  * FORGED: nobody's; NOT_PLAIN: not by the book. An unknown API key costs as much as a wrong
  * signature under a known one, however many secrets that has. */
 static int signer(const keyring *self, const request_head *head, slice body,
@@ -112,7 +112,7 @@ static int signer(const keyring *self, const request_head *head, slice body,
     if (!found) return FORGED;
     sha256_end(&identity, key);
     *app = known;
-    return SIGNED;
+    return GENUINE;
 }
 
 /* Make what is hashed with for nobody: of an empty secret, by which nothing is ever signed. */

@@ -149,7 +149,7 @@ static long long wall_ms(void) {
     return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Read the plain request at the start of `given`: SIGNED; FORGED, of which only the length is found;
+/* Read the plain request at the start of `given`: GENUINE; FORGED, of which only the length is found;
  * NOT_PLAIN: Python judges it. `now_ms` 0: by the clock. `alone`: only if nothing follows it. */
 static int read_plain(const keyring *ring, slice given, slice line, size_t max_head,
                       size_t max_body, long long now_ms, int alone, plain_request *found) {
@@ -169,11 +169,11 @@ static int read_plain(const keyring *ring, slice given, slice line, size_t max_h
     found->webhook_id = id.at ? id : (slice){"", 0};
     found->signature = head.values[SIGNATURE];
     const int whose = signer(ring, &head, found->body, &found->app, found->key);
-    if (whose != SIGNED) return whose;
+    if (whose != GENUINE) return whose;
     const uint8_t *bytes = (const uint8_t *)body;
     if (!routing_find(bytes, bytes + head.content_length, &found->route)) return NOT_PLAIN;
     found->accepted_ms = now_ms ? now_ms : wall_ms();
-    return SIGNED;
+    return GENUINE;
 }
 
 #endif

@@ -99,19 +99,19 @@ static int submit(receiver *to, PyObject *one, const plain_request *request, PyO
     return 0;
 }
 
-/* SIGNED: taken; NOT_PLAIN, FORGED: not; -1: an exception, and nothing taken. */
+/* GENUINE: taken; NOT_PLAIN, FORGED: not; -1: an exception, and nothing taken. */
 static int receive(receiver *to, PyObject *one, slice given) {
     plain_request found;
     const int read = read_plain(to->ring, given, bytes_slice(to->line), (size_t)to->max_head,
                                 (size_t)to->max_body, 0, 1, &found);
-    if (read != SIGNED) return read;
+    if (read != GENUINE) return read;
     PyObject *now = moment();
     if (!now) return -1;
     if (CONNECTION(one, FRESH) != Py_False) put_slot(one, FRESH, Py_False);
     put_slot(one, SINCE, now);
     const int failed = submit(to, one, &found, now);
     Py_DECREF(now);
-    return failed ? -1 : SIGNED;
+    return failed ? -1 : GENUINE;
 }
 
 /* The method for what was received and not taken. */
@@ -142,9 +142,9 @@ static PyObject *data_received(PyObject *one, PyObject *data) {
         && !PyByteArray_GET_SIZE(buffer)) {
         const slice given = {PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data)};
         taken = receive(to, one, given);
-        if (taken < 0 || (taken == SIGNED && sockets_admit(to->sockets, one)))
+        if (taken < 0 || (taken == GENUINE && sockets_admit(to->sockets, one)))
             return tell_failed(one);
-        if (taken == SIGNED) Py_RETURN_NONE;
+        if (taken == GENUINE) Py_RETURN_NONE;
     }
     return PyObject_CallMethodOneArg(one, method_for(taken), data);
 }

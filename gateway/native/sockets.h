@@ -95,7 +95,7 @@ static int sockets_read_one(sockets *self, int fd, PyObject *one) {
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
     if (size <= 0) return sockets_give_back(self, fd, one, 0, NULL);
     const int taken = receive(to, one, (slice){self->buffer, (size_t)size});
-    if (taken == SIGNED) return 0;
+    if (taken == GENUINE) return 0;
     if (taken >= 0) return sockets_give_back(self, fd, one, size, method_for(taken));
     PyObject *done = tell_failed(one);
     Py_XDECREF(done);

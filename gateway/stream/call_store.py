@@ -49,6 +49,11 @@ class CallStore:
         members = b",".join(whole.members(MAX_USERS_READ))
         return b'{"call":' + whole.call + b',"members":[' + members + b"]}"
 
+    async def names(self, app: str, cid: str, user_id: str) -> bool:
+        """Tell whether the call names this user, as one who may watch it."""
+        found = await self.users_of(app, [cid], user_id)
+        return found[0] is not None and found[0].may_watch
+
     async def read(self, app: str, cid: str) -> Whole | None:
         key = keys.call_key(app, cid)
         names = keys.call_states(keys.shard_of(key))[:2]
