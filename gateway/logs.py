@@ -1,7 +1,9 @@
 """Log lines: one finished thing each, fields beside a short sentence, text or JSON.
 
 Secrets never reach a log call; `tests/test_secrets.py` reads every line of a whole run. Lines
-that the outside can cause at will go through `Seldom`.
+that the outside can cause at will go through `Seldom`. What nobody foresaw goes through
+`Unforeseen`, whoever logs it, aiohttp and asyncio too: a line with its place, and its traceback
+once a minute for each place.
 """
 
 import logging
@@ -10,6 +12,8 @@ import time
 from typing import Any, Literal
 
 import orjson
+
+from gateway.unforeseen import Unforeseen
 
 
 def log(logger: logging.Logger, level: int, message: str, **fields: Any) -> None:
@@ -70,6 +74,7 @@ def set_up(*, level: str, style: Literal["text", "json"], worker: int | None = N
     handler = logging.StreamHandler(sys.stderr)
     if worker is not None:
         handler.addFilter(_OfWorker(worker))
+    handler.addFilter(Unforeseen())
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 

@@ -12,6 +12,7 @@ AckMode = Literal["journal", "redis", "replicated"]
 Order = Literal["none", "call"]
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
+DEMO_KEY, DEMO_SECRET = "demo-key", "demo-secret"  # of the file that ships: everybody knows them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,10 +212,12 @@ class FeedOptions:
     """Watching calls: by Stream's own SDKs, and by the plain feed."""
 
     enabled: bool = True
-    # Who may watch a call and send events to it. members: those its state names; any: every user.
+    # Who may watch a call and send events to it. members: those its state or their token names;
+    # any: every user, but while the demo is on of the demo key alone.
     access: Literal["members", "any"] = "members"
-    guests: bool = True  # whoever has no token gets one, as a user of its own
-    demo: bool = False  # the demo page, and tickets for whoever opens it
+    guests: bool = False  # whoever has no token gets one, as a user of its own
+    # For the demo key alone: the demo page, tokens for whoever opens it, and access for every user.
+    demo: bool = False
     # Pages of these origins may open the plain feed; `*`: all. Stream's protocol needs a token.
     origins: tuple[str, ...] = ()
     max_connections: int = 20_000

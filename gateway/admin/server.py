@@ -52,6 +52,7 @@ class AdminServer:
 
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[self._guarded])
+        application.on_response_prepare.append(_nameless)
         application.router.add_get("/metrics", self._show_metrics)
         application.router.add_get("/healthz", self._show_health)
         application.router.add_get("/readyz", self._show_readiness)
@@ -120,6 +121,10 @@ class AdminServer:
             return _json({"error": f"Redis is away: {error}"}, status=503)
         except GatewayError as error:
             return _json({"error": str(error)}, status=500)
+
+
+async def _nameless(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.pop("Server", None)
 
 
 def _json(

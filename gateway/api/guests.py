@@ -1,6 +1,7 @@
 """Guests: who has no token gets one, under a name that no user can have been given.
 
-Anybody may ask, so a guest never takes the id that was asked for: it is made part of a new one.
+Anybody may ask, so a guest never takes the id that was asked for: it is made part of a new one,
+and its token is good here alone. Off unless the configuration turns it on.
 """
 
 import time
@@ -13,12 +14,11 @@ from gateway.api.answering import Said
 from gateway.api.asking import read_body
 from gateway.calls.errors import bad_input, not_allowed, unknown_key
 from gateway.calls.times import to_text
-from gateway.calls.tokens import Tokens, is_user_id
+from gateway.calls.tokens import GUEST_PREFIX, GUEST_ROLE, Tokens, is_user_id
 from gateway.calls.users import user_object
 
 LIFETIME_S = 24 * 3600.0
 _MAX_ID_CHARS, _MAX_TEXT_CHARS = 64, 1024
-_ROLE = "guest"
 
 
 class _User(msgspec.Struct, gc=False):
@@ -50,14 +50,14 @@ class Guests:
         if not self._enabled:
             raise not_allowed("there are no guests here")
         user = _read(await read_body(request, self._body_timeout_s))
-        user_id, now_ns = f"guest-{uuid4()}-{user.id}", time.time_ns()
+        user_id, now_ns = f"{GUEST_PREFIX}{uuid4()}-{user.id}", time.time_ns()
         if not is_user_id(user_id):
             raise bad_input("the guest's id has too many bytes")
-        token = self._tokens.issue(
-            api_key, user_id, now_s=now_ns / 1e9, lifetime_s=LIFETIME_S, role=_ROLE
+        token = self._tokens.issue_guest(
+            api_key, user_id, now_s=now_ns / 1e9, lifetime_s=LIFETIME_S
         )
         at = to_text(now_ns)
-        told = user_object(user_id, at, role=_ROLE, name=user.name, image=user.image)
+        told = user_object(user_id, at, role=GUEST_ROLE, name=user.name, image=user.image)
         return Said(201, {"user": told, "access_token": token})
 
 

@@ -1,10 +1,10 @@
 """Requests that Stream answers, and the watch that its answer permits.
 
-Stream decides here who may read a call: what it shows a caller, the caller may watch, unless the
-token is for other calls. The token is verified here all the same, before anything is asked,
-since it is our socket that will watch. The watch is registered before Stream's answer goes back,
-so that nothing which happens after it is missed; where that fails the caller hears so, though
-Stream has done its part.
+Stream decides here who may read a call: what it shows a caller, the caller may watch. The token is
+verified here all the same, before anything is asked, since it is our socket that will watch; and
+nothing goes on of which Stream might read another app or another user than we have. The watch is
+registered before Stream's answer goes back, so that nothing which happens after it is missed;
+where that fails the caller hears so, though Stream has done its part.
 """
 
 import time
@@ -13,10 +13,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import msgspec
 from aiohttp import web
 
-from gateway.api.asking import asked_to_watch, cid_of, connection_of, read_body
+from gateway.api.asking import asked_to_watch, connection_of, read_body
 from gateway.api.upstream import Answer, Upstream, UpstreamFailed
-from gateway.api.upstream_messages import take_watch
-from gateway.calls.access import check_token
+from gateway.api.upstream_messages import METHODS, ambiguous, take_watch
 from gateway.calls.tokens import Identity
 
 Verify = Callable[[str | None, str | None, float], Identity]
@@ -35,6 +34,7 @@ class _States(msgspec.Struct, gc=False):
     calls: list[_State]
 
 
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decode_state = msgspec.json.Decoder(_State).decode
 _decode_states = msgspec.json.Decoder(_States).decode
 
@@ -66,7 +66,6 @@ class Passage:
         if connection_id is None:
             return await self.through(request)
         caller = self._identify(request)
-        check_token(caller, cid_of(request))
         answer = await self._upstream.ask(request, await self._admit(request), readable=True)
         if answer.succeeded:
             await self._watch(connection_id, caller, [_state(answer).call.cid])
@@ -82,8 +81,6 @@ class Passage:
         answer = await self._upstream.ask(request, body, readable=True)
         if answer.succeeded:
             cids = [state.call.cid for state in _found(answer).calls]
-            if caller.call_cids is not None:
-                cids = [cid for cid in cids if cid in caller.call_cids]
             await self._watch(connection_id, caller, cids)
         return _respond(answer)
 
@@ -93,8 +90,12 @@ class Passage:
 
     async def _admit(self, request: web.Request) -> bytes:
         """Return the body of a request that may pass. Raises `UpstreamFailed`."""
+        if request.method not in METHODS:
+            raise UpstreamFailed(4, 405, f"no {request.method[:16]} goes on to Stream")
         if request.query.get("api_key") not in self._apps:
             raise UpstreamFailed(2, 401, "api_key is missing or unknown")
+        if (name := ambiguous(request.query, request.headers)) is not None:
+            raise UpstreamFailed(4, 400, f"{name} is there more than once, or in two places")
         if request.headers.get("Upgrade", "").lower() == "websocket":
             raise UpstreamFailed(4, 400, "there is no WebSocket here")
         return await read_body(request, self._body_timeout_s)
@@ -103,14 +104,14 @@ class Passage:
 def _state(answer: Answer) -> _State:
     try:
         return _decode_state(answer.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _UNREADABLE:
         raise _unreadable() from None
 
 
 def _found(answer: Answer) -> _States:
     try:
         return _decode_states(answer.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _UNREADABLE:
         raise _unreadable() from None
 
 

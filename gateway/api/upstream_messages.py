@@ -10,11 +10,13 @@ from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 import msgspec
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
 
 Headers = CIMultiDict[str] | CIMultiDictProxy[str]
 ROOTS = ("/video/", "/api/v2/video/")
 OURS = frozenset({"connection_id", "watch"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_MAX_DECODED = 4  # how often a path may be percent-encoded, one in another
 
 _HOP_BY_HOP = frozenset(
     {
@@ -26,7 +28,7 @@ _HOP_BY_HOP = frozenset(
 # proxy says about the way to us. Origin and Referer go with CORS, which is answered here.
 _NOT_ON = _HOP_BY_HOP | {
     "host", "content-length", "expect", "cookie", "origin", "referer", "forwarded", "via",
-    "x-real-ip",
+    "x-real-ip", "x-api-key",
 }  # fmt: skip
 _NOT_ON_PREFIXES = ("x-forwarded-", "access-control-", "sec-")
 # Of a request whose answer we read: what would have Stream answer with less than the whole.
@@ -44,17 +46,46 @@ _bool: Any = msgspec.json.Decoder(bool).decode
 def passes(path: str, query: str) -> bool:
     """Tell whether a request target, percent-encoded as received, may go on to Stream.
 
-    It lies below one of `ROOTS` for every reader: no `.` or `..`, however encoded, and nothing
-    that could not stand in a request line.
+    It lies below one of `ROOTS` for every reader: no `.` or `..`, however encoded, also for one
+    who decodes twice or takes `;` for the end of a segment; and nothing that could not stand in a
+    request line.
     """
     if not path.startswith(ROOTS):
         return False
     if not all("!" <= character <= "~" for character in path + query):
         return False
-    decoded = unquote(path, errors="replace").replace("\\", "/")
-    if any(character < " " or character == "\x7f" for character in decoded):
+    for _ in range(_MAX_DECODED):
+        if not _stays_below(path):
+            return False
+        decoded = unquote(path, errors="replace")
+        if decoded == path:
+            return True
+        path = decoded
+    return False
+
+
+def _stays_below(path: str) -> bool:
+    if any(character < " " or character == "\x7f" for character in path):
         return False
-    return not any(part in {".", ".."} for part in decoded.split("/"))
+    if "\ufffd" in path:  # not UTF-8, or longer than it need be: who knows as what it is read
+        return False
+    segments = path.replace("\\", "/").split("/")
+    return not any(part.partition(";")[0] in {".", ".."} for part in segments)
+
+
+def ambiguous(query: MultiMapping[str], headers: Headers) -> str | None:
+    """Return what Stream might read otherwise than we do; None: nothing.
+
+    We judge by one API key and one token, and Stream is to judge by the same.
+    """
+    if len(query.getall("api_key", ())) > 1:
+        return "api_key"
+    if any(name.lower() == "authorization" for name in query):
+        return "authorization"
+    for name in ("Authorization", "Stream-Auth-Type"):
+        if len(headers.getall(name, ())) > 1:
+            return name
+    return None
 
 
 def without_ours(query: str) -> str:

@@ -11,6 +11,7 @@ from gateway.api.calls import CallParts
 from gateway.api.send_event import Store
 from gateway.api.service import ApiService
 from gateway.app.shared import Shared
+from gateway.calls import openness
 from gateway.calls.access import Access
 from gateway.calls.keeper import Keeper
 from gateway.calls.sweeper import CallSweeper
@@ -34,8 +35,9 @@ class FeedPart:
         self._keeper: Keeper | None = None
         if not config.feed.enabled:
             return
-        tokens, calls = Tokens(config.apps), CallStore(shared.engine)
-        access = Access(config.feed.access, calls)
+        tokens = Tokens(config.apps, openness.guest_apps(config))
+        calls = CallStore(shared.engine)
+        access = Access(openness.open_apps(config), calls)
         self._feed = FeedService(
             config,
             shared.engine,

@@ -1,43 +1,49 @@
 """Who may watch a call, and send events to it.
 
-`any`: every user of the app. `members`: those whom the call's state names, as a member or as
-who created it, and who are not blocked. A token for certain calls is good for these alone, in
-either mode. An application's server may do everything.
+Of an application's users, those whom the call's state names, as a member or as who created it;
+those whose token names the call, also before anything is known of it; and everybody, where the
+app is open. Whoever the call has blocked may not, whatever else speaks for him. What a token says
+of a role, or of other calls, decides nothing. An application's server may do everything.
 """
 
-from typing import Literal, Protocol
+from collections.abc import Container, Sequence
+from typing import Protocol
 
 from gateway.calls.errors import not_allowed
 from gateway.calls.tokens import Identity
+from gateway.stream.call_documents import User
 
 
 class Names(Protocol):
     """Knows whom calls name; `gateway.stream.call_store` has the real one."""
 
-    async def names(self, app: str, cid: str, user_id: str) -> bool:
-        """Tell whether the call names this user. Raises `StreamUnavailable`."""
+    async def users_of(self, app: str, cids: Sequence[str], user_id: str) -> list[User | None]:
+        """Return how each of `cids` names the user. Raises `StreamUnavailable`."""
 
 
 class Access:
-    def __init__(self, mode: Literal["members", "any"], calls: Names) -> None:
-        self._is_open = mode == "any"
+    def __init__(self, open_apps: Container[str], calls: Names) -> None:
+        """`open_apps`: the API keys whose every user may watch every call."""
+        self._open_apps = open_apps
         self._calls = calls
 
     async def check(self, identity: Identity, cid: str) -> None:
         """Raise `StreamError` 17 unless `identity` may watch `cid`; or `StreamUnavailable`."""
-        check_token(identity, cid)
-        if not self.needs_membership(identity):
+        if identity.user_id is None:
             return
-        assert identity.user_id is not None
-        if not await self._calls.names(identity.app, cid, identity.user_id):
+        (named,) = await self._calls.users_of(identity.app, [cid], identity.user_id)
+        if not self.lets_in(identity, cid, named):
             raise not_allowed(f"user {identity.user_id} is no member of call {cid[:256]}")
 
+    def lets_in(self, identity: Identity, cid: str, named: User | None) -> bool:
+        """Tell whether `identity` may watch `cid`, which names its user so (None: not at all)."""
+        if identity.user_id is None:
+            return True
+        if named is not None and named.is_blocked:
+            return False
+        is_named = named is not None and named.may_watch
+        return is_named or cid in identity.call_cids or not self.needs_membership(identity)
+
     def needs_membership(self, identity: Identity) -> bool:
-        """Tell whether a call has to name `identity` for it to be shown the call."""
-        return identity.user_id is not None and not self._is_open
-
-
-def check_token(identity: Identity, cid: str) -> None:
-    """Raise `StreamError` 17 if the token of `identity` is for other calls."""
-    if identity.call_cids is not None and cid not in identity.call_cids:
-        raise not_allowed(f"the token is not for call {cid[:256]}")
+        """Tell whether a call, or the token, has to name `identity` for it to be shown the call."""
+        return identity.user_id is not None and identity.app not in self._open_apps

@@ -32,6 +32,7 @@ from gateway.calls.sorting import (
 from gateway.calls.tokens import Identity
 from gateway.calls.turns import LoopShare, Turns
 from gateway.stream import keys
+from gateway.stream.call_documents import User
 from gateway.stream.call_store import CallStore
 
 DEFAULT_LIMIT, MAX_LIMIT = 25, 100
@@ -107,7 +108,7 @@ class CallQuery:
 
     async def find(self, caller: Identity, asked: Question) -> Page:
         """Return the calls that `caller` may see and that fit."""
-        named = asked.filter.only_cids is not None or caller.call_cids is not None
+        named = asked.filter.only_cids is not None
         async with nullcontext() if named else self._turns.turn(caller):
             cids = await self._candidates(caller, asked.filter)
             found = await self._found(caller, asked, cids)
@@ -143,13 +144,12 @@ class CallQuery:
 
     async def _candidates(self, caller: Identity, wanted: Filter) -> list[str]:
         """Return the calls that have to be looked at."""
-        sets = [wanted.only_cids, caller.call_cids]
-        given = [one for one in sets if one is not None]
-        if not given and self._access.needs_membership(caller):
-            given.append(await self._naming(caller.app, [caller.user_id]))
-        if not given and wanted.only_members is not None:
-            given.append(await self._naming(caller.app, wanted.only_members))
-        cids = sorted(set.intersection(*map(set, given))) if given else await self._all(caller.app)
+        given = wanted.only_cids
+        if given is None and self._access.needs_membership(caller):
+            given = await self._naming(caller.app, [caller.user_id]) | caller.call_cids
+        if given is None and wanted.only_members is not None:
+            given = await self._naming(caller.app, wanted.only_members)
+        cids = await self._all(caller.app) if given is None else sorted(given)
         if len(cids) > MAX_LOOKED_AT:
             raise bad_input(
                 f"there are more than {MAX_LOOKED_AT} calls to look at: narrow the filter by cid"
@@ -177,11 +177,13 @@ class CallQuery:
         """Return those of `cids` that there are and that `caller` may see."""
         app = caller.app
         read = await self._store.documents(app, cids)
-        may = [True] * len(cids)
-        if self._access.needs_membership(caller):
-            assert caller.user_id is not None
-            named = await self._store.users_of(app, cids, caller.user_id)
-            may = [one is not None and one.may_watch for one in named]
+        own: list[User | None] = [None] * len(cids)
+        if caller.user_id is not None:
+            own = await self._store.users_of(app, cids, caller.user_id)
+        may = [
+            self._access.lets_in(caller, cid, named)
+            for cid, named in zip(cids, own, strict=True)
+        ]  # fmt: skip
         members: list[list[str]] = [[] for _ in cids]
         for user_id in sorted(wanted.members):
             named = await self._store.users_of(app, cids, user_id)

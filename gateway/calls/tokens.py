@@ -1,58 +1,56 @@
 """Tokens: who somebody is, as an app's secret vouches for it. Pure.
 
-HS256 and nothing else; whatever the token itself says of its algorithm is only compared. Both
-live secrets of an app are good. The signature is checked before any claim is read, in constant
-time. Verified here and not by a library because everybody comes back at once after a restart:
-9 us a token instead of 70 to 120.
+All live secrets of an app are good. A valid signature without a `user_id` is an application's
+server: node-sdk sends `{"server": true}`, getstream `{}`.
 
-A valid signature without a `user_id` is an application's server: node-sdk sends
-`{"server": true}`, getstream `{}`. RFC 7515, RFC 7519; stream.py `_create_token`, stream-node
-src/utils/create-token.ts.
+What we give to strangers is signed with keys derived from those secrets, never with a secret: it
+is worthless at Stream, and good here only while the app has guests. Such a token stands for a
+guest whatever it says: of its claims only a guest's id and the times count. Without one it is
+refused, so it is never a server, nor a user of somebody else's name.
+
+stream.py `_create_token`, stream-node src/utils/create-token.ts.
 """
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
+from gateway.calls import signed
 from gateway.calls.errors import (
     TOKEN_BEFORE_IAT,
     TOKEN_EXPIRED,
     TOKEN_NOT_YET,
-    TOKEN_SIGNATURE,
     StreamError,
     unauthenticated,
     unknown_key,
 )
 from gateway.options import App
 
-MAX_TOKEN_CHARS = 8192  # about what a header line may hold
 MAX_USER_ID_BYTES = 255
 LEEWAY_S = 10.0  # between the clock that made a token and ours
-_HEADER = b'{"alg":"HS256","typ":"JWT"}'
+GUEST_PREFIX, GUEST_ROLE = "guest-", "guest"
+# Part of what every version signs: another text would make all guests' tokens worthless.
+_GUEST_KEYS = b"gateway guest tokens v1"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom a token stands for. `user_id` None: a server; `call_cids` None: any call."""
+    """Whom a token stands for. `user_id` None: a server.
+
+    `call_cids`: the calls that it lets its user into. `role`: what others are shown, no more.
+    """
 
     app: str
     user_id: str | None
-    call_cids: frozenset[str] | None = None
+    call_cids: frozenset[str] = frozenset()
     expires_s: float | None = None  # Unix seconds
     role: str | None = None
 
     @property
     def is_server(self) -> bool:
         return self.user_id is None
-
-
-class _Header(msgspec.Struct, gc=False):
-    alg: str
-    crit: Any = None  # "must be understood": we understand none
 
 
 class _Claims(msgspec.Struct, gc=False):
@@ -64,77 +62,66 @@ class _Claims(msgspec.Struct, gc=False):
     exp: float | None = None
 
 
-_decode_header = msgspec.json.Decoder(_Header).decode
 _decode_claims = msgspec.json.Decoder(_Claims).decode
 
 
-class Tokens:
-    """Verifies and issues the tokens of all apps."""
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """The keys of one app, newest first: its secrets, then those that are derived of them."""
 
-    def __init__(self, apps: Iterable[App]) -> None:
-        self._secrets = {app.api_key: [text.encode() for text in app.secrets] for app in apps}
+    all: tuple[bytes, ...]
+    secrets: int  # how many of them are secrets
+
+
+class Tokens:
+    """Verifies the tokens of all apps, and issues those of guests."""
+
+    def __init__(self, apps: Iterable[App], with_guests: Container[str] = ()) -> None:
+        """`with_guests`: the API keys of apps whose guests are made here."""
+        self._keys = {
+            app.api_key: _keys(app, with_guests=app.api_key in with_guests) for app in apps
+        }
 
     def verify(self, api_key: str | None, token: str | None, now_s: float) -> Identity:
         """Return whom `token` stands for at `now_s` (Unix seconds). Raises `StreamError`."""
-        secrets = self._secrets.get(api_key or "")
-        if secrets is None or api_key is None:
+        keys = self._keys.get(api_key or "")
+        if keys is None or api_key is None:
             raise unknown_key()
         if not token:
             raise unauthenticated("a token is needed")
-        if len(token) > MAX_TOKEN_CHARS:
-            raise unauthenticated("the token is too long")
-        claims = _claims(_verified(token, secrets))
+        number, payload = signed.signed_by(token, keys.all)
+        claims = _claims(payload)
         _check_times(claims, now_s)
-        return _identity(api_key, claims)
+        return _identity(api_key, claims) if number < keys.secrets else _guest(api_key, claims)
 
-    def issue(
-        self,
-        api_key: str,
-        user_id: str,
-        *,
-        now_s: float,
-        lifetime_s: float,
-        role: str | None = None,
-    ) -> str:
-        """Return a token for `user_id`, signed with the app's newest secret.
+    def issue_guest(self, api_key: str, user_id: str, *, now_s: float, lifetime_s: float) -> str:
+        """Return a token for the guest `user_id`, by the key of the app's newest secret.
 
-        `api_key` is a configured one.
+        `api_key` is that of an app with guests, `user_id` begins with `GUEST_PREFIX`.
         """
-        claims: dict[str, Any] = {
-            "user_id": user_id, "iat": int(now_s), "exp": int(now_s + lifetime_s),
+        keys = self._keys[api_key]
+        claims = {
+            "user_id": user_id, "role": GUEST_ROLE,
+            "iat": int(now_s), "exp": int(now_s + lifetime_s),
         }  # fmt: skip
-        if role is not None:
-            claims["role"] = role
-        content = _base64(_HEADER) + b"." + _base64(msgspec.json.encode(claims))
-        return (content + b"." + _signature(self._secrets[api_key][0], content)).decode()
+        return signed.sign(claims, keys.all[keys.secrets])
 
 
-def _verified(token: str, secrets: list[bytes]) -> bytes:
-    """Return the payload of a token that one of `secrets` has signed. Raises `StreamError`."""
-    parts = token.split(".")
-    if len(parts) != 3 or not token.isascii():
-        raise unauthenticated("this is no token")
-    header = _header(parts[0])
-    content, signature = f"{parts[0]}.{parts[1]}".encode(), parts[2].encode()
-    signed = False
-    for secret in secrets:
-        signed |= hmac.compare_digest(_signature(secret, content), signature)
-    if header.alg != "HS256" or header.crit is not None or not signed:
-        raise StreamError(TOKEN_SIGNATURE, 401, "the token's signature is not valid")
-    return _unbase64(parts[1])
+def guest_key(secret: str) -> bytes:
+    """Return the key by which guests' tokens are signed while `secret` is live."""
+    return hmac.digest(secret.encode(), _GUEST_KEYS, "sha256")
 
 
-def _header(part: str) -> _Header:
-    try:
-        return _decode_header(_unbase64(part))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise unauthenticated("this is no token") from None
+def _keys(app: App, *, with_guests: bool) -> _Keys:
+    secrets = [text.encode() for text in app.secrets]
+    guests = [guest_key(text) for text in app.secrets] if with_guests else []
+    return _Keys((*secrets, *guests), len(secrets))
 
 
 def _claims(payload: bytes) -> _Claims:
     try:
         return _decode_claims(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except signed.UNREADABLE:
         raise unauthenticated("a claim of the token cannot be read") from None
 
 
@@ -148,14 +135,26 @@ def _check_times(claims: _Claims, now_s: float) -> None:
 
 
 def _identity(api_key: str, claims: _Claims) -> Identity:
-    calls = None if claims.call_cids is None else frozenset(claims.call_cids)
     if isinstance(claims.user_id, msgspec.UnsetType):
-        if calls is not None:  # limited, so no server: guessing would widen it
+        if claims.call_cids is not None:  # meant for somebody: no server's
             raise unauthenticated("a token with call_cids needs a user_id")
-        return Identity(api_key, None, None, claims.exp)
+        return Identity(api_key, None, expires_s=claims.exp)
     if not is_user_id(claims.user_id):
         raise unauthenticated("the token's user_id cannot be one")
+    calls = frozenset(claims.call_cids or ())
     return Identity(api_key, claims.user_id, calls, claims.exp, claims.role)
+
+
+def _guest(api_key: str, claims: _Claims) -> Identity:
+    user_id = claims.user_id
+    if isinstance(user_id, msgspec.UnsetType) or not is_guest_id(user_id):
+        raise unauthenticated("the token's user_id is no guest's")
+    return Identity(api_key, user_id, expires_s=claims.exp, role=GUEST_ROLE)
+
+
+def is_guest_id(text: str) -> bool:
+    """Tell whether a guest of ours can be called so."""
+    return text.startswith(GUEST_PREFIX) and is_user_id(text)
 
 
 def is_user_id(text: str) -> bool:
@@ -165,18 +164,3 @@ def is_user_id(text: str) -> bool:
     except UnicodeEncodeError:  # half a surrogate pair
         return False
     return 0 < size <= MAX_USER_ID_BYTES and not any(one < " " or one == "\x7f" for one in text)
-
-
-def _signature(secret: bytes, content: bytes) -> bytes:
-    return _base64(hmac.digest(secret, content, "sha256"))
-
-
-def _base64(content: bytes) -> bytes:
-    return urlsafe_b64encode(content).rstrip(b"=")
-
-
-def _unbase64(part: str) -> bytes:
-    try:
-        return urlsafe_b64decode(part + "=" * (-len(part) % 4))
-    except ValueError:
-        raise unauthenticated("this is no token") from None

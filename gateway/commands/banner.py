@@ -5,15 +5,16 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from gateway import __version__
+from gateway.calls import openness
 from gateway.logs import log
-from gateway.options import Config
+from gateway.options import DEMO_KEY, DEMO_SECRET, Config
 
 _logger = logging.getLogger("gateway")
 
-DEMO_KEY, DEMO_SECRET = "demo-key", "demo-secret"
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared with
 
 
@@ -72,18 +73,28 @@ def announce(
     `public_port` None: nothing is taken here; `only`: the one part that runs.
     """
     if config.log.format == "text":
-        told = banner(
+        lines = banner(
             config, config_path, public_port=public_port, admin_port=admin_port, only=only
         )
-        sys.stderr.write(f"{told}\n")
+        sys.stderr.write(f"{lines}\n")
         sys.stderr.flush()
         return
     webhooks = {} if public_port is None else {"webhooks": webhook_url(config, public_port)}
+    served = _served(config, public_port, only)
+    told = {"strangers": openness.strangers(served), "not_open": openness.closed(served)}
+    open_to = {name: sentences for name, sentences in told.items() if sentences}
     part = {} if only is None else {"only": only}
     log(
         _logger, logging.INFO, "listening", **webhooks, admin=admin_url(config, admin_port),
-        data=str(config.data_dir), demo=in_demo_use(config), **part,
+        data=str(config.data_dir), demo=in_demo_use(config), **open_to, **part,
     )  # fmt: skip
+
+
+def _served(config: Config, public_port: int | None, only: str | None) -> Config:
+    """Return the configuration as far as this process serves it."""
+    if public_port is not None and only != "ingest":
+        return config
+    return replace(config, feed=replace(config.feed, enabled=False))
 
 
 def banner(
@@ -108,7 +119,8 @@ def _lines(
     if public_port is not None:
         yield f"  webhooks     {webhook_url(config, public_port)}"
     yield f"  admin        {admin_url(config, admin_port)}/metrics  /healthz  /readyz  /ledger"
-    if public_port is not None and config.feed.enabled and config.feed.demo and only != "ingest":
+    has_feed = public_port is not None and only != "ingest"
+    if public_port is not None and has_feed and openness.demo_app(config) is not None:
         yield f"  watch calls  {demo_url(config, public_port)}"
     if config.server.workers > 1:
         yield f"  workers      {config.server.workers}"
@@ -118,5 +130,10 @@ def _lines(
         yield f"  delivers to  {names or 'nobody yet'}"
     if in_demo_use(config):
         yield "  DEMO         the demo key and secret are in use: change before you expose the port"
+    served = _served(config, public_port, only)
+    for sentence in openness.strangers(served):
+        yield f"  OPEN         {sentence}"
+    for sentence in openness.closed(served):
+        yield f"  NOT OPEN     {sentence}"
     if public_port is not None:
         yield f"Send a first event:  {send_command(config_path)}"

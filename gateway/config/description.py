@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gateway.aws import queues
-from gateway.options import Config, IngestOptions, SourceOptions, SubscriberOptions
+from gateway.calls import openness
+from gateway.options import (
+    DEMO_SECRET,
+    Config,
+    IngestOptions,
+    SourceOptions,
+    SubscriberOptions,
+)
 
 
 def describe(config: Config) -> str:
@@ -29,6 +36,12 @@ def _lines(config: Config) -> Iterator[str]:
         yield f"sources       {len(config.sources)}"
     for source in config.sources:
         yield f"  {source.name}: {_origin_of(source)}"
+    if any(DEMO_SECRET in app.secrets for app in config.apps):
+        yield "open          the demo secret: everybody knows it, and can send and make tokens"
+    for sentence in openness.strangers(config):
+        yield f"open          {sentence}"
+    for sentence in openness.closed(config):
+        yield f"not open      {sentence}"
     yield f"subscribers   {len(config.subscribers)}"
     for subscriber in config.subscribers:
         yield f"  {subscriber.name}: {', '.join(_facts(subscriber))}"

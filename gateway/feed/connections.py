@@ -20,6 +20,10 @@ class Connected(Protocol):
     def user_id(self) -> str | None: ...
     @property
     def connection_id(self) -> str: ...
+    @property
+    def granted(self) -> frozenset[str]:
+        """The calls that its token lets its user into."""
+
     def called(self, call_cid: str, frame: bytes) -> None:
         """Take an event of a call that rings for this user, unless it is watched anyway."""
 

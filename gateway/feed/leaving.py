@@ -1,12 +1,14 @@
 """Whoever is a member no more, or is blocked, watches the call no longer.
 
 The event that says so is the last one that such a user gets. It is asked again a little later:
-whoever came back before the call's state had the event is found then. Matters only where calls
-name who may watch them; where Stream decides that (`upstream`), being blocked alone counts here.
+whoever came back before the call's state had the event is found then; but who is not blocked, and
+has a token that names the call, may come back. Where others than the call's state decide who may
+watch (Stream, or the app is open to all its users), being blocked alone counts here.
 """
 
 import asyncio
 import logging
+from collections.abc import Container
 from typing import NamedTuple
 
 import msgspec
@@ -14,6 +16,7 @@ import msgspec
 from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.feed.connections import Connections
 from gateway.logs import Seldom
+from gateway.stream.call_documents import User
 from gateway.stream.call_store import CallStore
 from gateway.stream.tail import Entry
 
@@ -56,8 +59,10 @@ class _Left(NamedTuple):
 class Leaving:
     """`take` every event of `LEAVING_TYPES`, once it is written; `run` it beside."""
 
-    def __init__(self, calls: CallStore, connections: Connections, *, by_state: bool) -> None:
-        """`by_state`: the call's state decides who may watch; else only blocking counts."""
+    def __init__(
+        self, calls: CallStore, connections: Connections, *, by_state: Container[str]
+    ) -> None:
+        """`by_state`: the API keys of which the calls' states decide; else only blocking counts."""
         self._calls, self._connections, self._by_state = calls, connections, by_state
         self._waiting: asyncio.Queue[_Left] = asyncio.Queue(_MOST)
         self._later = 0
@@ -66,7 +71,7 @@ class Leaving:
     def take(self, entry: Entry) -> None:
         meta = entry.meta
         is_blocked = meta.type == BLOCKED
-        if meta.call_cid is None or not (is_blocked or self._by_state):
+        if meta.call_cid is None or not (is_blocked or meta.app in self._by_state):
             return
         for user_id in left_by(meta.type, entry.body):
             self._put(_Left(meta.app, meta.call_cid, user_id, is_blocked))
@@ -75,9 +80,8 @@ class Leaving:
         """Look at who left, until cancelled."""
         while True:
             one = await self._waiting.get()
-            if not await self._stays(one):
-                self._bar(one)
-            if self._by_state and not one.is_again and self._later < _MOST:
+            await self._look_at(one)
+            if not one.is_again and self._later < _MOST:
                 self._later += 1
                 again = one._replace(is_again=True)
                 asyncio.get_running_loop().call_later(_AGAIN_S, self._put_again, again)
@@ -92,18 +96,30 @@ class Leaving:
         except asyncio.QueueFull:
             self._bar(one)  # who may watch after all can ask to
 
-    async def _stays(self, one: _Left) -> bool:
+    async def _look_at(self, one: _Left) -> None:
         if one.is_blocked and not one.is_again:
-            return False
+            self._bar(one)
+            return
         try:
             (user,) = await self._calls.users_of(one.app, [one.call_cid], one.user_id)
         except (StreamUnavailable, StreamRefused) as error:
             self._seldom.log("who", _logger, "cannot see who left a call", reason=str(error))
-            return one.is_again
-        if user is None:
-            return False
-        return user.may_watch if one.is_again else "c" in user.flags
+            if not one.is_again:
+                self._bar(one)
+            return
+        if one.is_again:
+            self._look_again(one, user)
+        elif user is None or "c" not in user.flags:
+            self._bar(one)
 
-    def _bar(self, one: _Left) -> None:
+    def _look_again(self, one: _Left, user: User | None) -> None:
+        if user is not None and user.is_blocked:
+            self._bar(one)
+        elif one.app in self._by_state and not (user is not None and user.may_watch):
+            self._bar(one, but_granted=True)
+
+    def _bar(self, one: _Left, *, but_granted: bool = False) -> None:
+        """`but_granted`: not those whose token lets them into the call."""
         for connection in tuple(self._connections.of_user(one.app, one.user_id)):
-            connection.barred(one.call_cid)
+            if not (but_granted and one.call_cid in connection.granted):
+                connection.barred(one.call_cid)

@@ -1,7 +1,7 @@
 """What browsers load: feed.js, and the demo page where it is on.
 
-The demo hands a token to whoever opens it. It is for a machine on which nothing is secret, and
-off unless the configuration turns it on.
+The demo hands a guest's token to whoever opens it, of the demo app and no other. It is off unless
+the configuration turns it on.
 """
 
 from functools import cache
@@ -11,10 +11,9 @@ from secrets import choice, token_hex
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.calls.tokens import Tokens
+from gateway.calls.tokens import GUEST_PREFIX, Tokens
 from gateway.clock import now_ms
 from gateway.feed.origins import is_same
-from gateway.options import App
 
 # The call that most bodies of `gateway send` are about.
 DEMO_CALL = "default:consult-5ecdcf1a"
@@ -39,19 +38,16 @@ def add_client(app: web.Application) -> None:
     app.router.add_get("/feed.js", _file("feed.js", _SCRIPT, {"Access-Control-Allow-Origin": "*"}))
 
 
-def add_demo(app: web.Application, apps: tuple[App, ...], tokens: Tokens) -> None:
-    """Serve the demo page, and tokens for it."""
+def add_demo(app: web.Application, api_key: str, tokens: Tokens) -> None:
+    """Serve the demo page, and tokens of guests of `api_key`, which has guests."""
 
     async def token(request: web.Request) -> web.StreamResponse:
         origin = request.headers.get("Origin")
         if origin is not None and not is_same(origin, request.headers.get("Host")):
             raise web.HTTPForbidden
         name = choice(_NAMES)
-        user_id = f"{name.lower()}-{token_hex(3)}"
-        api_key = apps[0].api_key
-        issued = tokens.issue(
-            api_key, user_id, now_s=now_ms() / 1000, lifetime_s=_TOKEN_S, role="guest"
-        )
+        user_id = f"{GUEST_PREFIX}{token_hex(8)}-{name.lower()}"
+        issued = tokens.issue_guest(api_key, user_id, now_s=now_ms() / 1000, lifetime_s=_TOKEN_S)
         body = {
             "token": issued, "api_key": api_key, "user": {"id": user_id, "name": name},
             "calls": [DEMO_CALL],

@@ -52,9 +52,10 @@ class PlainWatcher:
     """Given entries by the hub, which ends each batch with `flush`."""
 
     def __init__(self, sink: Sink, frames: PlainFrames, *, app: str, user_id: str | None,
-                 connection_id: str, outbox_bytes: int, metrics: Metrics) -> None:  # fmt: skip
+                 granted: frozenset[str], connection_id: str, outbox_bytes: int,
+                 metrics: Metrics) -> None:  # fmt: skip
         self.app, self.user_id, self.connection_id = app, user_id, connection_id
-        self.style = sink.style
+        self.granted, self.style = granted, sink.style
         self.calls: set[str] = set()
         self.shards: Shards = frozenset()
         self.wants: TypeFilter | None = None

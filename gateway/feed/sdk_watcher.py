@@ -55,6 +55,7 @@ class SdkWatcher:
         "app",
         "calls",
         "connection_id",
+        "granted",
         "outlet",
         "user_id",
     )
@@ -72,6 +73,7 @@ class SdkWatcher:
         others.add(self)
         self.connection_id = ""  # none yet
         self.calls: set[str] = set()
+        self.granted: frozenset[str] = frozenset()
         self.outlet = connection
         self._expires_s: float | None = None
         self._timer = self._later(parts.options.handshake_timeout_s, self._too_slow)
@@ -110,6 +112,7 @@ class SdkWatcher:
         if identity.user_id is None or user.id not in (None, identity.user_id):
             raise StreamError(5, 401, "the token is not that of the user who connects")
         self.app, self.user_id = identity.app, identity.user_id
+        self.granted = identity.call_cids
         self.connection_id = self._parts.names.new()
         try:
             self._parts.connections.enter(self)

@@ -7,6 +7,7 @@ import asyncio
 
 from aiohttp import web
 
+from gateway.calls import openness
 from gateway.calls.access import Access
 from gateway.calls.tokens import Tokens
 from gateway.errors import StreamRefused, StreamUnavailable
@@ -38,6 +39,13 @@ from gateway.tasks import together
 _AWAY_S = 0.05
 
 
+def _by_state(config: Config) -> frozenset[str]:
+    """Return the API keys of which a call's state decides who may watch it."""
+    if config.upstream.url is not None:
+        return frozenset()
+    return frozenset(app.api_key for app in config.apps) - openness.open_apps(config)
+
+
 class FeedService:
     """Add its routes before the listener starts; `run` it; `drain` it in front of the listener."""
 
@@ -55,9 +63,8 @@ class FeedService:
         self._config, self._engine, self._tokens = config, engine, tokens
         self._tail = Tail(readers_of(engine), metrics)
         self._connections = Connections(options)
-        is_open, by_state = options.access == "any", config.upstream.url is None
-        self._leaving = Leaving(calls, self._connections, by_state=by_state)
-        self._hub = Hub(self._connections, metrics, left=None if is_open else self._leaving.take)
+        self._leaving = Leaving(calls, self._connections, by_state=_by_state(config))
+        self._hub = Hub(self._connections, metrics, left=self._leaving.take)
         self._doorway = Doorway(options, self._connections)
         names = Names()
         parts = SdkParts(options, tokens, self._connections, self._hub, self._tail, names, metrics)
@@ -77,8 +84,8 @@ class FeedService:
         self._sdk.add_routes(app)
         self._plain.add_routes(app)
         pages.add_client(app)
-        if self._config.feed.demo:
-            pages.add_demo(app, self._config.apps, self._tokens)
+        if (api_key := openness.demo_app(self._config)) is not None:
+            pages.add_demo(app, api_key, self._tokens)
 
     async def run(self) -> None:
         """Run all loops until cancelled; nobody is let in before Redis has answered once."""

@@ -59,7 +59,7 @@ class Tickets:
         if packed is None:
             raise unauthorized("this ticket was used, or has expired: get another")
         holder = _decode(packed)
-        calls = None if holder.call_cids is None else frozenset(holder.call_cids)
+        calls = frozenset(holder.call_cids or ())
         return Identity(holder.app, holder.user_id, calls, holder.expires_s, holder.role)
 
     def _forget_expired(self, now: float) -> None:
@@ -71,6 +71,7 @@ class Tickets:
 
 
 def _packed(identity: Identity) -> bytes:
-    calls = None if identity.call_cids is None else sorted(identity.call_cids)
+    # None, not an empty list: to older versions a list was all that its holder might watch.
+    calls = sorted(identity.call_cids) or None
     holder = _Holder(identity.app, identity.user_id, calls, identity.expires_s, identity.role)
     return msgspec.json.encode(holder)

@@ -73,8 +73,7 @@ class Acceptance:
         else:
             app = self.verifier.verify(api_key or None, content, signature)
         if app is None or signature is None or isinstance(content, Failure):
-            foreign = content_encoding and content_encoding.lower() not in _INFLATABLE
-            return UNSUPPORTED_ENCODING if foreign else UNAUTHORIZED
+            return refusal(content_encoding)
         route = routing(content)
         return Event(
             app=app.api_key,
@@ -87,6 +86,12 @@ class Acceptance:
             signature=signature.decode(),
             unfit="" if route else NOT_AN_EVENT,
         )
+
+
+def refusal(content_encoding: bytes | None) -> Answer:
+    """Return the answer to what nobody has signed, as far as it could be read."""
+    foreign = content_encoding and content_encoding.lower() not in _INFLATABLE
+    return UNSUPPORTED_ENCODING if foreign else UNAUTHORIZED
 
 
 def routing(body: bytes) -> tuple[str, str | None] | None:

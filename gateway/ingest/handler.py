@@ -150,6 +150,11 @@ def _answered(around: Surroundings) -> Middleware:
     return answered
 
 
+async def _nameless(_: web.Request, response: web.StreamResponse) -> None:
+    """Tell nobody what answers, nor in which version."""
+    response.headers.pop("Server", None)
+
+
 def build_app(around: Surroundings, is_ready: Callable[[], bool]) -> web.Application:
     """Return the application; routes may be added until the listener starts."""
     webhooks = Webhooks(around)
@@ -161,6 +166,7 @@ def build_app(around: Surroundings, is_ready: Callable[[], bool]) -> web.Applica
         return web.json_response({"status": "ok"}) if is_ready() else AnswerResponse(UNAVAILABLE)
 
     app = web.Application(middlewares=[_answered(around)])
+    app.on_response_prepare.append(_nameless)
     app.router.add_route(
         "POST",
         around.reception.options.path,

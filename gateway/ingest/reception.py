@@ -10,7 +10,7 @@ from typing import Protocol
 
 from gateway.clock import now_ms
 from gateway.event import Event
-from gateway.ingest.acceptance import Acceptance
+from gateway.ingest.acceptance import Acceptance, refusal
 from gateway.ingest.answers import INTERNAL, Answer, Reply
 from gateway.ingest.inlet import Inlet
 from gateway.journal.gathering import Gathering
@@ -79,6 +79,13 @@ class Reception:
         if type(verdict) is Answer and verdict.status == HTTPStatus.UNAUTHORIZED:
             self._count_unauthorized(api_key)
         return verdict
+
+    def refuse_forged(self, api_key: bytes | None, content_encoding: bytes | None) -> Answer:
+        """Return the refusal of a webhook whose signature is known to be nobody's."""
+        answer = refusal(content_encoding)
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            self._count_unauthorized(api_key)
+        return answer
 
     def count(self, answer: Answer) -> None:
         values = self._metrics.webhooks.values

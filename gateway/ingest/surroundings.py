@@ -47,8 +47,9 @@ class Connection(Protocol):
 HandOver = Callable[[asyncio.Transport, bytes, float], None]
 
 # Takes a plain request whole: (data, start, request_line, max_head_bytes, max_body_bytes, now_ms)
-# to its length and event; None: not the plain case. See `gateway.native`.
-TakePlain = Callable[[bytes, int, bytes, int, int, int], tuple[int, Event] | None]
+# to its length and event, no event if its signature is nobody's; None: not the plain case. See
+# `gateway.native`.
+TakePlain = Callable[[bytes, int, bytes, int, int, int], tuple[int, Event | None] | None]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 /* The optional C piece: what `gateway.native` says, for CPython 3.11 and newer.
  *
  * Nothing here decides anything that Python does not: `Keyring.take` returns None for every
- * request that is not the plain case, and the Python code beside it takes over from the start.
+ * request that is not the plain case, and the Python code beside it takes over from the start; but
+ * what was found to be nobody's signature is not computed again there.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -61,6 +62,8 @@ typedef struct {
     PyObject_HEAD
     Py_ssize_t count;
     keyed_app *apps;
+    keyed_app nobody; /* hashed with where there is no app, or no further secret of it */
+    int most_secrets; /* of any app */
 } keyring;
 
 /* Whether `claimed`, in hex, is the signature of the body that went into `inner`; in constant
@@ -85,25 +88,39 @@ static const keyed_app *named(const keyring *self, slice api_key) {
     return NULL;
 }
 
-/* Who signed the body, and into `key` the digest of app and body; NULL: not by the book. */
-static const keyed_app *signer(const keyring *self, const request_head *head, slice body,
-                               uint8_t key[32]) {
+enum { NOT_PLAIN, GENUINE, FORGED };
+
+/* Whose signature it is: GENUINE, with the app in `app` and the digest of app and body in `key`;
+ * FORGED: nobody's; NOT_PLAIN: not by the book. An unknown API key costs as much as a wrong
+ * signature under a known one, however many secrets that has. */
+static int signer(const keyring *self, const request_head *head, slice body,
+                  const keyed_app **app, uint8_t key[32]) {
     const slice claimed = head->values[SIGNATURE];
-    if (claimed.size != SIGNATURE_BYTES || !head->values[API_KEY].size) return NULL;
-    const keyed_app *app = named(self, head->values[API_KEY]);
-    if (!app || !app->secrets) return NULL;
+    if (claimed.size != SIGNATURE_BYTES || !head->values[API_KEY].size) return NOT_PLAIN;
+    const keyed_app *known = named(self, head->values[API_KEY]);
+    const keyed_app *hashed = known && known->secrets ? known : &self->nobody;
     const uint8_t *bytes = (const uint8_t *)body.at;
-    sha256 identity = app->identity, inner = app->inner[0];
+    sha256 identity = hashed->identity, inner = hashed->inner[0];
     sha256_add_to_both(&inner, &identity, bytes, body.size);
-    int found = is_signed(app, 0, &inner, claimed.at);
-    for (int secret = 1; secret < app->secrets && !found; secret++) {
-        inner = app->inner[secret];
+    int found = is_signed(hashed, 0, &inner, claimed.at) && hashed == known;
+    for (int secret = 1; secret < self->most_secrets && !found; secret++) {
+        const keyed_app *next = secret < hashed->secrets ? hashed : &self->nobody;
+        inner = next->inner[secret];
         sha256_add(&inner, bytes, body.size);
-        found = is_signed(app, secret, &inner, claimed.at);
+        found = is_signed(next, secret, &inner, claimed.at) && next == known;
     }
-    if (!found) return NULL;
+    if (!found) return FORGED;
     sha256_end(&identity, key);
-    return app;
+    *app = known;
+    return GENUINE;
+}
+
+/* Make what is hashed with for nobody: of an empty secret, by which nothing is ever signed. */
+static void keyring_begin(keyring *self) {
+    const uint8_t none = 0;
+    sha256_begin(&self->nobody.identity);
+    for (int i = 0; i < MAX_SECRETS; i++)
+        hmac_begin(&self->nobody.inner[i], &self->nobody.outer[i], &none, 0);
 }
 
 static void keyring_dealloc(keyring *self) {
@@ -134,6 +151,7 @@ static PyObject *keyring_add(keyring *self, PyObject *args) {
             PyErr_SetString(PyExc_TypeError, "secrets are bytes");
             return NULL;
         }
+    if (!self->count) keyring_begin(self);
     keyed_app *apps = PyMem_Realloc(self->apps, (size_t)(self->count + 1) * sizeof *apps);
     if (!apps) return PyErr_NoMemory();
     self->apps = apps;
@@ -148,12 +166,15 @@ static PyObject *keyring_add(keyring *self, PyObject *args) {
                    (size_t)PyBytes_GET_SIZE(secret));
         one->secrets++;
     }
+    if (one->secrets > self->most_secrets) self->most_secrets = one->secrets;
     Py_RETURN_NONE;
 }
 
 #include "plain.h"
 
-/* take(data, start, request_line, max_head, max_body, now_ms) -> (length, Event) | None */
+/* take(data, start, request_line, max_head, max_body, now_ms) -> (length, Event) | (length, None) | None
+ *
+ * No Event: whole, and its signature is nobody's. */
 static PyObject *keyring_take(keyring *self, PyObject *const *args, Py_ssize_t count) {
     if (count != 6 || !PyBytes_Check(args[0]) || !PyBytes_Check(args[2])) {
         PyErr_SetString(PyExc_TypeError, "take(data, start, line, max_head, max_body, now_ms)");
@@ -168,7 +189,9 @@ static PyObject *keyring_take(keyring *self, PyObject *const *args, Py_ssize_t c
     const slice given = {PyBytes_AS_STRING(args[0]) + start, (size_t)(size - start)};
     const slice line = {PyBytes_AS_STRING(args[2]), (size_t)PyBytes_GET_SIZE(args[2])};
     plain_request found;
-    if (!read_plain(self, given, line, max_head, max_body, now_ms, 0, &found)) Py_RETURN_NONE;
+    const int read = read_plain(self, given, line, max_head, max_body, now_ms, 0, &found);
+    if (read == NOT_PLAIN) Py_RETURN_NONE;
+    if (read == FORGED) return Py_BuildValue("(nO)", (Py_ssize_t)found.length, Py_None);
     PyObject *event = make_event(&found);
     return event ? Py_BuildValue("(nN)", (Py_ssize_t)found.length, event) : NULL;
 }

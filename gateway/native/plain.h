@@ -149,30 +149,31 @@ static long long wall_ms(void) {
     return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Read the plain request at the start of `given`; 0: Python judges it. `now_ms` 0: by the clock.
- * `alone`: only if nothing follows it. */
+/* Read the plain request at the start of `given`: GENUINE; FORGED, of which only the length is found;
+ * NOT_PLAIN: Python judges it. `now_ms` 0: by the clock. `alone`: only if nothing follows it. */
 static int read_plain(const keyring *ring, slice given, slice line, size_t max_head,
                       size_t max_body, long long now_ms, int alone, plain_request *found) {
-    if (given.size < line.size || memcmp(given.at, line.at, line.size)) return 0;
+    if (given.size < line.size || memcmp(given.at, line.at, line.size)) return NOT_PLAIN;
     const char *end = given.at + given.size;
     const char *head_end = given.size > max_head ? given.at + max_head : end;
     request_head head;
     const char *body = head_parse(given.at + line.size, head_end, &head);
     if (!body || head.content_length > max_body
-        || head.content_length > (size_t)(end - body)) return 0;
+        || head.content_length > (size_t)(end - body)) return NOT_PLAIN;
     found->body = (slice){body, head.content_length};
     found->length = (size_t)(body - given.at) + head.content_length;
-    if (alone && found->length != given.size) return 0;
-    if (head.content_length < 2 || (uint8_t)body[0] == 0x1f) return 0;
+    if (alone && found->length != given.size) return NOT_PLAIN;
+    if (head.content_length < 2 || (uint8_t)body[0] == 0x1f) return NOT_PLAIN;
     const slice id = head.values[WEBHOOK_ID];
-    if (id.size > MAX_WEBHOOK_ID || !is_plain(id)) return 0;
+    if (id.size > MAX_WEBHOOK_ID || !is_plain(id)) return NOT_PLAIN;
     found->webhook_id = id.at ? id : (slice){"", 0};
     found->signature = head.values[SIGNATURE];
-    if (!(found->app = signer(ring, &head, found->body, found->key))) return 0;
+    const int whose = signer(ring, &head, found->body, &found->app, found->key);
+    if (whose != GENUINE) return whose;
     const uint8_t *bytes = (const uint8_t *)body;
-    if (!routing_find(bytes, bytes + head.content_length, &found->route)) return 0;
+    if (!routing_find(bytes, bytes + head.content_length, &found->route)) return NOT_PLAIN;
     found->accepted_ms = now_ms ? now_ms : wall_ms();
-    return 1;
+    return GENUINE;
 }
 
 #endif

@@ -43,7 +43,7 @@ static const char *const CONNECTION_SLOT_NAMES[CONNECTION_SLOTS] = {
 static PyTypeObject *connection_type;
 static Py_ssize_t connection_offsets[CONNECTION_SLOTS];
 static PyObject *open_state, *perf_counter, *none_descriptor;
-static PyObject *name_receive, *name_resolve, *name_failed, *name_write;
+static PyObject *name_receive, *name_receive_forged, *name_resolve, *name_failed, *name_write;
 
 #define CONNECTION(one, slot) (*(PyObject **)((char *)(one) + connection_offsets[slot]))
 
@@ -99,18 +99,24 @@ static int submit(receiver *to, PyObject *one, const plain_request *request, PyO
     return 0;
 }
 
-/* 1: taken; 0: not the plain case; -1: an exception, and nothing taken. */
+/* GENUINE: taken; NOT_PLAIN, FORGED: not; -1: an exception, and nothing taken. */
 static int receive(receiver *to, PyObject *one, slice given) {
     plain_request found;
-    if (!read_plain(to->ring, given, bytes_slice(to->line), (size_t)to->max_head,
-                    (size_t)to->max_body, 0, 1, &found)) return 0;
+    const int read = read_plain(to->ring, given, bytes_slice(to->line), (size_t)to->max_head,
+                                (size_t)to->max_body, 0, 1, &found);
+    if (read != GENUINE) return read;
     PyObject *now = moment();
     if (!now) return -1;
     if (CONNECTION(one, FRESH) != Py_False) put_slot(one, FRESH, Py_False);
     put_slot(one, SINCE, now);
     const int failed = submit(to, one, &found, now);
     Py_DECREF(now);
-    return failed ? -1 : 1;
+    return failed ? -1 : GENUINE;
+}
+
+/* The method for what was received and not taken. */
+static PyObject *method_for(int received) {
+    return received == FORGED ? name_receive_forged : name_receive;
 }
 
 static int sockets_admit(PyObject *to, PyObject *one);
@@ -131,14 +137,16 @@ static PyObject *tell_failed(PyObject *one) {
 static PyObject *data_received(PyObject *one, PyObject *data) {
     receiver *to = plain(one, 0);
     PyObject *buffer = CONNECTION(one, BUFFER);
+    int taken = NOT_PLAIN;
     if (to && PyBytes_CheckExact(data) && buffer && PyByteArray_CheckExact(buffer)
         && !PyByteArray_GET_SIZE(buffer)) {
         const slice given = {PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data)};
-        const int taken = receive(to, one, given);
-        if (taken < 0 || (taken && sockets_admit(to->sockets, one))) return tell_failed(one);
-        if (taken) Py_RETURN_NONE;
+        taken = receive(to, one, given);
+        if (taken < 0 || (taken == GENUINE && sockets_admit(to->sockets, one)))
+            return tell_failed(one);
+        if (taken == GENUINE) Py_RETURN_NONE;
     }
-    return PyObject_CallMethodOneArg(one, name_receive, data);
+    return PyObject_CallMethodOneArg(one, method_for(taken), data);
 }
 
 static PyMethodDef data_received_method = {
@@ -326,12 +334,13 @@ static int receiver_prepare(PyObject *module) {
     perf_counter = time ? PyObject_GetAttrString(time, "perf_counter") : NULL;
     Py_XDECREF(time);
     name_receive = PyUnicode_InternFromString("_receive");
+    name_receive_forged = PyUnicode_InternFromString("_receive_forged");
     name_resolve = PyUnicode_InternFromString("resolve");
     name_failed = PyUnicode_InternFromString("_failed");
     name_write = PyUnicode_InternFromString("write");
     none_descriptor = PyLong_FromLong(-1);
-    if (!perf_counter || !name_receive || !name_resolve || !name_failed || !name_write
-        || !none_descriptor) return -1;
+    if (!perf_counter || !name_receive || !name_receive_forged || !name_resolve || !name_failed
+        || !name_write || !none_descriptor) return -1;
     receiver_type = (PyTypeObject *)PyType_FromSpec(&receiver_spec);
     return receiver_type
         ? PyModule_AddObjectRef(module, "Receiver", (PyObject *)receiver_type) : -1;

@@ -70,14 +70,15 @@ static int sockets_admit(PyObject *to, PyObject *one) {
     return to && Py_IS_TYPE(to, sockets_type) ? sockets_join((sockets *)to, one) : 0;
 }
 
-/* Give `one` back to its transport, and what was read of it to its own method. */
-static int sockets_give_back(sockets *self, int fd, PyObject *one, Py_ssize_t size) {
+/* Give `one` back to its transport, and what was read of it to its own `method`. */
+static int sockets_give_back(sockets *self, int fd, PyObject *one, Py_ssize_t size,
+                             PyObject *method) {
     sockets_forget(self, fd);
     PyObject *done = PyObject_CallMethodNoArgs(one, name_leave);
     if (done && size > 0) {
         Py_DECREF(done);
         PyObject *data = PyBytes_FromStringAndSize(self->buffer, size);
-        done = data ? PyObject_CallMethodOneArg(one, name_receive, data) : NULL;
+        done = data ? PyObject_CallMethodOneArg(one, method, data) : NULL;
         Py_XDECREF(data);
     }
     if (!done) done = tell_failed(one);
@@ -89,13 +90,13 @@ static int sockets_read_one(sockets *self, int fd, PyObject *one) {
     receiver *to = plain(one, 0);
     PyObject *held = CONNECTION(one, BUFFER);
     if (!to || !held || !PyByteArray_CheckExact(held) || PyByteArray_GET_SIZE(held))
-        return sockets_give_back(self, fd, one, 0);
+        return sockets_give_back(self, fd, one, 0, NULL);
     const ssize_t size = recv(fd, self->buffer, SOCKETS_BYTES, MSG_DONTWAIT);
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
-    if (size <= 0) return sockets_give_back(self, fd, one, 0);
+    if (size <= 0) return sockets_give_back(self, fd, one, 0, NULL);
     const int taken = receive(to, one, (slice){self->buffer, (size_t)size});
-    if (taken > 0) return 0;
-    if (!taken) return sockets_give_back(self, fd, one, size);
+    if (taken == GENUINE) return 0;
+    if (taken >= 0) return sockets_give_back(self, fd, one, size, method_for(taken));
     PyObject *done = tell_failed(one);
     Py_XDECREF(done);
     return done ? 0 : -1;

@@ -61,8 +61,12 @@ class User(NamedTuple):
     member: bytes
 
     @property
+    def is_blocked(self) -> bool:
+        return "b" in self.flags
+
+    @property
     def may_watch(self) -> bool:
-        return "b" not in self.flags and ("m" in self.flags or "c" in self.flags)
+        return not self.is_blocked and ("m" in self.flags or "c" in self.flags)
 
 
 class Whole(NamedTuple):

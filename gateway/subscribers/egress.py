@@ -8,7 +8,7 @@ in every form that reaches them; with an allow-list only its networks pass.
 
 import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from aiohappyeyeballs import AddrInfoType
@@ -23,6 +23,8 @@ _NEVER: tuple[Network, ...] = tuple(
         "fe80::/10",
         "fd00:ec2::/32",  # AWS over IPv6
         "fd20:ce::254/128",  # GCP over IPv6
+        "fd00:42::42/128",  # Scaleway over IPv6
+        "fd00:c1::a9fe:a9fe/128",  # Oracle over IPv6
         "100.100.100.200/32",  # Alibaba
         "192.0.0.192/32",  # Oracle
         "168.63.129.16/32",  # Azure's wire server
@@ -39,6 +41,19 @@ _NEVER_NAMES = frozenset(
 )
 # IPv6 networks whose last 32 bits are an IPv4 address: NAT64, and the old "compatible" form.
 _CARRY_IPV4 = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
+# Where a router of one kind or another may lie behind which an IPv6 address leads to an IPv4 one:
+# by network, how many bits are right of the IPv4 address. NAT64 for local use leaves the place to
+# whoever runs it, and puts eight zero bits into the middle of some (RFC 8215, RFC 6052).
+_NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
+_ROUTED_TO_IPV4 = (
+    (IPv6Network("2002::/16"), 80),  # 6to4
+    (IPv6Network("2001::/32"), 64),  # Teredo's server
+    (IPv6Network("::ffff:0:0:0/96"), 0),  # "translated", SIIT
+    (_NAT64_LOCAL, 0),
+)
+_TEREDO = IPv6Network("2001::/32")
+_ISATAP = (0x00005EFE, 0x02005EFE)  # of any network: the 32 bits before the IPv4 address
+_IPV4_BITS = 0xFFFFFFFF
 
 
 class EgressRefused(OSError):
@@ -59,6 +74,27 @@ def plain(address: Address) -> Address:
     return IPv6Address(int(address))  # without its scope
 
 
+def led_to(address: Address) -> Iterator[Address]:
+    """Yield the address, and every IPv4 address to which some router may lead it."""
+    yield address
+    if isinstance(address, IPv4Address):
+        return
+    bits = int(address)
+    for network, right in _ROUTED_TO_IPV4:
+        if address in network:
+            yield IPv4Address(bits >> right & _IPV4_BITS)
+    if address in _TEREDO:
+        yield IPv4Address(~bits & _IPV4_BITS)  # its client
+    if bits >> 32 & _IPV4_BITS in _ISATAP:
+        yield IPv4Address(bits & _IPV4_BITS)
+    if address in _NAT64_LOCAL:
+        for before in (16, 8, 0):  # bits of it that stand left of the zeros at 64 to 71
+            left = bits >> 64 & (1 << before) - 1
+            right_bits = 32 - before
+            right = bits >> 56 - right_bits & (1 << right_bits) - 1
+            yield IPv4Address(left << right_bits | right)
+
+
 class Egress:
     """The rule of one subscriber. Raises ValueError for a network that is none."""
 
@@ -72,7 +108,7 @@ class Egress:
     def allows_address(self, text: str) -> bool:
         """Tell whether a socket may be opened to this IP address."""
         address = plain(ip_address(text))
-        if any(address in network for network in _NEVER):
+        if any(one in network for one in led_to(address) for network in _NEVER):
             return False
         return not self._allowed or any(address in network for network in self._allowed)
 

@@ -15,7 +15,8 @@ CID, PATH, V2 = "default:room", "/video/call/default/room", "/api/v2/video/call/
 
 @pytest.fixture
 async def gateway(tmp_path):
-    async with running_gateway(tmp_path / "g", server={"drain": "1s"}) as gateway:
+    settings = {"server": {"drain": "1s"}, "feed": {"guests": True}}
+    async with running_gateway(tmp_path / "g", **settings) as gateway:
         await gateway.up()
         yield gateway
 
@@ -315,9 +316,9 @@ async def test_calls_that_anybody_makes_are_bounded_at_once(tmp_path):
             assert "default:c59" in [one["call"]["cid"] for one in found.json["calls"]]
 
 
-async def test_no_guests_where_they_are_off(tmp_path):
-    """`feed.guests: false`: code 17."""
-    async with running_gateway(tmp_path / "g", feed={"guests": False}) as gateway:
+async def test_no_guests_unless_they_are_on(tmp_path):
+    """Without `feed.guests`: code 17."""
+    async with running_gateway(tmp_path / "g") as gateway:
         async with stream_client(f"http://127.0.0.1:{gateway.port}", "x") as client:
             assert (await client.ask("POST", "/video/guest", {"user": {"id": "x"}})).code == 17
 

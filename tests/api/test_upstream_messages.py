@@ -4,8 +4,10 @@ import json
 
 import pytest
 from multidict import CIMultiDict
+from yarl import URL
 
 from gateway.api.upstream_messages import (
+    ambiguous,
     answer_headers,
     passes,
     request_headers,
@@ -22,6 +24,7 @@ from gateway.api.upstream_messages import (
         "/video/call/default/a..b",
         "/api/v2/video/edges",
         "/video/call/default/%F0%9F%8E%88",
+        "/video/call/default/a%2525;b",
     ],
 )
 def test_paths_of_the_video_api_pass(path):
@@ -36,12 +39,35 @@ def test_paths_of_the_video_api_pass(path):
         "/video/../api/v2/app", "/video/call/..", "/video/./call", "/video/%2e%2e/app",
         "/video/%2E./app", "/video/..%2fapp", "/video/x%2f..%2f..%2fapp", "/video/..%5capp",
         "/video/..\\app", "/video/a b", "/video/a%0d%0aHost:%20evil", "/video/a%00", "/video/\xe9",
-        "/video/a\r\nHost: evil", "/video/\udce9",
+        "/video/a\r\nHost: evil", "/video/\udce9", "/video/..;/x", "/video/..;a=b/x", "/video/%2e%2e;/x",
+        "/video/..%3b/x", "/video/%252e%252e/x", "/video/%25252e%25252e/x", "/video/..%255capp",
+        "/video/" + "%25" * 3 + "252525252e/x", "/video/a%250d%250aHost:%20evil", "/video/%c0%ae%c0%ae/x",
+        "/video/%2525252500", "/video/x%252f..%252f..%252fapp",
     ],
 )  # fmt: skip
 def test_no_path_leads_out(path):
     """Nothing above the video API can be reached, however the way there is written."""
     assert not passes(path, "")
+
+
+AUTHORIZED = [("Authorization", "jwt"), ("Stream-Auth-Type", "jwt")]
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "found"),
+    [
+        ("api_key=k&x=1&x=2", AUTHORIZED, None),
+        ("api_key=k&api_key=evil", AUTHORIZED, "api_key"),
+        ("api_key=k&api%5Fkey=k", AUTHORIZED, "api_key"),
+        ("api_key=k&authorization=jwt", AUTHORIZED, "authorization"),
+        ("api_key=k&Authorization=", [], "authorization"),
+        ("api_key=k", [*AUTHORIZED, ("authorization", "other")], "Authorization"),
+        ("api_key=k", [*AUTHORIZED, ("stream-auth-type", "anonymous")], "Stream-Auth-Type"),
+    ],
+)
+def test_what_could_be_read_in_two_ways(query, headers, found):
+    """One app and one user are judged here: none other may be meant there."""
+    assert ambiguous(URL(f"/x?{query}", encoded=True).query, CIMultiDict(headers)) == found
 
 
 @pytest.mark.parametrize("query", ["a b", "x=\r\n", "x=\xe9"])

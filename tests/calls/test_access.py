@@ -1,4 +1,4 @@
-"""Who may watch a call: by mode, by token, by what the call's state says."""
+"""Who may watch a call: by what its state says, by token, and where an app is open."""
 
 import pytest
 from support.calls import make_call
@@ -10,7 +10,7 @@ from gateway.stream.call_documents import Named
 from gateway.stream.call_store import CallStore
 from gateway.stream.connection import Engine
 
-APP, CID = "demo-key", "default:room"
+APP, CID, OTHER = "demo-key", "default:room", "default:other"
 
 
 @pytest.fixture
@@ -29,20 +29,21 @@ async def may(access, identity, cid=CID):
         return True
 
 
-def user(name, calls=None, app=APP):
-    return Identity(app, name, None if calls is None else frozenset(calls))
+def user(name, calls=(), app=APP, **more):
+    return Identity(app, name, frozenset(calls), **more)
 
 
 async def test_members_and_who_created_it(store):
-    """Unless `any`, those whom the state names may watch, in their own app alone."""
+    """Unless the app is open, those whom the state names may watch, in their own app alone."""
     users = [Named("bob", "m", "", b'{"user_id":"bob"}'), Named("alice", "c"), Named("eve", "b")]
     await make_call(store, APP, CID, users)
-    access = Access("members", store)
+    access = Access({"other-key"}, store)
     assert [await may(access, user(name)) for name in ("alice", "bob", "eve", "kim")] == [
         True, True, False, False,
     ]  # fmt: skip
-    assert not await may(access, user("bob", app="other-key"))
-    assert not await may(access, user("bob"), "default:other")
+    assert not await may(access, user("kim", role="admin"))
+    assert not await may(Access((), store), user("bob", app="other-key"))
+    assert not await may(access, user("bob"), OTHER)
     assert await may(access, Identity(APP, None), "default:nobody-knows")
 
 
@@ -50,7 +51,7 @@ async def test_who_leaves_or_is_blocked(store):
     """One who is no member any more, or a member that is blocked, watches no longer."""
     bob = Named("bob", "m", "", b'{"user_id":"bob"}')
     await make_call(store, APP, CID, [bob])
-    access = Access("members", store)
+    access = Access((), store)
     for change, expected in (
         (Named("bob", "b"), False), (Named("bob", "", "b"), True), (Named("bob", "", "m"), False),
     ):  # fmt: skip
@@ -59,18 +60,29 @@ async def test_who_leaves_or_is_blocked(store):
     assert await store.naming(APP, "bob") == set()
 
 
-async def test_anybody(store):
-    """With `any` every user may, whatever is known of the call."""
-    access = Access("any", store)
+async def test_an_open_app(store):
+    """Every user of it may, whatever is known of the call; no user of another app."""
+    access = Access({APP}, store)
     assert await may(access, user("kim"), "default:nobody-knows")
+    assert not await may(access, user("kim", app="other-key"), "default:nobody-knows")
 
 
-async def test_call_tokens_limit_in_either_mode(store):
-    """A token for some calls is good for these, and only if its user is."""
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_call_tokens_let_in(store, is_open):
+    """Into the calls that they name, also before anything is known of them; and keep out of none."""
+    access = Access({APP} if is_open else (), store)
+    assert await may(access, user("kim", [CID]))
     await make_call(store, APP, CID, [Named("bob", "m", "", b"{}")])
-    for mode in ("any", "members"):
-        access = Access(mode, store)
-        assert await may(access, user("bob", [CID]))
-        assert not await may(access, user("bob", ["default:other"]))
-        assert not await may(access, user("bob", []))
-        assert await may(access, user("kim", [CID])) is (mode == "any")
+    assert await may(access, user("kim", [CID, OTHER]))
+    assert await may(access, user("bob", [OTHER]))
+    assert await may(access, user("kim", [OTHER])) is is_open
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_a_block_wins(store, is_open):
+    """Over a token that names the call, over being a member, and where the app is open."""
+    await make_call(store, APP, CID, [Named("bob", "mb", "", b"{}"), Named("eve", "b")])
+    access = Access({APP} if is_open else (), store)
+    for name in ("bob", "eve"):
+        assert not await may(access, user(name, [CID]))
+        assert not await may(access, user(name))

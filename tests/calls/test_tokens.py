@@ -3,13 +3,14 @@
 import base64
 import json
 
+import jwt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import jwts
 
 from gateway.calls.errors import StreamError
-from gateway.calls.tokens import Identity, Tokens
+from gateway.calls.tokens import Identity, Tokens, guest_key
 from gateway.options import App
 
 NOW = 1_800_000_000.0
@@ -18,15 +19,16 @@ APPS = (
     App(api_key="other-key", secrets=("foreign",)),
 )
 tokens = Tokens(APPS)
+with_guests = Tokens(APPS, {"demo-key"})
 
 
 def made(secret="newest", algorithm="HS256", headers=None, **claims):
     return jwts.encode(claims, secret, algorithm=algorithm, headers=headers)
 
 
-def refused(token, api_key="demo-key", now_s=NOW):
+def refused(token, api_key="demo-key", now_s=NOW, by=tokens):
     with pytest.raises(StreamError) as error:
-        tokens.verify(api_key, token, now_s)
+        by.verify(api_key, token, now_s)
     assert error.value.status == 401
     told = error.value.message
     assert not any(secret in told for secret in ("newest", "older", "foreign"))
@@ -156,11 +158,100 @@ def test_any_text_is_refused_in_order(noise):
     assert refused(noise) == 5
 
 
-def test_issued_tokens():
-    """PyJWT reads them, and so do we; by the newest secret, for their time."""
-    token = tokens.issue("demo-key", "guest-1", now_s=NOW, lifetime_s=60, role="guest")
-    claims = jwts.decode(token, "newest", algorithms=["HS256"], options={"verify_iat": False})
-    assert claims == {"user_id": "guest-1", "iat": NOW, "exp": NOW + 60, "role": "guest"}
-    identity = tokens.verify("demo-key", token, NOW + 59)
-    assert (identity.user_id, identity.role, identity.expires_s) == ("guest-1", "guest", NOW + 60)
-    assert refused(token, now_s=NOW + 60) == 40
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("depth", [100, 1000, 2500, 2900])
+@pytest.mark.parametrize("brackets", ["[]", "{}"])
+def test_parts_that_nest(part, depth, brackets):
+    """However deep, it is refused in order, whoever has signed it; or passed over, where it may be."""
+    opening, closing = (brackets[0], brackets[1]) if brackets == "[]" else ('{"a":', "}")
+    nested = opening * depth + "1" + closing * depth
+    named = ('"alg":"HS256"', '"user_id":"a"')[part]
+    parts = made(user_id="a").split(".")
+    parts[part] = _part(f'{{{named},"x":{nested}}}'.encode())
+    if len(".".join(parts)) > 8192:
+        assert refused(".".join(parts)) == 5
+        return
+    unsigned, own = ".".join(parts), _signed(parts[0], parts[1])
+    assert refused(unsigned) in {5, 43}
+    try:
+        assert tokens.verify("demo-key", own, NOW).user_id == "a"
+    except StreamError as error:
+        assert error.code == 5  # noqa: PT017
+
+
+def _part(content):
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def _signed(header, payload):
+    import hmac
+
+    content = f"{header}.{payload}"
+    return f"{content}.{_part(hmac.digest(b'newest', content.encode(), 'sha256'))}"
+
+
+def issued(by=with_guests, **more):
+    return by.issue_guest("demo-key", "guest-1-zoe", **{"now_s": NOW, "lifetime_s": 60, **more})
+
+
+def test_a_guests_token():
+    """PyJWT reads it by the derived key, and by no secret of the app: at Stream it is worthless."""
+    token, lenient = issued(), {"verify_iat": False, "verify_exp": False}
+    key = guest_key("newest")
+    claims = jwts.decode(token, key, algorithms=["HS256"], options=lenient)
+    assert claims == {"user_id": "guest-1-zoe", "iat": NOW, "exp": NOW + 60, "role": "guest"}
+    for secret in ("newest", "older"):
+        with pytest.raises(jwt.InvalidSignatureError):
+            jwts.decode(token, secret, algorithms=["HS256"], options=lenient)
+    identity = with_guests.verify("demo-key", token, NOW + 59)
+    assert identity == Identity("demo-key", "guest-1-zoe", frozenset(), NOW + 60, "guest")
+    assert refused(token, now_s=NOW + 60, by=with_guests) == 40
+
+
+def test_guests_of_an_app_without_guests():
+    """Once they are switched off, and in every other app, their tokens are no tokens."""
+    assert refused(issued()) == 43
+    assert refused(issued(), "other-key", by=with_guests) == 43
+    assert refused(issued(), by=Tokens(APPS, {"other-key"})) == 43
+
+
+def test_guests_while_a_secret_is_rotated():
+    """Tokens are good as long as the secret is live from which their key comes; the newest signs."""
+
+    def app(*secrets):
+        return Tokens([App(api_key="demo-key", secrets=secrets)], {"demo-key"})
+
+    token = issued(by=app("older"))
+    assert app("newest", "older").verify("demo-key", token, NOW).user_id == "guest-1-zoe"
+    assert refused(token, by=app("newest")) == 43
+    assert app("newest").verify("demo-key", issued(), NOW).user_id == "guest-1-zoe"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {}, {"server": True}, {"user_id": "alice"}, {"user_id": "guest"}, {"user_id": ""},
+        {"user_id": "Guest-1"}, {"user_id": "guest-\n"}, {"user_id": "guest-" + "x" * 255},
+        {"user_id": None}, {"call_cids": ["a:b"]},
+    ],
+)  # fmt: skip
+def test_a_guests_key_makes_nobody_else(claims):
+    """No server, and no user of another name than a guest's."""
+    assert refused(made(guest_key("newest"), **claims), by=with_guests) == 5
+
+
+def test_a_guests_key_gives_no_rights():
+    """Whatever its token says: of the claims only the guest's id and the times count."""
+    token = made(
+        guest_key("older"), user_id="guest-1", role="admin", call_cids=["a:b"], server=True
+    )
+    assert with_guests.verify("demo-key", token, NOW) == Identity(
+        "demo-key", "guest-1", role="guest"
+    )
+
+
+def test_the_key_of_guests_is_what_it_was():
+    """Whatever version made a guest's token, every other one takes it."""
+    assert guest_key("demo-secret").hex() == (  # openssl dgst -sha256 -hmac demo-secret
+        "4e1f2ead64a0ef968d040022d0b5d9223ecfd19d18c47d74ddf4d27b547ca19c"
+    )

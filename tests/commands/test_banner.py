@@ -62,6 +62,21 @@ def test_the_demo_secret_is_told_as_long_as_it_is_in_use(shipped):
     assert "of-my-own" not in told(own)
 
 
+def test_what_strangers_may_do_is_told(shipped):
+    """A line for each thing that is open, and for what is switched on and is not; of a part that
+    serves neither, nothing.
+    """
+    assert "  OPEN         /demo: whoever opens it becomes a guest of demo-key" in told(shipped)
+    own = replace(shipped, apps=(App(api_key="mine", secrets=("of-my-own",)),))
+    assert "  OPEN" not in told(own)
+    assert "  NOT OPEN     feed.demo" in told(own)
+    guests = replace(own, feed=replace(own.feed, guests=True))
+    assert "  OPEN         feed.guests: whoever asks becomes a guest of mine" in told(guests)
+    for only, port in (("ingest", 8080), ("delivery", None)):
+        text = banner(guests, Path("c.yaml"), public_port=port, admin_port=8081, only=only)
+        assert "OPEN" not in text
+
+
 def test_addresses_can_be_called_from_this_machine(shipped):
     """Listening everywhere, or with TLS, the address is still one to call."""
     everywhere = replace(shipped, server=ServerOptions(host="::"))
@@ -92,3 +107,4 @@ def test_json_logs_stay_json(shipped, capsys, caplog):
         announce(replace(shipped, log=replace(shipped.log, format="json")), SHIPPED, **ports)
     assert capsys.readouterr().err == ""
     assert caplog.records[0].fields["webhooks"] == "http://127.0.0.1:8080/webhooks/stream"
+    assert len(caplog.records[0].fields["strangers"]) == 2

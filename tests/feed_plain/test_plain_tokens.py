@@ -1,8 +1,11 @@
 """Who asks on the plain feed: tokens, where they may stand, and what is refused."""
 
+import json
+
 import aiohttp
 import pytest
 from plain_client import CALL, KEY, events, opened, token, watching
+from support.eventually import eventually
 
 
 @pytest.mark.parametrize(
@@ -40,7 +43,6 @@ async def refused(socket, code):
         ({"token": token(lifetime_s=-60)}, 40),
         ({"token": None}, None),
         ({"api_key": "nobody"}, 2),
-        ({"token": token(call_cids=["default:another"])}, 17),
         ({"calls": ["nonsense"]}, 4),
         ({"calls": []}, 4),
         ({"types": []}, 4),
@@ -62,9 +64,19 @@ async def test_who_may_not_is_told_why(gateway, more, code):
 
 async def test_refused_calls_are_named_and_the_others_go_on(gateway, sender):
     """On an open connection a refused watch changes nothing."""
-    mine = token(call_cids=[CALL])
-    async with watching(gateway, token=mine) as socket:
-        await socket.say(type="watch", calls=["default:another"])
+    another = {"cid": "default:another", "created_by": {"id": "bob"}}
+    event = {"call_cid": another["cid"], "call": another, "user": {"id": "alice"}}
+    await sender.send(json.dumps({"type": "call.blocked_user", **event}).encode())
+
+    async def is_known():
+        async with opened(gateway) as socket:
+            first = {"type": "watch", "token": token(), "api_key": KEY}
+            await socket.say(**first, calls=[another["cid"]])
+            return (await socket.hear())["type"] == "error"
+
+    await eventually(is_known)
+    async with watching(gateway) as socket:
+        await socket.say(type="watch", calls=[another["cid"]])
         said = await socket.hear()
         assert (said["type"], said["code"], said["calls"]) == ("error", 17, ["default:another"])
         await sender.number()

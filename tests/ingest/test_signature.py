@@ -3,6 +3,7 @@ import hmac
 
 from hypothesis import given
 from hypothesis import strategies as st
+from support.costs import assert_same_cost
 
 from gateway.ingest.signature import Verifier
 from gateway.keyed_hash import KeyedHash
@@ -35,6 +36,14 @@ def test_the_key_picks_the_app():
         assert VERIFIER.verify(None, body, signature) is app
         assert VERIFIER.verify(other.api_key.encode(), body, signature) is None
         assert VERIFIER.verify(b"stranger", body, signature) is None
+
+
+def test_an_unknown_key_costs_what_a_wrong_signature_costs():
+    """Whoever measures learns no key, and not how many secrets it has."""
+    body, wrong = b" " * 100_000, b"0" * 64
+    assert_same_cost(
+        [lambda key=key: VERIFIER.verify(key, body, wrong) for key in (b"one", b"two", b"none")]
+    )
 
 
 @given(signature=st.binary(max_size=80))

@@ -9,11 +9,13 @@ from operator import attrgetter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.costs import assert_same_cost
 from support.webhooks import sample_bodies
 
 from gateway import native
 from gateway.event import Event
 from gateway.ingest.acceptance import Acceptance
+from gateway.ingest.answers import UNAUTHORIZED, UNSUPPORTED_ENCODING
 from gateway.ingest.request_head import parse_head
 from gateway.ingest.surroundings import MAX_HEAD_BYTES
 from gateway.journal import reading, records
@@ -75,7 +77,10 @@ def request(body, *, app=APPS[1], secret=0, extra=b"", **changed):
 
 
 def check(data, start=0):
-    """Whatever C takes, Python takes and makes the same of it; tell whether C took it."""
+    """Whatever C takes, Python takes and makes the same of it; tell whether C took it.
+
+    What C says to be nobody's Python refuses, and it has the same length.
+    """
     found = by_c(data, start)
     if found is None:
         return False
@@ -84,6 +89,9 @@ def check(data, start=0):
     length, event, close = expected
     assert found[0] == length
     assert not close
+    if found[1] is None:
+        assert event in (UNAUTHORIZED, UNSUPPORTED_ENCODING)
+        return False
     assert isinstance(event, Event)
     assert slots(found[1]) == slots(event)
     return True
@@ -179,8 +187,7 @@ def test_the_deepest_that_is_taken():
     [
         {"Host": None}, {"Host": ""}, {"Content-Length": None}, {"Content-Length": "1x"},
         {"Content-Length": 20_001}, {"Content-Length": "9" * 19}, {"X-Signature": None},
-        {"X-Signature": "0" * 64}, {"X-Signature": "A" * 64}, {"X-API-KEY": None},
-        {"X-API-KEY": "nobody"}, {"Connection": "close"}, {"Connection": "upgrade"},
+        {"X-API-KEY": None}, {"X-API-KEY": ""}, {"Connection": "close"}, {"Connection": "upgrade"},
         {"Expect": "100-continue"}, {"Transfer-Encoding": "chunked"}, {"Upgrade": "websocket"},
         {"X-WEBHOOK-ID": "i" * 129}, {"X-WEBHOOK-ID": 'a"b'}, {"X-WEBHOOK-ID": "\u00e9"},
     ],
@@ -189,6 +196,35 @@ def test_an_unusual_head_is_left_to_python(changed):
     """Whatever a head has that is not the plain case, Python or aiohttp judges it."""
     body = b'{"type":"a","call_cid":"default:1"}'
     assert by_c(request(body, **changed)) is None
+
+
+EMPTY = hmac.digest(b"", b'{"type":"a","call_cid":"default:1"}', "sha256").hex()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"X-Signature": "0" * 64}, {"X-Signature": "A" * 64}, {"X-API-KEY": "nobody"},
+        {"X-API-KEY": "demo-ke"}, {"X-Signature": "0" * 64, "Content-Encoding": "br"},
+        {"X-Signature": EMPTY}, {"X-Signature": EMPTY, "X-API-KEY": "nobody"},
+    ],
+)  # fmt: skip
+def test_what_nobody_signed_is_said_so(changed):
+    """Its length and no event: Python refuses it too, and need not hash it for that."""
+    for app in APPS:
+        whole = request(b'{"type":"a","call_cid":"default:1"}', app=app, **changed)
+        assert by_c(whole + b"rest") == (len(whole), None)
+        check(whole)
+
+
+def test_an_unknown_key_costs_what_a_wrong_signature_costs():
+    """By the C piece: whoever measures learns no key, and not how many secrets it has."""
+    body = b"{" + b" " * 19_998 + b"}"
+    wrong = [
+        request(body, app=app, **{"X-Signature": "0" * 64, **key})
+        for app, key in ((APPS[0], {}), (APPS[1], {}), (APPS[1], {"X-API-KEY": "nobody"}))
+    ]
+    assert_same_cost([lambda one=one: by_c(one) for one in wrong])
 
 
 HEAD_BYTES = b"abXx-: \t\r\n\0\x7f\xffHost:Content-Length:"

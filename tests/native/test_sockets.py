@@ -66,6 +66,18 @@ SEQUELS = {
     "larger-than-a-look": [large(1)],
     "too-large": [b"POST /webhooks/stream HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n\r\n"],
     "forged": [FAST.request(b"{}", {"X-Signature": "0" * 64, "X-Api-Key": "demo-key"})],
+    "forged-and-good": [
+        FAST.request(b"{}", {"X-Signature": "0" * 64, "X-Api-Key": "demo-key"}) * 2 + good(1),
+        FAST.request(b"{}", {"X-Signature": "0" * 64, "X-Api-Key": "other-key"}),
+        good(2),
+    ],
+    "nobodys": [FAST.request(b"{}", {"X-Signature": "0" * 64, "X-Api-Key": "no-key"}), good(1)],
+    "forged-and-coded": [
+        FAST.request(
+            b"{}", {"X-Signature": "0" * 64, "X-Api-Key": "demo-key", "Content-Encoding": "br"}
+        ),
+        good(1),
+    ],
     "over-aiohttp": [good(1, QUERY)],
     "chunked": [good(1, CHUNKED)],
     "unusual-connection": [good(1, HOPS)],

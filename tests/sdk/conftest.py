@@ -52,8 +52,8 @@ def chromium(node) -> str:
 
 @pytest.fixture
 async def gateway(tmp_path):
-    """Every user may watch every call, as in the shipped configuration."""
-    settings = {"feed": {"access": "any"}, "server": {"drain": "1s"}}
+    """Every user may watch every call, and there are guests."""
+    settings = {"feed": {"access": "any", "guests": True}, "server": {"drain": "1s"}}
     async with running_gateway(tmp_path / "g", **settings) as gateway:
         await gateway.up()  # or who comes now is sent away, to come again
         yield gateway

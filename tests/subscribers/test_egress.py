@@ -25,6 +25,11 @@ FORBIDDEN = [
     "169.254.169.254", "169.254.1.1", "fe80::1", "fe80::1%lo", "fd00:ec2::254", "fd20:ce::254",
     "100.100.100.200", "192.0.0.192", "168.63.129.16", "::ffff:169.254.169.254",
     "::ffff:a9fe:a9fe", "64:ff9b::a9fe:a9fe", "::169.254.169.254", "::ffff:100.100.100.200",
+    "64:ff9b:1::a9fe:a9fe", "64:ff9b:1:a9fe:a9:fe00::", "64:ff9b:1:a9:fe:a9fe::",
+    "64:ff9b:1:0:a9:fea9:fe00:0", "64:ff9b:1::100.100.100.200", "::ffff:0:169.254.169.254",
+    "2002:a9fe:a9fe::", "2002:a83f:8110::1", "2001:0:a9fe:a9fe::1", "2001:0:1:1:1:1:5601:5601",
+    "2001:db8::5efe:169.254.169.254", "fd12::200:5efe:169.254.0.1", "fd00:42::42",
+    "fd00:c1::a9fe:a9fe",
 ]  # fmt: skip
 
 
@@ -35,7 +40,13 @@ def test_metadata_and_link_local_are_always_refused(address):
     assert not Egress(["0.0.0.0/0", "::/0"]).allows_address(address)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "10.0.0.1", "203.0.113.9", "fd12::1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "::1", "10.0.0.1", "203.0.113.9", "fd12::1", "2002:cb00:7109::1",
+        "64:ff9b:1::203.0.113.9", "::ffff:0:203.0.113.9", "2001:db8::5efe:203.0.113.9",
+    ],
+)  # fmt: skip
 def test_other_addresses_are_allowed_without_a_list(address):
     """Without a list, private addresses too: subscribers live there."""
     assert Egress().allows_address(address)
@@ -63,6 +74,8 @@ def test_a_network_that_is_none_is_refused():
         "http://169.254.169.254/latest/meta-data",
         "http://[::ffff:169.254.169.254]/",
         "http://[fd00:ec2::254]/",
+        "http://[2002:a9fe:a9fe::1]/",
+        "http://[64:ff9b:1::a9fe:a9fe]/latest/meta-data",
         "http://metadata.google.internal/computeMetadata",
         "http://METADATA.google.internal./",
     ],

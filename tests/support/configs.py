@@ -70,7 +70,7 @@ log: {level: debug, format: json}
 feed:
   enabled: false
   access: any
-  guests: false
+  guests: true
   demo: true
   origins: ["https://App.example.com:8443", "*"]
   max_connections: 9

@@ -89,8 +89,11 @@ function line(title, detail, className = "") {
   at("empty").hidden = true;
 }
 
+// The demo's guests are called guest-<random>-<name>.
+const called = (user) => user?.name || user?.id?.replace(/^guest-[0-9a-f]+-/, "");
+
 function detailOf({ user, participant, member, custom, call_cid: call, session_id: session }) {
-  const who = user?.name || user?.id || participant?.user?.id || member?.user_id;
+  const who = called(user) || participant?.user?.id || member?.user_id;
   const what = custom ? JSON.stringify(custom).slice(0, 140) : session ? `session ${session}` : call;
   return [who, what].filter(Boolean).join(" · ");
 }
@@ -103,7 +106,7 @@ function take(event, { cursor }) {
   if (event.type !== "custom" || kind !== "balloons" || !Array.isArray(colours)) return;
   const known = colours.filter((colour) => COLOURS.includes(colour)).slice(0, 12);
   known.forEach(fly);
-  tell(event.user?.id === guest.user.id ? "Your balloons" : `Balloons from ${event.user?.name || event.user?.id}`);
+  tell(event.user?.id === guest.user.id ? "Your balloons" : `Balloons from ${called(event.user)}`);
 }
 
 async function begin() {
