@@ -91,7 +91,7 @@ async def reconcile(
         await _set(
             source, states, exchange, {"before": before, "outlived": now.outlived - missing}
         )  # fmt: skip
-    elif is_new and missing > 0:
+    elif is_new and missing > 0 and not (behind.is_damaged and _never_had_any(states)):
         await _set(source, states, exchange, {"forgotten": now.forgotten + missing})
         _tell_forgotten(missing)
     elif behind.is_damaged and missing > 0:
@@ -99,6 +99,10 @@ async def reconcile(
     elif missing < 0 and (behind.is_damaged or await _is_damaged(source, behind.position)):
         await _set(source, states, exchange, {"outlived": now.outlived - missing})
         log(_log, logging.WARNING, "the journal's disk had lost what Redis has", events=-missing)
+
+
+def _never_had_any(states: Sequence[ShardState]) -> bool:
+    return not any(state.had for state in states)
 
 
 async def _is_damaged(source: Source, upto: int) -> bool:

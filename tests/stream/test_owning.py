@@ -17,6 +17,7 @@ from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.event import read_meta
 from gateway.journal.disk import Disk
 from gateway.journal.journal import Journal
+from gateway.journal.segment import HEADER_BYTES
 from gateway.metrics import Metrics
 from gateway.options import JournalOptions
 from gateway.stream import keys
@@ -299,6 +300,26 @@ async def test_zeros_where_all_shards_have_everything(engine_url, tmp_path, leng
         await assert_adds_up(engine_url, one)
     bodies = await published(engine_url)
     assert sorted(bodies) == sorted(each.body for each in [*some(0, 60), *some(100, 10)])
+
+
+async def test_zeros_of_what_redis_never_had(engine_url, tmp_path):
+    """Records that are zeroed before Redis was ever reached are lost to damage; nobody has forgotten
+    them.
+    """
+    async with hand(tmp_path / "j", engine_url) as one:
+        one.append(*some(0, 10))
+    path = max((tmp_path / "j").glob("*.journal"))
+    async with hand(tmp_path / "j", engine_url) as one:
+        one.append(*some(10, 10))
+    with path.open("r+b") as file:
+        file.seek(HEADER_BYTES)
+        file.write(b"\0" * (path.stat().st_size - HEADER_BYTES))
+    async with at_work(tmp_path / "j", engine_url) as one:
+        await one.published()
+        await assert_adds_up(engine_url, one)
+    assert not await fields_of(engine_url, b"forgotten")
+    assert await fields_of(engine_url, b"damaged")
+    assert sorted(await published(engine_url)) == sorted(each.body for each in some(10, 10))
 
 
 ORDINARY = ["restart", "killed", "emptied", "lost token", "older copy", "version before"]
