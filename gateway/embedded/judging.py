@@ -7,15 +7,28 @@ that the server has refused, its own checker is asked.
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from gateway.embedded import checker, manifest
 from gateway.embedded.cuts import Cut, Piece, digest, new_cut
 from gateway.embedded.manifest import NAME, Found, Listed
-from gateway.embedded.scanning import Halt, Scan, look_at_tail, scan
+from gateway.embedded.scanning import (
+    Command,
+    Halt,
+    IsRefused,
+    Scan,
+    look_at_tail,
+    odd_count,
+    scan,
+)
 
-_REFUSED = b"reading the append only file"
+# It says so, or stumbles over a length that nobody can have.
+_REFUSED = re.compile(rb"reading the append only file|BUG REPORT START|Out Of Memory allocating")
+_REFUSED_IN = re.compile(rb"reading the append only file ([\w.]+)")
 _UNKNOWN = re.compile(rb"[Uu]nknown command '([^'\r\n]{1,64})'")
+_UNKNOWN_SECOND = re.compile(rb"unknown subcommand '([^'\r\n]{1,128})'\. Try (\w{1,64}) HELP")
+_ODD_COUNT = re.compile(rb"wrong number of arguments for '([^'|\r\n]{1,64})")
 _BASE_BEGAN = re.compile(rb"\x05ctime\xc2(.{4})", re.DOTALL)  # in the first fields of RDB
 _INCREMENT_BEGAN = re.compile(rb"#TS:(\d{1,12})\r\n")
 _HEAD_BYTES = 512
@@ -85,15 +98,14 @@ class Judge:
             listed = manifest.parse((self._data / NAME).read_bytes())
         except (manifest.Unreadable, FileNotFoundError):
             return None  # the next look before a launch is for that
-        cut = self._judge_increments(listed, words, files) if _REFUSED in words else None
+        cut = self._judge_increments(listed, words, files) if _REFUSED.search(words) else None
         return cut or self._judge_base(listed, files)
 
     def _judge_increments(self, listed: Listed, words: bytes, files: Files) -> Cut | None:
-        unknown = match[1] if (match := _UNKNOWN.search(words)) else None
         told_s = self._began([listed.base]).get(listed.base) if listed.base else None
         scans = {}
         for name in listed.increments:
-            found = scan(self._data / name, self._halt, unknown)
+            found = scan(self._data / name, self._halt, self._refused(name, words))
             told_s = found.since_s or told_s
             scans[name] = Scan(found.size, found.good_bytes, told_s)
             if not found.is_whole:
@@ -104,6 +116,19 @@ class Judge:
                 refused = Scan(found.size, good, found.since_s)
                 return self._cut_at(name, refused, listed, files)
         return None
+
+    def _refused(self, name: str, words: bytes) -> IsRefused:
+        """Return which commands of the file the server has said that it does not take."""
+        if match := _UNKNOWN.search(words):
+            return partial(_is_named, match[1].upper())
+        named = _REFUSED_IN.search(words)
+        if named is None or named[1].rstrip(b".").decode() != name:
+            return _is_fine
+        if match := _UNKNOWN_SECOND.search(words):
+            return partial(_has_second, match[2].upper(), match[1])
+        if match := _ODD_COUNT.search(words):
+            return odd_count(self._data / name, self._halt, match[1].upper())
+        return _is_fine
 
     def _cut_at(self, name: str, found: Scan, listed: Listed, files: Files) -> Cut:
         later = listed.increments[listed.increments.index(name) + 1 :]
@@ -154,6 +179,18 @@ class Judge:
         if path.suffix == ".aof":
             return checker.good_bytes(self._binary, path, self._halt) is None
         return not checker.is_base_damaged(self._binary, path, self._halt)
+
+
+def _is_fine(_: Command) -> bool:
+    return False
+
+
+def _is_named(name: bytes, command: Command) -> bool:
+    return command.name == name
+
+
+def _has_second(name: bytes, second: bytes, command: Command) -> bool:
+    return command.name == name and command.second == second
 
 
 def _relisted(cut: Cut, before: bytes, after: Listed) -> Cut:

@@ -7,10 +7,12 @@ read only when the server has refused it.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 CHUNK_BYTES = 1 << 20
 _LINE_MAX_BYTES = 1024
@@ -23,8 +25,21 @@ _NAME = re.compile(rb"[A-Za-z][A-Za-z0-9._:|-]{0,63}")
 _PAUSED = re.compile(rb'gw:subscribers\r\n\$\d+\r\n[^\r\n]{1,200}\r\n\$\d+\r\n\{"state":"paused"')
 _UNJOURNALED = b"$6\r\ncount:\r\n"
 _OVERLAP_BYTES = 512
+_SECOND = re.compile(rb"\$\d{1,3}\r\n([^\r\n]{1,128})\r\n")
+_SECOND_MAX_BYTES = 144
 
 Halt = Callable[[], None]  # raises when there is no time for more
+
+
+class Command(NamedTuple):
+    """`name` in capitals; `words`: how many; `second`: of these, empty if it is a long one."""
+
+    name: bytes
+    words: int
+    second: bytes
+
+
+IsRefused = Callable[[Command], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +68,15 @@ class _Bad(Exception):
     """Here it does not go on as a file of commands does."""
 
 
-def scan(path: Path, halt: Halt, unknown: bytes | None = None) -> Scan:
-    """Read `path`; `unknown`: a command that the server does not know. Raises OSError."""
+def _none(_: Command) -> bool:
+    return False
+
+
+def scan(path: Path, halt: Halt, is_refused: IsRefused = _none) -> Scan:
+    """Read `path`; `is_refused`: whether the server does not take a command. Raises OSError."""
     with path.open("rb", buffering=0) as file:
         size = path.stat().st_size
-        reader, unknown = _Reader(file, halt), unknown and unknown.upper()
+        reader = _Reader(file, halt)
         good, since_s, told_s, is_open = 0, None, None, False
         try:
             while reader.more():
@@ -65,8 +84,9 @@ def scan(path: Path, halt: Halt, unknown: bytes | None = None) -> Scan:
                 if line.startswith(b"#"):
                     told_s = _told(line, told_s)
                 else:
-                    name = reader.command(line).upper()
-                    if name in {unknown, b"MULTI" if is_open else b"EXEC"}:
+                    command = reader.command(line)
+                    name = command.name
+                    if name == (b"MULTI" if is_open else b"EXEC") or is_refused(command):
                         break
                     is_open = name == b"MULTI" or (is_open and name != b"EXEC")
                 if not is_open:
@@ -74,6 +94,22 @@ def scan(path: Path, halt: Halt, unknown: bytes | None = None) -> Scan:
         except _Bad:
             pass
     return Scan(size, good, since_s)
+
+
+def odd_count(path: Path, halt: Halt, name: bytes) -> IsRefused:
+    """Say of commands of a `name` which of them have another number of words than they should: the
+    number that is rarest in `path`, and of these the smallest. Raises OSError.
+    """
+    counts: Counter[int] = Counter()
+    scan(path, halt, partial(_counted, counts, name))
+    odd = min(counts, key=lambda count: (counts[count], count), default=0)
+    return lambda command: command.name == name and command.words == odd
+
+
+def _counted(counts: Counter[int], name: bytes, command: Command) -> bool:
+    if command.name == name:
+        counts[command.words] += 1
+    return False
 
 
 def _told(line: bytes, before: int | None) -> int | None:
@@ -111,14 +147,15 @@ class _Reader:
             raise _Bad
         return line[:-1]
 
-    def command(self, line: bytes) -> bytes:
-        """Read the command that begins with `line`; return its name."""
+    def command(self, line: bytes) -> Command:
+        """Read the command that begins with `line`."""
         count = _number(line, b"*", _ARGUMENTS_MAX)
         length = _number(self.line(), b"$", _LINE_MAX_BYTES) if count else 0
         name = self._take(length)
         if not _NAME.fullmatch(name) or self._take(2) != b"\r\n":
             raise _Bad
         left = count - 1
+        second = self._second() if left else b""
         while left:
             left -= self._pass_arguments(left)
             if left:  # one that is not in hand as a whole
@@ -126,7 +163,14 @@ class _Reader:
                 if self._take(2) != b"\r\n":
                     raise _Bad
                 left -= 1
-        return name
+        return Command(name.upper(), count, second)
+
+    def _second(self) -> bytes:
+        """Return the argument that comes next, and stay in front of it."""
+        while len(self._data) - self._at < _SECOND_MAX_BYTES and self._fill():
+            pass
+        match = _SECOND.match(self._data, self._at)
+        return match[1] if match else b""
 
     def _pass_arguments(self, most: int) -> int:
         """Pass the whole arguments in hand; return how many. This is where the time goes."""

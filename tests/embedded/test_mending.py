@@ -56,6 +56,18 @@ ENDS = {
     "a length beyond the end": lambda path: append(path, b"*3\r\n$3\r\nSET\r\n$400000000\r\nx"),
     "a number of arguments beyond all bounds": lambda path: append(path, b"*99999999999999\r\n$1"),
     "no arguments": lambda path: append(path, b"*0\r\n"),
+    "a length that no machine has": lambda path: append(
+        path, b"*3\r\n$3\r\nSET\r\n$99999999999999\r\n"
+    ),
+    "a length below nothing": lambda path: append(path, b"*3\r\n$3\r\nSET\r\n$-5\r\nxx\r\n"),
+    "fewer words than a command has": lambda path: append(path, command(b"SET", b"k0")),
+    "more words than a command has": lambda path: append(path, command(b"GET", b"k0", b"x", b"y")),
+    "fewer words in a transaction": lambda path: append(
+        path, command(b"MULTI") + command(b"SET", b"k0") + command(b"EXEC")
+    ),
+    "a second word that nobody knows": lambda path: append(
+        path, command(b"XGROUP", b"CREATF", b"x", b"y", b"0")
+    ),
     "a line without an end": lambda path: append(path, b"*" + b"1" * 5000),
 }
 
