@@ -1,5 +1,6 @@
 """Fixtures that every test may use. Tests run on uvloop, as the gateway does."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -26,6 +27,17 @@ hypothesis.settings.load_profile("any machine")
 
 def pytest_asyncio_loop_factories(config, item):
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was():
+    """What a test sets up for logging ends with it."""
+    loggers = [logging.getLogger(name) for name in (None, "gateway", "aiohttp.access")]
+    before = [(one, one.level, list(one.handlers)) for one in loggers]
+    yield
+    for one, level, handlers in before:
+        one.setLevel(level)
+        one.handlers[:] = handlers
 
 
 @pytest.fixture(autouse=True)
