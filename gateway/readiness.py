@@ -13,6 +13,7 @@ from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.stream.connection import Engine
+from gateway.stream.held import largest_holders
 from gateway.stream.memory import used_share
 from gateway.stream.persistence import is_rewritten
 
@@ -23,6 +24,7 @@ _NOT_REWRITTEN = (
     " log says why; look at the room on that disk, and for memory that a fork of it may take"
 )
 NEAR = 0.9
+_FULL = "OOM"  # how a full engine's answer begins
 TAKEN = (
     "another process has opened this journal: no webhooks are taken here, what was taken is still"
     " published; stop one of the two, and give each gateway a data_dir of its own, on a disk with"
@@ -76,13 +78,15 @@ class Readiness:
         self._engine, self._journal, self._publisher = engine, journal, publisher
         self._journal_max_bytes, self._gate = journal_max_bytes, gate
         self._metrics, self._tells, self._is_rewritten = metrics, tells, True
-        self._memory_share = 0.0
+        self._memory_share, self._holders = 0.0, ""
         self._is_away, self._why = False, ""  # at the last look
 
     async def run(self) -> None:
         while True:
             try:
                 self._memory_share, self._is_away = await used_share(self._engine), False
+                is_near = self._memory_share >= NEAR
+                self._holders = await largest_holders(self._engine) if is_near else ""
                 self._see_rewrites(is_ok=await is_rewritten(self._engine))
             except (StreamUnavailable, StreamRefused) as error:
                 self._memory_share, self._is_away, self._why = 0.0, True, str(error)
@@ -108,14 +112,8 @@ class Readiness:
             found.append("draining: the process is about to end")
         if self._journal is not None and self._journal.is_taken:
             found.append(TAKEN)
-        if self._publisher is None:
-            if why := self._gate.waiting or (self._is_away and self._why):
-                found.append(f"Redis is away: deliveries wait ({why})")
-        elif not self._publisher.is_up:
-            why = self._publisher.why_down or self._gate.waiting or "nothing is published yet"
-            found.append(f"Redis is away: webhooks are taken into the journal ({why})")
-        elif self._publisher.lacks_replicas:
-            found.append("too few replicas have all events: webhooks wait for them, then get 503")
+        if why := self._of_publishing():
+            found.append(why)
         if not self._is_rewritten:
             found.append(_NOT_REWRITTEN)
         if self._gate.complaint is not None:
@@ -123,8 +121,24 @@ class Readiness:
         if self._journal_share >= NEAR:
             found.append(f"the journal is {self._journal_share:.0%} full")
         if self._memory_share >= NEAR:
-            found.append(f"the engine's memory is {self._memory_share:.0%} used")
+            held = f", most of it held by: {self._holders}" if self._holders else ""
+            found.append(f"the engine's memory is {self._memory_share:.0%} used{held}")
         return found
+
+    def _of_publishing(self) -> str:
+        """Return why nothing is published or delivered, empty when it is."""
+        publisher = self._publisher
+        if publisher is None:
+            why = self._gate.waiting or (self._is_away and self._why)
+            return f"Redis is away: deliveries wait ({why})" if why else ""
+        if publisher.why_down.startswith(_FULL):
+            return "the engine is full: webhooks are taken into the journal, and wait there"
+        if not publisher.is_up:
+            why = publisher.why_down or self._gate.waiting or "nothing is published yet"
+            return f"Redis is away: webhooks are taken into the journal ({why})"
+        if publisher.lacks_replicas:
+            return "too few replicas have all events: webhooks wait for them, then get 503"
+        return ""
 
     @property
     def _journal_share(self) -> float:

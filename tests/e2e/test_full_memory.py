@@ -1,0 +1,55 @@
+"""A gateway whose engine has little memory: a healthy subscriber never waits for room, and who
+stands still does not cost what was accepted.
+"""
+
+from support.eventually import eventually
+from support.load import Load
+from support.receiver import running_receiver
+from support.running_gateway import running_gateway
+from support.verdict import assert_nothing_lost
+from support.commands import gateway_command
+
+SMALL = {"redis": {"url": "embedded", "max_memory": "24MiB"}}
+BODY_BYTES = 30_000
+
+
+def http(receiver):
+    return [{"name": "app", "kind": "http", "url": receiver.url}]
+
+
+async def test_a_healthy_subscriber_never_waits_for_room(tmp_path):
+    """History gives way to three times of what the engine has room for; it is told once."""
+    async with running_receiver() as receiver:
+        async with running_gateway(tmp_path / "g", subscribers=http(receiver), **SMALL) as gateway:
+            load = Load(gateway.port, size_bytes=BODY_BYTES)
+            await load.run(2_400)
+            await assert_nothing_lost(gateway, load, receiver)
+            assert await gateway.metric('gateway_yielded_total{what="history"}') > 0
+            ready = await gateway.ask("/readyz")
+            assert ready == {"ready": True, "reasons": []}
+            assert gateway.log_text.count("history gives way") == 1
+
+
+async def test_what_waits_for_a_subscriber_fills_the_memory(tmp_path):
+    """Then publishing waits in the journal, webhooks are still taken, /readyz says who holds the
+    memory; and once the subscriber goes on, it gets everything.
+    """
+    async with running_receiver() as receiver:
+        async with running_gateway(tmp_path / "g", subscribers=http(receiver), **SMALL) as gateway:
+            await gateway.up()
+            await gateway_command(gateway, "subscriber", "pause", "app")
+            load = Load(gateway.port, size_bytes=BODY_BYTES)
+            await load.run(1_200)
+            assert set(load.statuses) == {200}
+
+            async def told():
+                found = await gateway.ask("/readyz", status=503)
+                reasons = "\n".join(found["reasons"]) if found else ""
+                return "most of it held by: what waits for app" in reasons and reasons
+
+            reasons = await eventually(told, within_s=60)
+            assert "the engine is full: webhooks are taken into the journal" in reasons
+            assert (await gateway.ledger())["overall"]["in_journal"] > 0
+            await gateway_command(gateway, "subscriber", "resume", "app")
+            await assert_nothing_lost(gateway, load, receiver)
+            await eventually(lambda: gateway.ask("/readyz"), within_s=60)
