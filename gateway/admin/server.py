@@ -14,11 +14,12 @@ from aiohttp import web
 
 from gateway.admin.guard import refusal
 from gateway.errors import GatewayError, StreamUnavailable
+from gateway.listening import EVERYWHERE, listen_everywhere
 from gateway.options import AdminOptions
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_GRACE_S = 1.0
+_GRACE_S, _BACKLOG = 1.0, 128
 Warnings = Callable[[], Awaitable[list[str]]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -61,13 +62,19 @@ class AdminServer:
         """Open the port. Raises `GatewayError` when it cannot be had."""
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._options.host, self._options.port).start()
+            await self._site().start()
         except OSError as error:
             await self._runner.cleanup()
             raise GatewayError(
                 f"cannot open the admin listener on {self._options.host}:{self._options.port}:"
                 f" {error.strerror or error}"
             ) from error
+
+    def _site(self) -> web.BaseSite:
+        host, port = self._options.host, self._options.port
+        if host == EVERYWHERE:
+            return web.SockSite(self._runner, listen_everywhere(port, _BACKLOG))
+        return web.TCPSite(self._runner, host, port)
 
     @property
     def port(self) -> int:

@@ -27,7 +27,10 @@ class DeliveryPart:
         self._janitor = Janitor(shared.engine, shared.config.retention)
         self._yielding: Yielding | None = None
         if yields:
-            self._yielding = Yielding(shared.engine, shared.config.retention, shared.metrics)
+            self._yielding = Yielding(
+                shared.engine, shared.config.retention, shared.metrics,
+                is_own=shared.config.redis.url == "embedded",
+            )  # fmt: skip
 
     @property
     def joined(self) -> asyncio.Event:

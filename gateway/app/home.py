@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.admin.engine_files import EngineFiles
 from gateway.app.left_behind import refuse_left_behind
+from gateway.app.trust import check_trust
 from gateway.embedded.engine import EmbeddedEngine
 from gateway.embedded.locks import Lock
 from gateway.errors import GatewayError
@@ -69,6 +70,7 @@ async def only_owner(data_dir: Path, *, patience_s: float, otherwise: str) -> As
 def _lock(data_dir: Path) -> Lock:
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        check_trust(data_dir)
         return Lock(data_dir / "gateway.lock")
     except OSError as error:
         raise GatewayError(

@@ -9,6 +9,7 @@ import socket
 from collections.abc import MutableMapping
 
 from gateway.errors import GatewayError
+from gateway.listening import EVERYWHERE, listen_everywhere
 from gateway.options import ServerOptions
 
 _FIRST_FD = 3
@@ -48,6 +49,8 @@ def _is_listening(found: socket.socket) -> bool:
 def listen(options: ServerOptions) -> socket.socket:
     """Open the public port, to be shared. Raises `GatewayError`."""
     try:
+        if options.host == EVERYWHERE:
+            return listen_everywhere(options.port, _BACKLOG)
         found = socket.getaddrinfo(
             options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )

@@ -14,7 +14,7 @@ from gateway.options import Config
 _logger = logging.getLogger("gateway")
 
 DEMO_KEY, DEMO_SECRET = "demo-key", "demo-secret"
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared with
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}  # noqa: S104  # compared with
 
 
 def origin(scheme: str, host: str, port: int) -> str:

@@ -22,6 +22,7 @@ from gateway.ingest.handler import build_app
 from gateway.ingest.handover import GuardedHandler
 from gateway.ingest.reception import Intake, Reception
 from gateway.ingest.surroundings import Connection, Surroundings
+from gateway.listening import EVERYWHERE, listen_everywhere
 from gateway.metrics import Metrics
 from gateway.native import Keyring
 from gateway.options import IngestOptions, ServerOptions, TlsOptions
@@ -86,6 +87,8 @@ class Listener:
         Raises OSError if the address is taken, or TLS files cannot be read.
         """
         await self._runner.setup()
+        if listening is None and self._options.host == EVERYWHERE:
+            listening = listen_everywhere(self._options.port, _BACKLOG)
         where: dict[str, Any] = {"sock": listening}
         if listening is None:
             where = {"host": self._options.host, "port": self._options.port}

@@ -11,10 +11,11 @@ from gateway.stream.info import number, read_info
 
 
 class Memory(NamedTuple):
-    """`bound_bytes` 0: without a bound, or not told."""
+    """`bound_bytes` 0: without a bound, or not told. `resident_bytes`: of the machine's memory."""
 
     used_bytes: int
     bound_bytes: int
+    resident_bytes: int
 
     @property
     def share(self) -> float:
@@ -38,4 +39,4 @@ async def memory_at(engine: Engine, shard: int) -> Memory:
 def _memory(info: bytes) -> Memory:
     fields = read_info(info)
     used = number(fields, "used_memory") - number(fields, "mem_not_counted_for_evict")
-    return Memory(max(0, used), number(fields, "maxmemory"))
+    return Memory(max(0, used), number(fields, "maxmemory"), number(fields, "used_memory_rss"))

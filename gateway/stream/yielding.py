@@ -5,6 +5,10 @@ far, `start: earliest`); then the states of calls that were touched longest ago.
 within the dedupe window, nor what any subscriber still needs. When there is nothing left that may
 go, publishing waits in the journal.
 
+An engine of our own is held to its bound in the machine's memory too. What is freed leaves holes
+in its heap, in which digests settle that stay for long; so where the heap grows beyond the
+bound, twice as much less may be used, and what comes next finds holes of its size.
+
 Each engine of a Cluster is looked at alone. Any number may do this at once: what is left is
 bounded by sizes that all of them find alike.
 """
@@ -12,6 +16,7 @@ bounded by sizes that all of them find alike.
 import asyncio
 import logging
 from collections.abc import Sequence
+from math import inf
 from time import monotonic
 
 from gateway.clock import now_ms
@@ -29,6 +34,8 @@ from gateway.stream.subscriptions import Subscriptions
 
 _log = logging.getLogger("gateway.memory")
 BEGIN, UNTIL = 0.85, 0.80  # of the bound
+_LEAST = 0.3  # of it may be used in any case
+_RESIDENT = 0.85  # of it, in the memory of the machine
 _SHORTEST_S, _LONGEST_S = 0.05, 0.5  # from one look to the next
 _ROUNDS = 4  # in one look: what an entry weighs in memory shows only when it is gone
 _NOTHING_BYTES = 1 << 16  # of a shard's history: not worth a search
@@ -48,7 +55,12 @@ _CALLS = (
 class Yielding:
     """Looks at the engine's memory until cancelled, the more often the faster it fills."""
 
-    def __init__(self, engine: Engine, options: RetentionOptions, metrics: Metrics) -> None:
+    def __init__(
+        self, engine: Engine, options: RetentionOptions, metrics: Metrics, *, is_own: bool = False
+    ) -> None:
+        """`is_own`: the engine is the embedded one."""
+        self._is_own, self._resident_bytes = is_own, 0  # at the last look
+        self._holes_bytes = 0  # of the bound, not to be used
         self._engine, self._options, self._metrics = engine, options, metrics
         self._history_until_ms: int | None = None  # by then what went would have gone by itself
         self._calls_at: float | None = None  # the last time that any went
@@ -71,9 +83,12 @@ class Yielding:
         """
         pause_s = _LONGEST_S
         for shards in await self._engine.by_server():
-            memory = await memory_at(self._engine, shards[0])
-            left = await self._ease(shards, memory) if memory.share > BEGIN else memory
-            pause_s = min(pause_s, self._pause_s(shards[0], memory, left))
+            found = left = await memory_at(self._engine, shards[0])
+            if self._is_own:
+                self._count_holes(found)
+            if found.used_bytes > self._most(found, BEGIN):
+                left = await self._ease(shards, found)
+            pause_s = min(pause_s, self._pause_s(shards[0], found, left))
         self._tell_what_is_over()
         return pause_s
 
@@ -85,19 +100,34 @@ class Yielding:
         now = monotonic()
         at, used = self._before.get(server, (now, found.used_bytes))
         self._before[server] = now, left.used_bytes
-        grown, room = found.used_bytes - used, BEGIN * left.bound_bytes - left.used_bytes
+        grown, room = found.used_bytes - used, self._most(left, BEGIN) - left.used_bytes
         if grown <= 0 or room <= 0:  # nothing comes; or nothing can be done
             return _LONGEST_S
         return max(_SHORTEST_S, min(_LONGEST_S, room / grown * (now - at) / 2))
 
+    def _most(self, memory: Memory, share: float) -> float:
+        """Return how many bytes may be used for `share` of the bound; any, without a bound."""
+        whole = memory.bound_bytes
+        return max(share * whole - self._holes_bytes, _LEAST * whole) if whole else inf
+
+    def _count_holes(self, memory: Memory) -> None:
+        bound = int(_RESIDENT * memory.bound_bytes)
+        grown = memory.resident_bytes - max(bound, self._resident_bytes)
+        if grown > 0:
+            most = int((BEGIN - _LEAST) * memory.bound_bytes)
+            self._holes_bytes = min(self._holes_bytes + 2 * grown, most)
+        elif memory.resident_bytes < bound:
+            self._holes_bytes = 0
+        self._resident_bytes = memory.resident_bytes
+
     async def _ease(self, shards: Sequence[int], memory: Memory) -> Memory:
         for yields in (self._shorten_history, self._forget_calls):
             for _ in range(_ROUNDS):
-                excess = memory.used_bytes - int(UNTIL * memory.bound_bytes)
+                excess = int(memory.used_bytes - self._most(memory, UNTIL))
                 if excess <= 0 or not await yields(shards, excess):
                     break
                 memory = await memory_at(self._engine, shards[0])
-            if memory.share <= BEGIN:
+            if memory.share <= BEGIN:  # holes alone cost no call its state
                 break
         return memory
 

@@ -2,19 +2,19 @@
 stands still does not cost what was accepted.
 """
 
+from support.commands import command
 from support.eventually import eventually
 from support.load import Load
 from support.receiver import running_receiver
 from support.running_gateway import running_gateway
 from support.verdict import assert_nothing_lost
-from support.commands import gateway_command
 
 SMALL = {"redis": {"url": "embedded", "max_memory": "24MiB"}}
 BODY_BYTES = 30_000
 
 
 def http(receiver):
-    return [{"name": "app", "kind": "http", "url": receiver.url}]
+    return [{"name": "app", "kind": "http", "url": receiver.url, "order": "call"}]
 
 
 async def test_a_healthy_subscriber_never_waits_for_room(tmp_path):
@@ -37,7 +37,7 @@ async def test_what_waits_for_a_subscriber_fills_the_memory(tmp_path):
     async with running_receiver() as receiver:
         async with running_gateway(tmp_path / "g", subscribers=http(receiver), **SMALL) as gateway:
             await gateway.up()
-            await gateway_command(gateway, "subscriber", "pause", "app")
+            assert (await command(gateway, "subscriber", "pause", "app"))[0] == 0
             load = Load(gateway.port, size_bytes=BODY_BYTES)
             await load.run(1_200)
             assert set(load.statuses) == {200}
@@ -50,6 +50,6 @@ async def test_what_waits_for_a_subscriber_fills_the_memory(tmp_path):
             reasons = await eventually(told, within_s=60)
             assert "the engine is full: webhooks are taken into the journal" in reasons
             assert (await gateway.ledger())["overall"]["in_journal"] > 0
-            await gateway_command(gateway, "subscriber", "resume", "app")
+            assert (await command(gateway, "subscriber", "resume", "app"))[0] == 0
             await assert_nothing_lost(gateway, load, receiver)
             await eventually(lambda: gateway.ask("/readyz"), within_s=60)

@@ -236,7 +236,7 @@ async def test_three_hours_of_events_in_64_mib(tmp_path):
         journal = Journal(tmp_path / "journal", options, metrics)
         publisher = Publisher(engine.url, journal, metrics, window_s=window_s, timeout_s=30)
         own = Engine(engine.url)
-        yielding = Yielding(own, RetentionOptions(), metrics)
+        yielding = Yielding(own, RetentionOptions(), metrics, is_own=True)
         async with delivering(engine.url, served(subscriber)):
             running = await started(publisher, yielding)
             begun_ms, batch = now_ms() - hours * 3_600_000, 500
