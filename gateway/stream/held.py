@@ -1,19 +1,19 @@
 """What holds an engine's memory, in words for whoever has to make room.
 
 Sizes are of what was put in; what each piece weighs in memory is more, by a third at most for
-small ones. A digest is counted as it was measured (bench/micro/dedupe_memory.py).
+small ones.
 """
 
 from collections import Counter
 from typing import Any
 
 from gateway.options import MIB
+from gateway.sizing import DIGEST_BYTES
 from gateway.stream import keys
 from gateway.stream.calls import ScriptCall, call
 from gateway.stream.connection import Engine
 from gateway.stream.subscriptions import Subscriptions
 
-DIGEST_BYTES = 43
 _MOST_TOLD = 3
 
 

@@ -18,12 +18,13 @@ from gateway.event import Event
 from gateway.journal.journal import Journal
 from gateway.metrics import Metrics
 from gateway.options import MIB, JournalOptions, RetentionOptions
+from gateway.sizing import DIGEST_BYTES
 from gateway.stream import keys
 from gateway.stream.call_store import CallStore
 from gateway.stream.calls import call
 from gateway.stream.connection import Engine
 from gateway.stream.consumer_group import Group
-from gateway.stream.held import DIGEST_BYTES, largest_holders
+from gateway.stream.held import largest_holders
 from gateway.stream.memory import memory_at
 from gateway.stream.publisher import Publisher
 from gateway.stream.subscriptions import Subscriptions
