@@ -16,6 +16,7 @@ from gateway.stream.connection import Engine
 from gateway.stream.held import largest_holders
 from gateway.stream.memory import used_share
 from gateway.stream.persistence import is_rewritten
+from gateway.stream.publisher import FULL
 
 _log = logging.getLogger("gateway")
 _POLL_S = 5.0
@@ -24,7 +25,6 @@ _NOT_REWRITTEN = (
     " log says why; look at the room on that disk, and for memory that a fork of it may take"
 )
 NEAR = 0.9
-_FULL = "OOM"  # how a full engine's answer begins
 TAKEN = (
     "another process has opened this journal: no webhooks are taken here, what was taken is still"
     " published; stop one of the two, and give each gateway a data_dir of its own, on a disk with"
@@ -131,7 +131,7 @@ class Readiness:
         if publisher is None:
             why = self._gate.waiting or (self._is_away and self._why)
             return f"Redis is away: deliveries wait ({why})" if why else ""
-        if publisher.why_down.startswith(_FULL):
+        if publisher.why_down.startswith(FULL):
             return "the engine is full: webhooks are taken into the journal, and wait there"
         if not publisher.is_up:
             why = publisher.why_down or self._gate.waiting or "nothing is published yet"

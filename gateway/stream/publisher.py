@@ -18,7 +18,7 @@ from collections.abc import Callable
 from gateway import clock
 from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.event import Event
-from gateway.logs import Seldom
+from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.stream import keys
 from gateway.stream.access import Access
@@ -30,6 +30,11 @@ from gateway.stream.source import Source
 
 _log = logging.getLogger("gateway.publisher")
 CHECKPOINT_S = 1.0
+FULL = "OOM"  # how a full engine's answer begins
+_WAITS = (
+    "the engine's memory is full: what is accepted waits in the journal; /readyz on the admin"
+    " listener says who holds it"
+)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 
 
@@ -59,6 +64,7 @@ class Publisher:
         self.is_up = False
         self.why_down = ""  # the last time; empty before the first answer, and while it is up
         self.is_busy = False  # with a batch, or resting after one: it will take the next by itself
+        self._is_full = False  # the engine, at the last attempt
         self._linger_s = linger_s
         self.cursor = 0  # everything before it is published
         self.replicated = 0  # and everything before this is on so many replicas, if any are asked
@@ -152,7 +158,11 @@ class Publisher:
             self._direct.popleft()[1](False)
         if error is not None:
             self.why_down = str(error)
-            self._seldom.log("away", _log, "not published, trying again", error=str(error))
+            if not self.why_down.startswith(FULL):
+                self._seldom.log("away", _log, "not published, trying again", error=str(error))
+            elif not self._is_full:
+                log(_log, logging.WARNING, _WAITS, error=str(error))
+                self._is_full = True
         self.on_progress()
 
     def _came_back(self) -> None:
@@ -224,6 +234,9 @@ class Publisher:
             self._next_number = stored.last_number + 1
             self._last_accepted_ms = stored.last_ms
         self.cursor = upto
+        if self._is_full:
+            log(_log, logging.INFO, "the engine has room again: what waited is published")
+            self._is_full = False
         if self._replicas:
             self._count_replicas(everywhere=everywhere)
         self._source.release(upto)

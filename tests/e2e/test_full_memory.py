@@ -2,12 +2,20 @@
 stands still does not cost what was accepted.
 """
 
+import os
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
 from support.commands import command
 from support.eventually import eventually
 from support.load import Load
 from support.receiver import running_receiver
 from support.running_gateway import running_gateway
 from support.verdict import assert_nothing_lost
+from support.within import may_mount, running_within
+
+from gateway.cgroups import groups
 
 SMALL = {"redis": {"url": "embedded", "max_memory": "24MiB"}}
 BODY_BYTES = 30_000
@@ -38,6 +46,9 @@ async def test_what_waits_for_a_subscriber_fills_the_memory(tmp_path):
         async with running_gateway(tmp_path / "g", subscribers=http(receiver), **SMALL) as gateway:
             await gateway.up()
             assert (await command(gateway, "subscriber", "pause", "app"))[0] == 0
+            await gateway.stop()
+            await gateway.start()  # and so it knows of the pause
+            await gateway.up()
             load = Load(gateway.port, size_bytes=BODY_BYTES)
             await load.run(1_200)
             assert set(load.statuses) == {200}
@@ -53,3 +64,46 @@ async def test_what_waits_for_a_subscriber_fills_the_memory(tmp_path):
             assert (await command(gateway, "subscriber", "resume", "app"))[0] == 0
             await assert_nothing_lost(gateway, load, receiver)
             await eventually(lambda: gateway.ask("/readyz"), within_s=60)
+            assert gateway.log_text.count("the engine's memory is full") == 1
+            assert gateway.log_text.count("the engine has room again") == 1
+
+
+@contextmanager
+def memory_group(limit_bytes):
+    """A control group below ours, with that limit; skips where there can be none."""
+    own = next(groups("memory"), Path("/sys/fs/cgroup"))
+    group = own / f"gateway-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        is_v1 = (group / "memory.limit_in_bytes").exists()
+        (group / ("memory.limit_in_bytes" if is_v1 else "memory.max")).write_text(str(limit_bytes))
+    except OSError as error:
+        with suppress(OSError):
+            group.rmdir()
+        pytest.skip(f"no control group can be made here: {error}")
+    try:
+        yield group
+    finally:
+        group.rmdir()
+
+
+@pytest.mark.skipif(not may_mount(), reason="only root makes control groups")
+async def test_a_container_with_less_memory_than_the_default_wants(tmp_path):
+    """The embedded engine takes what is left of 192 MiB, is told so, and nobody is killed for it:
+    with default bounds, and three times as many events as there is room for.
+    """
+    async with running_receiver() as receiver:
+        with memory_group(192 << 20) as group:
+            script = f'echo $$ > {group}/cgroup.procs\nexec "$@"'
+            more = {"subscribers": http(receiver)}
+            async with running_within(tmp_path / "g", script, **more) as gateway:
+                await gateway.up()
+                engine = gateway.engine_pid()
+                load = Load(gateway.port, size_bytes=BODY_BYTES)
+                await load.run(12_000)
+                await assert_nothing_lost(gateway, load, receiver, within_s=120)
+                assert gateway.engine_pid() == engine
+                assert await gateway.metric('gateway_yielded_total{what="history"}') > 0
+                said = "redis.max_memory does not fit into the memory that this container may use"
+                assert gateway.log_text.count(said) == 1
+                assert '"max_memory":"128 MiB"' in gateway.log_text
