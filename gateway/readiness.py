@@ -16,7 +16,6 @@ from gateway.stream.connection import Engine
 from gateway.stream.held import largest_holders
 from gateway.stream.memory import used_share
 from gateway.stream.persistence import is_rewritten
-from gateway.stream.publisher import FULL
 
 _log = logging.getLogger("gateway")
 _POLL_S = 5.0
@@ -46,6 +45,7 @@ class Filling(Protocol):
 class Publishing(Protocol):
     is_up: bool
     why_down: str
+    is_full: bool  # the engine, when something was to be published
     lacks_replicas: bool
 
     @property
@@ -131,7 +131,7 @@ class Readiness:
         if publisher is None:
             why = self._gate.waiting or (self._is_away and self._why)
             return f"Redis is away: deliveries wait ({why})" if why else ""
-        if publisher.why_down.startswith(FULL):
+        if publisher.is_full:
             return "the engine is full: webhooks are taken into the journal, and wait there"
         if not publisher.is_up:
             why = publisher.why_down or self._gate.waiting or "nothing is published yet"

@@ -96,7 +96,7 @@ def _loads(workers: int) -> IO[bytes]:
     """
     shared: IO[bytes]
     try:
-        shared = os.fdopen(os.memfd_create("gateway-loads"), "w+b")
+        shared = os.fdopen(os.memfd_create("loads"), "w+b")
     except (AttributeError, OSError):  # not Linux, or forbidden there
         shared = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
     shared.truncate(Loads.size(workers))

@@ -30,7 +30,7 @@ from gateway.stream.source import Source
 
 _log = logging.getLogger("gateway.publisher")
 CHECKPOINT_S = 1.0
-FULL = "OOM"  # how a full engine's answer begins
+_FULL = "OOM"  # how a full engine's answer begins
 _WAITS = (
     "the engine's memory is full: what is accepted waits in the journal; /readyz on the admin"
     " listener says who holds it"
@@ -64,7 +64,7 @@ class Publisher:
         self.is_up = False
         self.why_down = ""  # the last time; empty before the first answer, and while it is up
         self.is_busy = False  # with a batch, or resting after one: it will take the next by itself
-        self._is_full = False  # the engine, at the last attempt
+        self.is_full = False  # the engine, at the last attempt
         self._linger_s = linger_s
         self.cursor = 0  # everything before it is published
         self.replicated = 0  # and everything before this is on so many replicas, if any are asked
@@ -158,11 +158,11 @@ class Publisher:
             self._direct.popleft()[1](False)
         if error is not None:
             self.why_down = str(error)
-            if not self.why_down.startswith(FULL):
+            if not self.why_down.startswith(_FULL):
                 self._seldom.log("away", _log, "not published, trying again", error=str(error))
-            elif not self._is_full:
+            elif not self.is_full:
                 log(_log, logging.WARNING, _WAITS, error=str(error))
-                self._is_full = True
+                self.is_full = True
         self.on_progress()
 
     def _came_back(self) -> None:
@@ -234,9 +234,9 @@ class Publisher:
             self._next_number = stored.last_number + 1
             self._last_accepted_ms = stored.last_ms
         self.cursor = upto
-        if self._is_full:
+        if self.is_full:
             log(_log, logging.INFO, "the engine has room again: what waited is published")
-            self._is_full = False
+            self.is_full = False
         if self._replicas:
             self._count_replicas(everywhere=everywhere)
         self._source.release(upto)

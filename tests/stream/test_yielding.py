@@ -193,6 +193,21 @@ async def test_what_is_needed_never_goes(tmp_path):
         await assert_balanced(rig.url)
 
 
+async def test_a_full_engine_takes_the_commands_that_make_room(tmp_path):
+    """A subscriber can be paused, resumed and forgotten; then there is room again."""
+    async with small_engine(tmp_path) as rig:
+        await rig.join("slow")
+        await rig.fill(0.97)
+        await rig.engine.command("CONFIG", "SET", "maxmemory", int(0.9 * BOUND))
+        subscriptions = Subscriptions(rig.engine)
+        assert await subscriptions.pause("slow")
+        assert await subscriptions.resume("slow")
+        assert not await subscriptions.resume("nobody")
+        assert await subscriptions.forget("slow")
+        await rig.yielding.look()
+        assert await rig.share() <= BEGIN
+
+
 async def test_an_engine_without_a_bound_has_nothing_to_yield(tmp_path):
     """A Redis with maxmemory 0 is looked at, and left as it is."""
     async with small_engine(tmp_path) as rig:
