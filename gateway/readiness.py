@@ -16,6 +16,7 @@ from gateway.stream.connection import Engine
 from gateway.stream.held import largest_holders
 from gateway.stream.memory import used_share
 from gateway.stream.persistence import is_rewritten
+from gateway.stream.publisher import FULL
 
 _log = logging.getLogger("gateway")
 _POLL_S = 5.0
@@ -131,7 +132,8 @@ class Readiness:
         if publisher is None:
             why = self._gate.waiting or (self._is_away and self._why)
             return f"Redis is away: deliveries wait ({why})" if why else ""
-        if publisher.is_full:
+        answers = publisher.is_up or publisher.why_down.startswith(FULL)
+        if publisher.is_full and publisher.waiting and answers:
             return "the engine is full: webhooks are taken into the journal, and wait there"
         if not publisher.is_up:
             why = publisher.why_down or self._gate.waiting or "nothing is published yet"

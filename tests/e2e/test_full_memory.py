@@ -64,6 +64,7 @@ async def test_what_waits_for_a_subscriber_fills_the_memory(tmp_path):
             assert (await command(gateway, "subscriber", "resume", "app"))[0] == 0
             await assert_nothing_lost(gateway, load, receiver)
             await eventually(lambda: gateway.ask("/readyz"), within_s=60)
+            await eventually(lambda: "the engine has room again" in gateway.log_text)
             assert gateway.log_text.count("the engine's memory is full") == 1
             assert gateway.log_text.count("the engine has room again") == 1
 
