@@ -5,6 +5,9 @@ completion answer at once. Whatever goes wrong on the way is one clear line on s
 never a traceback; a traceback is a defect.
 """
 
+import errno
+import os
+from contextlib import suppress
 from importlib import import_module
 
 import click
@@ -23,6 +26,7 @@ COMMANDS = {
     "move": "Carry all data over to another Redis.",
     "ledger": "Show where everything is that was accepted, and whether it adds up.",
 }
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # of standard output
 EXIT_CODES = """\b
 Exit codes:
   0  done, and all is well
@@ -36,7 +40,8 @@ class Told(click.ClickException):
     """A failure in words for a person."""
 
     def show(self, file: object = None) -> None:  # noqa: ARG002
-        click.echo(self.message, err=True)
+        with suppress(OSError):  # nobody can be told
+            click.echo(self.message, err=True)
 
 
 class Commands(click.Group):
@@ -63,6 +68,12 @@ class Commands(click.Group):
             told = Told(text)
             told.exit_code = code  # type: ignore[misc]  # click's own way for an instance
             raise told from error
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            # What could not be written would be tried again at the end of the process.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            raise Told(f"gateway: cannot write what is to be told: {error.strerror}") from error
 
 
 @click.group(

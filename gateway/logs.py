@@ -6,6 +6,8 @@ that the outside can cause at will go through `Seldom`. What nobody foresaw goes
 once a minute for each place.
 """
 
+import contextlib
+import io
 import logging
 import sys
 import time
@@ -77,6 +79,28 @@ def set_up(*, level: str, style: Literal["text", "json"], worker: int | None = N
     handler.addFilter(Unforeseen())
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+class _Patient(io.FileIO):
+    """A descriptor that somebody else has opened, to which nothing that is written ever fails."""
+
+    def write(self, data: Any) -> int:
+        with contextlib.suppress(OSError):  # a full disk, a reader that has gone: who can be told?
+            super().write(data)
+        return len(data)
+
+
+def never_fail_for_them() -> None:
+    """Have a standard output or error that takes nothing cost what is said there, no more.
+
+    For a process that serves: on a full disk it goes on, also to its end in good order.
+    """
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            continue
+        raw: Any = _Patient(number, "w", closefd=False)
+        text = io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
+        setattr(sys, name, text)
 
 
 class Seldom:

@@ -205,6 +205,12 @@ class Metrics:
             "gateway_engine_cut_bytes",
             "Bytes cut off the embedded engine's damaged files, until their copy is taken away.",
         )
+        self.yielded = Counter(
+            "gateway_yielded_total",
+            "What was given up because the engine's memory was nearly full: entries of history"
+            " (what=history), states of calls (what=calls).",
+            ("what",),
+        )
         # workers
         self.workers = Gauge("gateway_workers", "Workers that serve, of those configured.")
         self.worker_ends = Counter(

@@ -13,8 +13,10 @@ from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.stream.connection import Engine
+from gateway.stream.held import largest_holders
 from gateway.stream.memory import used_share
 from gateway.stream.persistence import is_rewritten
+from gateway.stream.publisher import FULL
 
 _log = logging.getLogger("gateway")
 _POLL_S = 5.0
@@ -44,6 +46,7 @@ class Filling(Protocol):
 class Publishing(Protocol):
     is_up: bool
     why_down: str
+    is_full: bool  # the engine, when something was to be published
     lacks_replicas: bool
 
     @property
@@ -76,13 +79,15 @@ class Readiness:
         self._engine, self._journal, self._publisher = engine, journal, publisher
         self._journal_max_bytes, self._gate = journal_max_bytes, gate
         self._metrics, self._tells, self._is_rewritten = metrics, tells, True
-        self._memory_share = 0.0
+        self._memory_share, self._holders = 0.0, ""
         self._is_away, self._why = False, ""  # at the last look
 
     async def run(self) -> None:
         while True:
             try:
                 self._memory_share, self._is_away = await used_share(self._engine), False
+                is_near = self._memory_share >= NEAR
+                self._holders = await largest_holders(self._engine) if is_near else ""
                 self._see_rewrites(is_ok=await is_rewritten(self._engine))
             except (StreamUnavailable, StreamRefused) as error:
                 self._memory_share, self._is_away, self._why = 0.0, True, str(error)
@@ -108,7 +113,7 @@ class Readiness:
             found.append("draining: the process is about to end")
         if self._journal is not None and self._journal.is_taken:
             found.append(TAKEN)
-        if why := self._not_published():
+        if why := self._of_publishing():
             found.append(why)
         if not self._is_rewritten:
             found.append(_NOT_REWRITTEN)
@@ -117,18 +122,23 @@ class Readiness:
         if self._journal_share >= NEAR:
             found.append(f"the journal is {self._journal_share:.0%} full")
         if self._memory_share >= NEAR:
-            found.append(f"the engine's memory is {self._memory_share:.0%} used")
+            held = f", most of it held by: {self._holders}" if self._holders else ""
+            found.append(f"the engine's memory is {self._memory_share:.0%} used{held}")
         return found
 
-    def _not_published(self) -> str:
-        """Return why nothing is handed on, or not as it should be; empty when all is well."""
-        if self._publisher is None:
+    def _of_publishing(self) -> str:
+        """Return why nothing is published or delivered, empty when it is."""
+        publisher = self._publisher
+        if publisher is None:
             why = self._gate.waiting or (self._is_away and self._why)
             return f"Redis is away: deliveries wait ({why})" if why else ""
-        if not self._publisher.is_up:
-            why = self._publisher.why_down or self._gate.waiting or "nothing is published yet"
+        answers = publisher.is_up or publisher.why_down.startswith(FULL)
+        if publisher.is_full and publisher.waiting and answers:
+            return "the engine is full: webhooks are taken into the journal, and wait there"
+        if not publisher.is_up:
+            why = publisher.why_down or self._gate.waiting or "nothing is published yet"
             return f"Redis is away: webhooks are taken into the journal ({why})"
-        if self._publisher.lacks_replicas:
+        if publisher.lacks_replicas:
             return "too few replicas have all events: webhooks wait for them, then get 503"
         return ""
 

@@ -14,12 +14,13 @@ from aiohttp import web
 
 from gateway.admin.guard import refusal
 from gateway.errors import GatewayError, StreamUnavailable
+from gateway.listening import EVERYWHERE, listen_everywhere
 from gateway.lookup.own import own_hosts
 from gateway.options import AdminOptions
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_GRACE_S = 1.0
+_GRACE_S, _BACKLOG = 1.0, 128
 Warnings = Callable[[], Awaitable[list[str]]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -63,15 +64,20 @@ class AdminServer:
         """Open the port. Raises `GatewayError` when it cannot be had."""
         await self._runner.setup()
         try:
-            host, port = self._options.host, self._options.port
-            for one in await own_hosts(host, port):
-                await web.TCPSite(self._runner, one, port).start()
+            for site in await self._sites():
+                await site.start()
         except OSError as error:
             await self._runner.cleanup()
             raise GatewayError(
                 f"cannot open the admin listener on {self._options.host}:{self._options.port}:"
                 f" {error.strerror or error}"
             ) from error
+
+    async def _sites(self) -> list[web.BaseSite]:
+        host, port = self._options.host, self._options.port
+        if host == EVERYWHERE:
+            return [web.SockSite(self._runner, listen_everywhere(port, _BACKLOG))]
+        return [web.TCPSite(self._runner, one, port) for one in await own_hosts(host, port)]
 
     @property
     def port(self) -> int:

@@ -11,19 +11,26 @@ from gateway.delivery.service import DeliveryService, Served
 from gateway.options import SubscriberOptions
 from gateway.stream.holders import Holder
 from gateway.stream.retention import Janitor
+from gateway.stream.yielding import Yielding
 from gateway.subscribers import kinds
 
 
 class DeliveryPart:
-    """`holder`: this process, in leases."""
+    """`holder`: this process, in leases; `yields`: no other process of this gateway makes room."""
 
-    def __init__(self, shared: Shared, holder: Holder) -> None:
+    def __init__(self, shared: Shared, holder: Holder, *, yields: bool) -> None:
         self._served = [_served(shared, one) for one in shared.config.subscribers]
         self._service = DeliveryService(
             shared.engine, self._served, shared.metrics, holder=holder,
             ttl_s=shared.config.redis.lease_s, restorer=shared.restorer,
         )  # fmt: skip
         self._janitor = Janitor(shared.engine, shared.config.retention)
+        self._yielding: Yielding | None = None
+        if yields:
+            self._yielding = Yielding(
+                shared.engine, shared.config.retention, shared.metrics,
+                is_own=shared.config.redis.url == "embedded",
+            )  # fmt: skip
 
     @property
     def joined(self) -> asyncio.Event:
@@ -31,7 +38,10 @@ class DeliveryPart:
         return self._service.joined
 
     def loops(self) -> Mapping[str, Coroutine[Any, Any, None]]:
-        return {"delivery": self._service.run(), "janitor": self._janitor.run()}
+        running = {"delivery": self._service.run(), "janitor": self._janitor.run()}
+        if self._yielding is not None:
+            running["memory"] = self._yielding.run()
+        return running
 
     async def take_no_more(self, timeout_s: float) -> None:
         """Go on for now: what is still published can be delivered as well."""

@@ -4,18 +4,24 @@ Whoever runs the gateway holds both: the single process, or the supervisor for i
 commands that none may run beside.
 """
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from gateway.admin.engine_files import EngineFiles
 from gateway.app.left_behind import refuse_left_behind
+from gateway.app.trust import check_trust
+from gateway.cgroups import memory_limit_bytes
 from gateway.embedded.engine import EmbeddedEngine
 from gateway.embedded.locks import Lock
 from gateway.errors import GatewayError
+from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.options import Config
+from gateway.sizing import engine_bound_bytes, size
 
+_log = logging.getLogger("gateway")
 _LOCK_PATIENCE_S = 5.0
 
 
@@ -69,6 +75,7 @@ async def only_owner(data_dir: Path, *, patience_s: float, otherwise: str) -> As
 def _lock(data_dir: Path) -> Lock:
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        check_trust(data_dir)
         return Lock(data_dir / "gateway.lock")
     except OSError as error:
         raise GatewayError(
@@ -80,7 +87,15 @@ def _lock(data_dir: Path) -> Lock:
 async def _embedded(config: Config, stack: AsyncExitStack) -> EmbeddedEngine | None:
     if config.redis.url != "embedded":
         return None
-    embedded = EmbeddedEngine(config.data_dir, max_memory_bytes=config.redis.max_memory_bytes)
+    bound_bytes = engine_bound_bytes(config, memory_limit_bytes())
+    if bound_bytes < config.redis.max_memory_bytes:
+        log(
+            _log, logging.WARNING,
+            "redis.max_memory does not fit into the memory that this container may use: the"
+            " embedded engine gets what is left of it (gateway check adds up)",
+            max_memory=size(bound_bytes),
+        )  # fmt: skip
+    embedded = EmbeddedEngine(config.data_dir, max_memory_bytes=bound_bytes)
     await embedded.start()
     stack.push_async_callback(embedded.stop)
     return embedded

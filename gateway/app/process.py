@@ -61,7 +61,7 @@ class Process:
         if opened:
             self._ingest = IngestPart(shared, opened, holder, with_sources="ingest" in duty.parts)
         if "delivery" in duty.parts:
-            self._delivery = DeliveryPart(shared, holder)
+            self._delivery = DeliveryPart(shared, holder, yields=not duty.number)
         if self._ingest is not None and "feed" in duty.parts:
             self._feed = FeedPart(shared, self._ingest.store, holder)
         self._gate = Gate(shared.engine, allow_volatile=shared.config.redis.allow_volatile)

@@ -9,6 +9,7 @@ import socket
 from collections.abc import MutableMapping
 
 from gateway.errors import GatewayError
+from gateway.listening import EVERYWHERE, listen_everywhere
 from gateway.lookup.own import own_addresses
 from gateway.options import ServerOptions
 
@@ -49,6 +50,8 @@ def _is_listening(found: socket.socket) -> bool:
 async def listen(options: ServerOptions) -> socket.socket:
     """Open the public port, to be shared. Raises `GatewayError`."""
     try:
+        if options.host == EVERYWHERE:
+            return listen_everywhere(options.port, _BACKLOG)
         found = await own_addresses(options.host, options.port)
         # One socket: of a name with addresses of both kinds, as localhost often is, that of IPv4.
         family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)

@@ -8,6 +8,7 @@ that was acknowledged: the workers end with it, and the next gateway finds their
 
 import asyncio
 import logging
+import os
 import socket
 import tempfile
 from collections.abc import Callable
@@ -90,8 +91,15 @@ async def run(
 
 
 def _loads(workers: int) -> IO[bytes]:
-    """Return a file of nobody else's, for what workers tell each other of their load."""
-    shared = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+    """Return a file of nobody else's, for what workers tell each other of their load.
+
+    In memory: a small machine may have no folder for temporary files that can be written to.
+    """
+    shared: IO[bytes]
+    try:
+        shared = os.fdopen(os.memfd_create("loads"), "w+b")
+    except (AttributeError, OSError):  # not Linux, or forbidden there
+        shared = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
     shared.truncate(Loads.size(workers))
     return shared
 

@@ -33,6 +33,7 @@ _ORPHAN_DRAIN_S = 2.0
 def main() -> None:
     for signal_of_terminal in (signal.SIGINT, signal.SIGHUP):
         signal.signal(signal_of_terminal, signal.SIG_IGN)
+    logs.never_fail_for_them()
     number, fd = map(int, sys.argv[1:])
     try:
         collect_seldom()

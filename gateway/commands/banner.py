@@ -15,7 +15,7 @@ from gateway.options import DEMO_KEY, DEMO_SECRET, Config
 
 _logger = logging.getLogger("gateway")
 
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared with
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}  # noqa: S104  # compared with
 
 
 def origin(scheme: str, host: str, port: int) -> str:

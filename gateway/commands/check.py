@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 
 from gateway import config as configuration
+from gateway import sizing
+from gateway.cgroups import memory_limit_bytes
 from gateway.commands.flags import CONFIG, load
 
 
@@ -15,9 +17,12 @@ from gateway.commands.flags import CONFIG, load
 def check(*, config_path: Path, schema: bool) -> None:
     """Check the configuration and tell what it does.
 
-    Every mistake is told in one go, as file:line:col; then the exit code is 2.
+    Every mistake is told in one go, as file:line:col; then the exit code is 2. Bounds in memory
+    are added up, and the first that does not fit is named.
     """
     if schema:
         click.echo(json.dumps(configuration.json_schema(), indent=2))
     else:
-        click.echo(configuration.describe(load(config_path)))
+        config = load(config_path)
+        click.echo(configuration.describe(config))
+        click.echo("\n".join(sizing.told(config, memory_limit_bytes())))

@@ -12,12 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from gateway.commands.beginning import HANDED, keep_for_later
 from gateway.options import Config
 
 if TYPE_CHECKING:
     from gateway.app import Name
-
-HANDED = "GATEWAY_HANDED"  # in the environment: the descriptor of that file
 
 
 class Order(NamedTuple):
@@ -41,7 +40,9 @@ def hand_over(order: Order) -> None:
             pickle.dump(order, file)
             file.flush()
             os.environ[HANDED] = str(handed)
+            keep_for_later(is_over=False)
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+    keep_for_later(is_over=True)
     os.environ.pop(HANDED, None)
 
 

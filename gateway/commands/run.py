@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway import logs
 from gateway.commands import handing
 from gateway.commands.flags import CONFIG, load
 
@@ -34,6 +35,7 @@ def run(
     order = handing.Order(load(config_path), config_path, only)
     if hand_over is not None:  # the process is ours
         hand_over(order)
+        logs.never_fail_for_them()
     from gateway.commands.serving import serve  # noqa: PLC0415  # by the next program, mostly
 
     serve(order)

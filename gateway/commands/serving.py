@@ -13,6 +13,7 @@ from gateway.errors import GatewayError
 
 def go_on() -> None:
     """Serve what was handed over; ends the process with the command's exit code."""
+    logs.never_fail_for_them()
     try:
         serve(handing.handed_over())
     except GatewayError as error:

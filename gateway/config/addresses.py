@@ -10,6 +10,7 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 from gateway.config.names import matching
+from gateway.listening import EVERYWHERE
 from gateway.stream import places
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,252})")
@@ -19,6 +20,8 @@ _TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{
 
 
 def host(value: str) -> str:
+    if value == "*":
+        return EVERYWHERE
     try:
         ipaddress.ip_address(value)
     except ValueError:

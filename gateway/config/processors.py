@@ -1,8 +1,7 @@
 """How many processors this process may use, which in a container is not how many there are.
 
-A container, or a unit with a quota, sees all processors of its machine and gets the time of some.
-Linux tells in the files of its control groups (cgroups(7), version 2, or 1): a quota of each
-period, of our own group or of any above it.
+A container, or a unit with a quota, sees all processors of its machine and gets the time of some:
+of each period a quota (`gateway.cgroups`).
 """
 
 import os
@@ -10,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-_OWN, _MOUNT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+from gateway.cgroups import MOUNT, OWN, groups
 
 
-def processors(own: Path = _OWN, mount: Path = _MOUNT) -> int:
+def processors(own: Path = OWN, mount: Path = MOUNT) -> int:
     """Return how many, at least 1; a part of one counts as a whole."""
     found = _visible()
     for quota, period in _quotas(own, mount):
@@ -29,7 +28,7 @@ def _visible() -> int:
 
 def _quotas(own: Path, mount: Path) -> Iterator[tuple[int, int]]:
     """Yield quotas and periods, in microseconds, of all groups that bound us."""
-    for folder in _groups(own, mount):
+    for folder in groups("cpu", own, mount):
         with suppress(OSError, ValueError):
             quota, period = (folder / "cpu.max").read_text().split()
             yield int(quota), int(period)  # or "max", which is no number
@@ -38,16 +37,3 @@ def _quotas(own: Path, mount: Path) -> Iterator[tuple[int, int]]:
             quota_us, period_us = (int(file.read_text()) for file in files)
             if quota_us > 0:
                 yield quota_us, period_us
-
-
-def _groups(own: Path, mount: Path) -> Iterator[Path]:
-    """Yield the folders of our groups and of those above them."""
-    with suppress(OSError):
-        for line in own.read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if controllers and "cpu" not in controllers.split(","):
-                continue
-            root = mount / "cpu" if controllers else mount
-            # Within a container's own view the files may be at the root, whatever `path` says.
-            inside = root / path.lstrip("/")
-            yield from (one for one in (inside, *inside.parents) if one.is_relative_to(root))

@@ -22,6 +22,7 @@ from gateway.ingest.handler import build_app
 from gateway.ingest.handover import GuardedHandler
 from gateway.ingest.reception import Intake, Reception
 from gateway.ingest.surroundings import Connection, Surroundings
+from gateway.listening import EVERYWHERE, listen_everywhere
 from gateway.lookup.own import own_hosts
 from gateway.metrics import Metrics
 from gateway.native import Keyring
@@ -87,6 +88,8 @@ class Listener:
         Raises OSError if the address is taken, or TLS files cannot be read.
         """
         await self._runner.setup()
+        if listening is None and self._options.host == EVERYWHERE:
+            listening = listen_everywhere(self._options.port, _BACKLOG)
         where: dict[str, Any] = {"sock": listening}
         if listening is None:
             host, port = self._options.host, self._options.port

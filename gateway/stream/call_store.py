@@ -31,6 +31,7 @@ from gateway.stream.resp import Arg
 MAX_USERS_READ = 1000  # of one call in one answer
 _AT_ONCE = 16
 _SWEEP, _SWEEP_BESIDE = 200, 20  # calls forgotten in one step
+_NO_BOUND = 1 << 53
 _Read = Callable[[int, list[bytes]], Awaitable[list[bytes | None]]]
 
 
@@ -105,11 +106,8 @@ class CallStore:
         """Forget calls that are too old, and of too many the longest untouched; say how many."""
         total = 0
         for shard in range(keys.SHARDS):
-            dropped = _SWEEP
-            while dropped == _SWEEP:
-                sweep = _sweep_call(shard, oldest_ms, max_calls, max_bytes, _SWEEP)
-                dropped = await call(self._engine, sweep)
-                total += dropped
+            sweep = _sweep_call(shard, oldest_ms, max_calls, max_bytes, _SWEEP)
+            total += await _all_of(self._engine, sweep)
         return total
 
     async def sweep_beside(self, app: str, cid: str, *, max_calls: int, max_bytes: int) -> None:
@@ -170,6 +168,25 @@ def _sweep_call(
     """Bounds are of all shards together."""
     bounds = (oldest_ms, max_calls // keys.SHARDS, max_bytes // keys.SHARDS, most)
     return ScriptCall("drop_calls", keys.call_states(shard), bounds, int)
+
+
+async def forget_beyond(engine: Engine, shard: int, max_bytes: int) -> int:
+    """Forget the longest untouched calls of a shard whose states are more than that; say how many.
+
+    Raises `StreamUnavailable` or `StreamRefused`.
+    """
+    bounds = (0, _NO_BOUND, max_bytes, _SWEEP)
+    sweep = ScriptCall("drop_calls", keys.call_states(shard), bounds, int)
+    return await _all_of(engine, sweep)
+
+
+async def _all_of(engine: Engine, sweep: ScriptCall[int]) -> int:
+    """Sweep until nothing is left that has to go; say how many went."""
+    total, dropped = 0, _SWEEP
+    while dropped == _SWEEP:
+        dropped = await call(engine, sweep)
+        total += dropped
+    return total
 
 
 def put_call(draft: Draft) -> ScriptCall[bool]:

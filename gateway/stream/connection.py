@@ -56,6 +56,17 @@ class Engine:
         """
         return await self._execute(_key_of(args), args)
 
+    async def about(self, shard: int, *args: Arg) -> Any:
+        """Run one command, that names no key, where `shard` is. Raises like `command`."""
+        return await self._execute(keys.events(shard), args)
+
+    async def by_server(self) -> list[list[int]]:
+        """Return all shards, those of one server together. Raises like `command`."""
+        found: dict[str, list[int]] = {}
+        for shard in range(keys.SHARDS):
+            found.setdefault(await self._locate(keys.events(shard)), []).append(shard)
+        return list(found.values())
+
     async def everywhere(self, *args: Arg) -> list[Any]:
         """Run one command on every server that takes writes. Raises like `command`."""
         await self._topology.make_sure()

@@ -53,13 +53,15 @@ class Lines:
         server = self._topology.known("") or await self._topology.locate("")
         return await self._on(server, commands)
 
-    async def everywhere(self, commands: Sequence[bytes]) -> None:
-        """Send `commands` to every server that has a shard."""
+    async def everywhere(self, commands: Sequence[bytes]) -> list[Any]:
+        """Send `commands` to every server that has a shard; return the replies of all of them."""
         servers = {await self._topology.locate(keys.events(one)) for one in range(keys.SHARDS)}
+        replies: list[Any] = []
         for server in servers:
-            await self._on(server, commands)
+            replies += await self._on(server, commands)
         for left in self._links.keys() - servers:
             self._links.pop(left).close()
+        return replies
 
     def doubt(self) -> None:
         """Ask anew who has what, or connect anew where nobody can be asked."""

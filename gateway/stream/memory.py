@@ -1,7 +1,26 @@
-"""How much of its memory bound the engine has used."""
+"""How much of its memory bound an engine has used.
+
+As the engine itself counts it when it refuses writes: without what it buffers for its
+append-only file and for replicas.
+"""
+
+from typing import NamedTuple
 
 from gateway.stream.connection import Engine
-from gateway.stream.info import read_info
+from gateway.stream.info import number, read_info
+
+
+class Memory(NamedTuple):
+    """`bound_bytes` 0: without a bound, or not told. `resident_bytes`: of the machine's memory."""
+
+    used_bytes: int
+    bound_bytes: int
+    resident_bytes: int
+
+    @property
+    def share(self) -> float:
+        """What is used of the bound, 0 without one."""
+        return self.used_bytes / self.bound_bytes if self.bound_bytes else 0.0
 
 
 async def used_share(engine: Engine) -> float:
@@ -9,10 +28,15 @@ async def used_share(engine: Engine) -> float:
 
     Raises `StreamUnavailable`.
     """
-    return max(map(_share, await engine.everywhere("INFO", "memory")))
+    return max(_memory(info).share for info in await engine.everywhere("INFO", "memory"))
 
 
-def _share(info: bytes) -> float:
+async def memory_at(engine: Engine, shard: int) -> Memory:
+    """Return the memory of the server that has `shard`. Raises as `Engine.command`."""
+    return _memory(await engine.about(shard, "INFO", "memory"))
+
+
+def _memory(info: bytes) -> Memory:
     fields = read_info(info)
-    bound = int(fields.get("maxmemory", 0))
-    return int(fields["used_memory"]) / bound if bound else 0.0
+    used = number(fields, "used_memory") - number(fields, "mem_not_counted_for_evict")
+    return Memory(max(0, used), number(fields, "maxmemory"), number(fields, "used_memory_rss"))

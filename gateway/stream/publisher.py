@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from gateway import clock
 from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.event import Event
-from gateway.logs import Seldom
+from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.stream import keys
 from gateway.stream.access import Access
@@ -30,6 +30,12 @@ from gateway.stream.source import Source
 
 _log = logging.getLogger("gateway.publisher")
 CHECKPOINT_S = 1.0
+_STEADY_S = 5.0  # without a refusal: there is room again
+FULL = "OOM"  # how a full engine's answer begins
+_WAITS = (
+    "the engine's memory is full: what is accepted waits in the journal; /readyz on the admin"
+    " listener says who holds it"
+)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 
 
@@ -62,6 +68,7 @@ class Publisher:
         self.is_up = False
         self.why_down = ""  # the last time; empty before the first answer, and while it is up
         self.is_busy = False  # with a batch, or resting after one: it will take the next by itself
+        self.is_full, self._full_at = False, 0.0  # the engine, and when it last said so
         self._linger_s = linger_s
         self.cursor = 0  # everything before it is published
         self.replicated = 0  # and everything before this is on so many replicas, if any are asked
@@ -161,8 +168,23 @@ class Publisher:
             self._direct.popleft()[1](False)
         if error is not None:
             self.why_down = str(error)
-            self._seldom.log("away", _log, "not published, trying again", error=str(error))
+            if not self.why_down.startswith(FULL):
+                self._seldom.log("away", _log, "not published, trying again", error=str(error))
+            else:
+                self._tell_full(self.why_down)
         self.on_progress()
+
+    def _tell_full(self, error: str) -> None:
+        if not self.is_full:
+            log(_log, logging.WARNING, _WAITS, error=error)
+        self.is_full, self._full_at = True, time.monotonic()
+
+    def _tell_room(self) -> None:
+        """Once all that waited is published, and none was refused for a while."""
+        is_over = self.cursor >= self._source.end and time.monotonic() - self._full_at > _STEADY_S
+        if self.is_full and is_over:
+            log(_log, logging.INFO, "the engine has room again: what waited is published")
+            self.is_full = False
 
     def _came_back(self) -> None:
         self.is_up, self.why_down = True, ""
@@ -269,6 +291,7 @@ class Publisher:
         idle = self.cursor >= self._source.end
         accepted_ms = clock.now_ms() if idle else self._last_accepted_ms
         await self._shards.follow(self.cursor, accepted_ms)
+        self._tell_room()
         self._source.release(self.cursor)
         if self.lacks_replicas:
             self._count_replicas(everywhere=True)

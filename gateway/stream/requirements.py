@@ -6,7 +6,7 @@ refuse CONFIG.
 
 from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.stream.connection import Engine
-from gateway.stream.info import read_info
+from gateway.stream.info import number, read_info
 from gateway.stream.replies import ONE_NODE
 
 # Scripts say in their first line that they may run on a full engine: since Redis 7. Valkey tells
@@ -54,7 +54,7 @@ def _check_version(info: dict[str, str]) -> None:
 
 def _check_loaded(info: dict[str, str]) -> None:
     """While a server reads its append-only file it says that it keeps none."""
-    if int(info.get("loading", 0)):
+    if number(info, "loading"):
         raise StreamUnavailable("it is loading its data")
 
 
@@ -68,7 +68,7 @@ def _check_eviction(info: dict[str, str]) -> None:
 
 
 def _check_persistence(info: dict[str, str]) -> None:
-    if not int(info.get("aof_enabled", 0)):
+    if not number(info, "aof_enabled"):
         raise StreamRefused(
             "this Redis forgets everything when it restarts (appendonly no): set appendonly to"
             " yes, or write allow_volatile: true under redis if replicas keep its data"

@@ -7,6 +7,8 @@ time and bytes, the oldest go first. Any number of janitors may run at once.
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from gateway.clock import now_ms
 from gateway.errors import StreamRefused, StreamUnavailable
@@ -19,6 +21,28 @@ from gateway.stream.subscriptions import Subscriptions
 
 _logger = logging.getLogger(__name__)
 _CHUNK = 500
+
+
+class Trimmed(NamedTuple):
+    """What a trim has left of one shard's history. `before_ms`: nothing older is there, Unix ms."""
+
+    entries: int  # that went
+    left_bytes: int
+    before_ms: int
+
+
+def trim(
+    shard: int, names: Sequence[str], *, oldest_ms: int, max_bytes: int
+) -> ScriptCall[Trimmed]:
+    """Cut off what of a shard's history is older, or more. `names`: all known subscribers."""
+    keeper = keys.subscription(shard, keys.CALL_KEEPER)
+    subscriptions = (keys.subscription(shard, name) for name in names)
+    return ScriptCall(
+        "trim",
+        (keys.events(shard), keys.shard_state(shard), keeper, *subscriptions),
+        (oldest_ms, max_bytes, now_ms(), *names),
+        lambda reply: Trimmed(*map(int, reply)),
+    )
 
 
 class Janitor:
@@ -50,17 +74,11 @@ class Janitor:
             if expired:
                 log(_logger, logging.INFO, "dead letters expired", subscriber=name, letters=expired)
 
-    def _trim(self, shard: int, names: list[str]) -> ScriptCall[int]:
+    def _trim(self, shard: int, names: list[str]) -> ScriptCall[Trimmed]:
         # Ids of entries begin in 1970, however long the history is to be.
         oldest_ms = max(0, now_ms() - int(self._options.history_s * 1000))
-        keeper = keys.subscription(shard, keys.CALL_KEEPER)
-        subscriptions = (keys.subscription(shard, name) for name in names)
-        return ScriptCall(
-            "trim",
-            (keys.events(shard), keys.shard_state(shard), keeper, *subscriptions),
-            (oldest_ms, self._options.max_bytes // keys.SHARDS, now_ms(), *names),
-            int,
-        )
+        max_bytes = self._options.max_bytes // keys.SHARDS
+        return trim(shard, names, oldest_ms=oldest_ms, max_bytes=max_bytes)
 
     async def _expire(self, shard: int, name: str) -> int:
         names = (

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from gateway import clock
-from gateway.errors import StreamUnavailable
+from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.event import Event, Stored, Stretch
 from gateway.metrics import Metrics
 from gateway.stream import accounts, keys, owning, positions
@@ -17,13 +17,16 @@ from gateway.stream.accounts import Beyond
 from gateway.stream.batches import group, unjournaled
 from gateway.stream.lines import Lines
 from gateway.stream.packing import SCRIPTS, Packing
+from gateway.stream.replies import explain
 from gateway.stream.resp import pack
-from gateway.stream.scripts import script
+from gateway.stream.scripts import in_full, script
 from gateway.stream.shards import ShardState
 from gateway.stream.source import Source
 
 _ALL = range(keys.SHARDS)
 _CHECKPOINT = script("checkpoint")
+_BY_DIGEST = {one.sha.encode(): one.source for one in (*SCRIPTS, _CHECKPOINT, owning.SCRIPT)}
+_LOADS = [pack("SCRIPT", "LOAD", source) for source in _BY_DIGEST.values()]
 _FOREIGN = "another gateway publishes this journal"
 
 
@@ -47,6 +50,7 @@ class ShardWriter:
         self._lines, self._source, self._metrics = lines, source, metrics
         self._window_ms = window_ms
         self._packing = Packing("", "")
+        self._in_full = False  # scripts cannot be called by digest
         self.behind: Beyond | None = None  # as of when Redis and the journal were first compared
         self._restore = restore
 
@@ -54,7 +58,7 @@ class ShardWriter:
 
     async def ask(self) -> None:
         """Find out what each shard has, and put right what can be known from that alone."""
-        await self._lines.everywhere(self._loads())
+        self._in_full = _is_refused(await self._lines.everywhere(_LOADS))
         asked = await positions.ask(
             self._source, self.states, self._exchange, self._metrics, self._window_ms
         )
@@ -178,6 +182,8 @@ class ShardWriter:
             self._metrics.unfit.add(by=unfit)
 
     async def _exchange(self, commands: Sequence[bytes], shards: Sequence[int]) -> list[Any]:
+        if self._in_full:
+            commands = [in_full(command, _BY_DIGEST) for command in commands]
         replies = await self._lines.exchange(commands, shards)
         for reply in replies:
             if isinstance(reply, Exception):
@@ -186,9 +192,11 @@ class ShardWriter:
                 raise StreamUnavailable(str(reply)) if _is_lost(reply) else failure
         return replies
 
-    def _loads(self) -> list[bytes]:
-        scripts = (*SCRIPTS, _CHECKPOINT, owning.SCRIPT)
-        return [pack("SCRIPT", "LOAD", one.source) for one in scripts]
+
+def _is_refused(replies: Iterable[Any]) -> bool:
+    """Whether a server does not let itself be given scripts beforehand."""
+    errors = (reply for reply in replies if isinstance(reply, Exception))
+    return any(isinstance(explain(error), StreamRefused) for error in errors)
 
 
 def _is_lost(error: Exception) -> bool:

@@ -80,11 +80,8 @@ class Subscriptions:
         return bool(await self._engine.command("HDEL", keys.SUBSCRIBERS, name))
 
     async def _set(self, name: str, state: State) -> bool:
-        if not await self._engine.command("HEXISTS", keys.SUBSCRIBERS, name):
-            return False
         value = msgspec.json.encode(Subscription(state, now_ms()))
-        await self._engine.command("HSET", keys.SUBSCRIBERS, name, value)
-        return True
+        return bool(await self._engine.run("set_state", (keys.SUBSCRIBERS,), (name, value)))
 
 
 def _forget(shard: int, name: str) -> ScriptCall[int]:

@@ -52,8 +52,9 @@ class LogSubscriber:
             async with asyncio.timeout(attempt.timeout_s):
                 while not self._writable():  # noqa: ASYNC110  # files cannot be waited for
                     await asyncio.sleep(POLL_S)
-            line = line_of(attempt, self._now_ms())
-            os.write(self._descriptor, line.encode(errors="replace"))
+            line = line_of(attempt, self._now_ms()).encode(errors="replace")
+            if os.write(self._descriptor, line) < len(line):  # the disk has just become full
+                return Failed(Reason.NETWORK, detail="output: not all of the line was taken")
         except TimeoutError:
             return Failed(Reason.TIMEOUT, detail="nobody reads the output")
         except (OSError, ValueError) as error:

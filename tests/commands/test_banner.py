@@ -80,7 +80,7 @@ def test_what_strangers_may_do_is_told(shipped):
 def test_addresses_can_be_called_from_this_machine(shipped):
     """Listening everywhere, or with TLS, the address is still one to call."""
     everywhere = replace(shipped, server=ServerOptions(host="::"))
-    assert "http://[::1]:8080/" in told(everywhere)
+    assert "http://127.0.0.1:8080/" in told(everywhere)
     tls = ServerOptions(host="0.0.0.0", tls=TlsOptions(cert=SHIPPED, key=SHIPPED))
     assert "https://127.0.0.1:8080/" in told(replace(shipped, server=tls))
 

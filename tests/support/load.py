@@ -23,6 +23,7 @@ class Load:
     stop: bool = False
     pause_s: float = 0  # of each client, between two events
     name: str = "client"  # in the names of its calls
+    size_bytes: int = 0  # of each event, at least
 
     def request(self, body: bytes) -> bytes:
         headers = signed_request(body, self.secret, self.api_key)
@@ -41,7 +42,7 @@ class Load:
             if self.stop:
                 break
             await asyncio.sleep(self.pause_s)
-            body = distinct_event(n, f"default:{self.name}{one}-{n // 7 % calls}")
+            body = distinct_event(n, f"default:{self.name}{one}-{n // 7 % calls}", self.size_bytes)
             deadline = time.monotonic() + 120
             while not self.stop:
                 assert time.monotonic() < deadline, f"no 200 within 120 s: {self.statuses}"

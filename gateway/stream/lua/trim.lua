@@ -5,9 +5,10 @@
 -- An entry goes when every group has settled it and it is older than oldest_ms or, oldest first,
 -- history holds more than max_bytes. While a known subscriber has no group, nothing goes: its
 -- group will be created anew further back. What a keeper at work has not read stays as well; one
--- whose lease has ended finds what the history holds. Returns how many went.
+-- whose lease has ended finds what the history holds.
+-- Returns {how many went, bytes of history that are left, Unix ms before which nothing is left}.
 local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
-if not first then return 0 end
+if not first then return {0, 0, 0} end
 local function exact(n) return string.format('%.0f', n) end
 local function parts(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
@@ -30,7 +31,9 @@ for _, info in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   if not needed or earlier(wanted, needed) then needed = wanted end
 end
 for i = 4, #KEYS do
-  if not groups[ARGV[i]] and redis.call('HEXISTS', KEYS[i], 'start_seq') == 1 then return 0 end
+  if not groups[ARGV[i]] and redis.call('HEXISTS', KEYS[i], 'start_seq') == 1 then
+    return {0, 0, 0}
+  end
 end
 local keeper = redis.call('HMGET', KEYS[3], 'taken_id', 'expires_ms')
 if keeper[1] and tonumber(keeper[2]) > tonumber(ARGV[3]) then
@@ -45,7 +48,8 @@ local function offset_at(id)
   return tonumber(entry[2][4]) or 0  -- 0: not of our publisher
 end
 local stay = exact(tonumber(ARGV[1])) .. '-0'
-local least = offset_at(needed) - ARGV[2]
+local until_offset = offset_at(needed)
+local least = until_offset - ARGV[2]
 if (tonumber(first[2][4]) or 0) < least then
   local low, high = parts(first[1]), parts(needed)
   while low < high do
@@ -56,5 +60,9 @@ if (tonumber(first[2][4]) or 0) < least then
 end
 if earlier(needed, stay) then stay = needed end
 local trimmed = redis.call('XTRIM', KEYS[1], 'MINID', stay)
-if trimmed > 0 then redis.call('HINCRBY', KEYS[2], 'trimmed', trimmed) end
-return trimmed
+if trimmed > 0 then
+  redis.call('HINCRBY', KEYS[2], 'trimmed', trimmed)
+  first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+end
+local left = until_offset - (tonumber(first[2][4]) or 0)
+return {trimmed, math.max(0, left), (parts(stay))}
