@@ -12,6 +12,7 @@ from gateway.errors import StreamUnavailable
 from gateway.stream import keys
 from gateway.stream.calls import call
 from gateway.stream.consumer_group import Group
+from gateway.stream.holders import Holder
 from gateway.stream.known import KnownFile
 from gateway.stream.ledger import read_account
 from gateway.stream.parcels import Parcel
@@ -81,7 +82,7 @@ async def test_whoever_began_behind_what_was_published_is_set_back(
     taken = 0
     for shard in ALL:
         group = Group(shard, "app")
-        lease = await call(engine, group.acquire("stranger", 60_000))
+        lease = await call(engine, group.acquire(Holder("stranger"), 60_000))
         entries = (await call(engine, group.take(lease.token, 6, 1 << 20))).entries
         ids = [entry.id for entry in entries]
         parked = [(entry.id, 1, parcel(entry)) for entry in entries[2:3]]
@@ -99,7 +100,7 @@ async def test_whoever_began_behind_what_was_published_is_set_back(
         assert after["waiting"]["unread"] == after["published"] == 120
         assert after["repeats"] == before.delivered + before.parked
     for shard in ALL:  # whoever held the lease takes it anew, and begins at the first entry
-        lease = await call(engine, Group(shard, "app").acquire("stranger", 60_000))
+        lease = await call(engine, Group(shard, "app").acquire(Holder("stranger"), 60_000))
         assert lease.taken == b"0-0"
 
 
