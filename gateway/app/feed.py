@@ -12,11 +12,11 @@ from gateway.api.service import ApiService
 from gateway.app.shared import Shared
 from gateway.calls.access import Access
 from gateway.calls.keeper import Keeper
+from gateway.calls.known_calls import KnownCalls
 from gateway.calls.sweeper import CallSweeper
 from gateway.calls.tokens import Tokens
 from gateway.errors import StreamUnavailable
 from gateway.feed.service import FeedService
-from gateway.stream.call_store import CallStore
 from gateway.stream.holders import Holder
 
 
@@ -31,7 +31,7 @@ class FeedPart:
         self._keeper: Keeper | None = None
         if not config.feed.enabled:
             return
-        tokens, calls = Tokens(config.apps), CallStore(shared.engine)
+        tokens, calls = Tokens(config.apps), KnownCalls(shared.engine)
         access = Access(config.feed.access, calls)
         self._feed = FeedService(
             config,

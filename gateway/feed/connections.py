@@ -4,11 +4,12 @@ Sockets of watchers have a budget of their own, beside that of the listener: a c
 webhooks out. It counts from the upgrade on, before anybody has said who they are.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from gateway.calls.errors import TOO_MANY_CONNECTIONS, StreamError
 from gateway.options import FeedOptions
+from gateway.stream.tail import Entry
 
 
 class Connected(Protocol):
@@ -20,11 +21,28 @@ class Connected(Protocol):
     def user_id(self) -> str | None: ...
     @property
     def connection_id(self) -> str: ...
+    @property
+    def calls(self) -> set[str]:
+        """What is watched."""
+
+    @property
+    def granted(self) -> frozenset[str]:
+        """Calls that the token names: only a block shuts out of these."""
+
     def called(self, call_cid: str, frame: bytes) -> None:
         """Take an event of a call that rings for this user, unless it is watched anyway."""
 
     def barred(self, call_cid: str) -> None:
-        """Watch a call no longer, if it is watched: its user may not any more."""
+        """Watch a call no longer: its user may not any more."""
+
+    def set_aside(self, call_cid: str) -> None:
+        """Get nothing of a watched call for now; `barred` or `taken_back` follows."""
+
+    def taken_back(self, call_cid: str, entries: Sequence[Entry]) -> None:
+        """Watch a call again, of which `entries` have come meanwhile."""
+
+    def come_again(self) -> None:
+        """End, in a way that makes the client come back."""
 
 
 class Connections:

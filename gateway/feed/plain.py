@@ -207,7 +207,7 @@ class PlainFeed:
         watcher = PlainWatcher(
             sink, self._parts.frames, app=identity.app, user_id=identity.user_id,
             connection_id=self._parts.names.new(), outbox_bytes=self._options.outbox_bytes,
-            metrics=self._parts.metrics,
+            metrics=self._parts.metrics, granted=identity.call_cids or frozenset(),
         )  # fmt: skip
         self._parts.connections.enter(watcher)
         session = PlainSession(self._parts, identity, watcher)

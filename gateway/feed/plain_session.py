@@ -19,6 +19,7 @@ from gateway.feed.connections import Connections
 from gateway.feed.cursors import Cursor, Place
 from gateway.feed.doorway import Doorway
 from gateway.feed.hub import Hub
+from gateway.feed.leaving import Leaving
 from gateway.feed.names import Names
 from gateway.feed.plain_frames import PlainFrames
 from gateway.feed.plain_requests import Message, read_types
@@ -51,6 +52,7 @@ class PlainParts:
     doorway: Doorway
     names: Names
     metrics: Metrics
+    leaving: Leaving
     replays: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_REPLAYS_AT_ONCE))
 
 
@@ -61,7 +63,7 @@ class PlainSession:
         self._parts = parts
         self._identity = identity
         self._watcher = watcher
-        watcher.on_barred = self._bar
+        watcher.on_barred, watcher.on_aside = self._bar, self._set_aside
         self.expiry: asyncio.TimerHandle | None = None  # of the token: nobody outlives it
 
     async def admit(self, asked: Message) -> None:
@@ -119,7 +121,12 @@ class PlainSession:
 
     def _bar(self, call_cid: str) -> None:
         self._leave([call_cid])
-        self.refuse(Refusal(17, 403, "you may not watch this call any more", [call_cid]))
+        refusal = Refusal(17, 403, "you may not watch this call any more", [call_cid])
+        self._watcher.send(plain_messages.error(refusal, self._watcher.style))  # behind its events
+        self._watcher.flush()
+
+    def _set_aside(self, call_cid: str) -> None:
+        self._parts.hub.unwatch(self._watcher, [call_cid])
 
     def ping(self) -> None:
         """Show that the connection lives, and where it stands."""

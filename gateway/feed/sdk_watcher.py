@@ -6,7 +6,7 @@ SDK's requests say by that id what it wants to watch.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.calls.errors import StreamError
@@ -14,14 +14,15 @@ from gateway.calls.tokens import Identity, Tokens
 from gateway.clock import now_ms
 from gateway.feed import sdk_messages
 from gateway.feed.connections import Connections
-from gateway.feed.frames import INTERNAL, POLICY, TRY_LATER
+from gateway.feed.frames import INTERNAL, POLICY, TRY_LATER, text_frame
 from gateway.feed.hub import Hub, Outlet
+from gateway.feed.leaving import Leaving
 from gateway.feed.names import Names
 from gateway.feed.sdk_messages import UserDetails
 from gateway.feed.socket_connection import SocketConnection
 from gateway.metrics import Metrics
 from gateway.options import FeedOptions
-from gateway.stream.tail import Tail
+from gateway.stream.tail import Entry, Tail
 
 # Of the range that RFC 6455 leaves to applications: the SDK comes back, and is told by code 40
 # to fetch a new token first.
@@ -40,6 +41,7 @@ class SdkParts:
     tail: Tail
     names: Names
     metrics: Metrics
+    leaving: Leaving
 
 
 class SdkWatcher:
@@ -55,6 +57,7 @@ class SdkWatcher:
         "app",
         "calls",
         "connection_id",
+        "granted",
         "outlet",
         "user_id",
     )
@@ -72,6 +75,7 @@ class SdkWatcher:
         others.add(self)
         self.connection_id = ""  # none yet
         self.calls: set[str] = set()
+        self.granted: frozenset[str] = frozenset()
         self.outlet = connection
         self._expires_s: float | None = None
         self._timer = self._later(parts.options.handshake_timeout_s, self._too_slow)
@@ -110,6 +114,7 @@ class SdkWatcher:
         if identity.user_id is None or user.id not in (None, identity.user_id):
             raise StreamError(5, 401, "the token is not that of the user who connects")
         self.app, self.user_id = identity.app, identity.user_id
+        self.granted = identity.call_cids or frozenset()
         self.connection_id = self._parts.names.new()
         try:
             self._parts.connections.enter(self)
@@ -158,6 +163,17 @@ class SdkWatcher:
     def barred(self, call_cid: str) -> None:
         self._parts.hub.unwatch(self, (call_cid,))
         self.calls.discard(call_cid)
+
+    def set_aside(self, call_cid: str) -> None:
+        self._parts.hub.unwatch(self, (call_cid,))
+
+    def taken_back(self, call_cid: str, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._connection.write(text_frame(entry.body))
+        self._parts.hub.relay(self, (call_cid,))
+
+    def come_again(self) -> None:
+        self.close(TRY_LATER, "members")
 
     def show_life(self) -> None:
         self._connection.write(sdk_messages.health_check(self.connection_id, now_ms()))

@@ -56,16 +56,18 @@ class FeedService:
         self._tail = Tail(readers_of(engine), metrics)
         self._connections = Connections(options)
         is_open, by_state = options.access == "any", config.upstream.url is None
-        self._leaving = Leaving(calls, self._connections, by_state=by_state)
-        self._hub = Hub(self._connections, metrics, left=None if is_open else self._leaving.take)
+        self._leaving = Leaving(calls.names, self._connections, by_state=by_state)
+        self._hub = Hub(self._connections, metrics, leaving=None if is_open else self._leaving)
         self._doorway = Doorway(options, self._connections)
         names = Names()
-        parts = SdkParts(options, tokens, self._connections, self._hub, self._tail, names, metrics)
+        parts = SdkParts(
+            options, tokens, self._connections, self._hub, self._tail, names, metrics, self._leaving
+        )
         self._sdk = SdkSockets(parts, self._doorway)
         self.registration = Registration(parts, Mailbox(engine, names.process))
         plain = PlainParts(
             engine, self._hub, PlainFrames(self._tail.positions), access, calls, options,
-            self._connections, self._tail, self._doorway, names, metrics,
+            self._connections, self._tail, self._doorway, names, metrics, self._leaving,
         )  # fmt: skip
         self._plain = PlainFeed(plain, tokens, Tickets(TicketStore(engine), options))
         metrics.feed_connections.track("sdk", read=lambda: len(self._sdk.open))
