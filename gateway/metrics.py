@@ -239,6 +239,9 @@ class Metrics:
             "gateway_feed_connections", "Open connections of watchers, by protocol.", ("protocol",)
         )
         self.feed_calls = Gauge("gateway_feed_calls", "Calls that somebody watches.")
+        self.feed_waiting = Gauge(
+            "gateway_feed_waiting", "Calls that connections wait for, which do not name their user."
+        )
         self.feed_frames = Counter("gateway_feed_frames_total", "Events written to watchers.")
         self.feed_bytes = Counter(
             "gateway_feed_bytes_total", "Bytes of events written to watchers."

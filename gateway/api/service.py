@@ -42,6 +42,10 @@ class ApiService:
         if self._upstream is not None:
             await self._upstream.close()
 
+    async def shows(self, app: str, cid: str, token: str) -> bool:
+        """Tell whether Stream shows a call to the bearer of `token`. Raises `StreamError`."""
+        return self._upstream is not None and await self._upstream.shows(app, cid, token)
+
     def add_routes(self, app: web.Application) -> None:
         endpoints = list(self._endpoints())
         for root in ROOTS:

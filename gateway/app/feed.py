@@ -40,6 +40,7 @@ class FeedPart:
             tokens=tokens,
             access=access,
             calls=calls,
+            shows=None if config.upstream.url is None else self._shows,
         )
         self._keeper = Keeper(
             shared.engine, calls, shared.metrics, holder=holder, ttl_s=config.redis.lease_s
@@ -50,6 +51,9 @@ class FeedPart:
             config.server.body_timeout_s,
         )  # fmt: skip
         self._api = ApiService(config, shared.metrics, parts, store)
+
+    async def _shows(self, app: str, cid: str, token: str) -> bool:
+        return self._api is not None and await self._api.shows(app, cid, token)
 
     def add_routes(self, routes: web.Application) -> None:
         """Serve sockets and API on the public port."""

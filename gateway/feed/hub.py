@@ -16,6 +16,7 @@ from gateway.feed.connections import Connections
 from gateway.feed.frames import text_frame
 from gateway.feed.leaving import COMING_TYPES, LEAVING_TYPES, Leaving
 from gateway.feed.members import CALLING_TYPES, members_of
+from gateway.feed.waiting import Waiting
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
 from gateway.stream.tail import Entry
@@ -91,10 +92,13 @@ class Hub:
 
     def __init__(
         self, connections: Connections, metrics: Metrics, *,
-        leaving: Leaving | None = None,
+        leaving: Leaving | None = None, waiting: Waiting | None = None,
     ) -> None:  # fmt: skip
-        """`leaving`: who shuts out whom an event shuts out; None: everybody may watch."""
-        self._leaving = leaving
+        """`leaving`: who shuts out whom an event shuts out; None: everybody may watch.
+
+        `waiting`: who waits for an event that names him.
+        """
+        self._leaving, self._waiting = leaving, waiting
         self._connections = connections
         self._audiences: dict[tuple[str, str | None], _Audience] = {}
         self._touched: list[_Group] = []
@@ -148,8 +152,7 @@ class Hub:
 
     def offer(self, entry: Entry) -> None:
         meta = entry.meta
-        if self._leaving is not None and self._leaving.doubts:
-            self._leaving.passing(entry)
+        self._tell_others(entry)
         audience = self._audiences.get((meta.app, meta.call_cid))
         is_calling = meta.type in CALLING_TYPES
         if (audience is None and not is_calling) or not self._is_text(entry):
@@ -170,6 +173,13 @@ class Hub:
         self._see_who_leaves(entry)
         if is_calling and meta.call_cid is not None:
             self._call(meta.app, meta.call_cid, entry.body, _bare(entry))
+
+    def _tell_others(self, entry: Entry) -> None:
+        """Tell of an entry those who wait: set aside from its call, or for a call to begin."""
+        if self._leaving is not None and self._leaving.doubts:
+            self._leaving.passing(entry)
+        if self._waiting is not None and self._waiting.taken:
+            self._waiting.heard(entry)
 
     def _see_who_leaves(self, entry: Entry) -> None:
         if self._leaving is None:

@@ -20,14 +20,15 @@ import orjson
 
 from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.feed.connections import Connected, Connections
-from gateway.feed.members import named_by
+from gateway.feed.members import members_of, named_by
 from gateway.logs import Seldom
 from gateway.options import KIB
 from gateway.stream.tail import Entry
 
 BLOCKED, REMOVED = "call.blocked_user", "call.member_removed"
 LEAVING_TYPES = frozenset((BLOCKED, REMOVED))
-COMING_TYPES = frozenset(("call.member_added", "call.unblocked_user", "call.created"))
+UNBLOCKED = "call.unblocked_user"
+COMING_TYPES = frozenset(("call.member_added", "call.created", UNBLOCKED))
 _REMEMBERED_S, _MOST_REMEMBERED = 8.0, 20_000
 _MOST_DOUBTS = 1000  # beyond it nobody is asked about
 _DOUBT_BYTES = 256 * KIB  # what comes meanwhile; beyond it the watcher comes back by itself
@@ -91,10 +92,10 @@ class Leaving:
         meta = entry.meta
         if not self._out or meta.call_cid is None:
             return
-        undone = BLOCKED if meta.type == "call.unblocked_user" else REMOVED
-        for user_id in named_by(entry.body):
+        is_unblocked = meta.type == UNBLOCKED
+        for user_id in named_by(entry.body) if is_unblocked else members_of(entry.body):
             key = (meta.app, meta.call_cid, user_id)
-            if self._out.get(key, (0, ""))[1] == undone:
+            if self._out.get(key, (0, ""))[1] == (BLOCKED if is_unblocked else REMOVED):
                 del self._out[key]
 
     def passing(self, entry: Entry) -> None:

@@ -19,39 +19,42 @@ class _User(msgspec.Struct, gc=False):
 
 
 class _Call(msgspec.Struct, gc=False):
-    blocked_user_ids: list[str] = []
+    created_by: _User | None = None
+    blocked_user_ids: list[str] | None = None
 
 
 class _Named(msgspec.Struct, gc=False):
-    members: list[_Member] = []
+    members: list[_Member] | None = None
     call: _Call | None = None
 
 
-class _Someone(msgspec.Struct, gc=False):
+class _Who(msgspec.Struct, gc=False):
     user: _User | None = None
+    call: _Call | None = None
 
 
 _decode = msgspec.json.Decoder(_Named).decode
-_decode_user = msgspec.json.Decoder(_Someone).decode
+_decode_who = msgspec.json.Decoder(_Who).decode
 
 
 def members_of(body: bytes) -> set[str]:
-    """Return the members that an event names and that its call has not blocked.
+    """Return the members that an event names and its call has not blocked.
 
-    None when it cannot be read.
+    None of them when it cannot be read.
     """
     try:
         said = _decode(body)
     except (msgspec.MsgspecError, RecursionError):
         return set()
-    named = {member.user_id for member in said.members[:_MOST]}
-    return named.difference(said.call.blocked_user_ids) if said.call else named
+    blocked = (said.call and said.call.blocked_user_ids) or ()
+    return {member.user_id for member in (said.members or ())[:_MOST]}.difference(blocked)
 
 
 def named_by(body: bytes) -> set[str]:
-    """Return the members that an event names, and its `user`."""
+    """Return whom an event names in any way: members, its user, who created its call."""
     try:
-        user = _decode_user(body).user
+        said = _decode_who(body)
     except (msgspec.MsgspecError, RecursionError):
         return set()
-    return members_of(body) | ({user.id} if user else set())
+    creator = said.call.created_by if said.call else None
+    return members_of(body) | {one.id for one in (said.user, creator) if one}

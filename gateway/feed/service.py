@@ -18,6 +18,7 @@ from gateway.feed.hub import Hub
 from gateway.feed.leaving import Leaving
 from gateway.feed.names import Names
 from gateway.feed.plain import PlainFeed
+from gateway.feed.plain_access import Shows
 from gateway.feed.plain_frames import PlainFrames
 from gateway.feed.plain_session import PlainParts
 from gateway.feed.registration import Registration
@@ -25,6 +26,7 @@ from gateway.feed.rounds import keep_pinging, spread
 from gateway.feed.sdk_socket import SdkSockets
 from gateway.feed.sdk_watcher import SdkParts, SdkWatcher
 from gateway.feed.tickets import Tickets
+from gateway.feed.waiting import Waiting
 from gateway.metrics import Metrics
 from gateway.options import Config
 from gateway.stream.call_store import CallStore
@@ -36,6 +38,7 @@ from gateway.stream.tickets import TicketStore
 from gateway.tasks import together
 
 _AWAY_S = 0.05
+_STREAM_PAUSE_S = 0.1
 
 
 class FeedService:
@@ -50,14 +53,22 @@ class FeedService:
         tokens: Tokens,
         access: Access,
         calls: CallStore,
+        shows: Shows | None = None,
     ) -> None:
+        """Put it together; `shows` asks Stream, where it decides who may see a call."""
         options = config.feed
         self._config, self._engine, self._tokens = config, engine, tokens
         self._tail = Tail(readers_of(engine), metrics)
         self._connections = Connections(options)
         is_open, by_state = options.access == "any", config.upstream.url is None
         self._leaving = Leaving(calls.names, self._connections, by_state=by_state)
-        self._hub = Hub(self._connections, metrics, leaving=None if is_open else self._leaving)
+        # Stream, that is asked each time, is asked less often.
+        self._waiting = Waiting() if shows is None else Waiting(pause_s=_STREAM_PAUSE_S)
+        metrics.feed_waiting.track(read=lambda: self._waiting.taken)
+        self._hub = Hub(
+            self._connections, metrics, leaving=None if is_open else self._leaving,
+            waiting=self._waiting,
+        )  # fmt: skip
         self._doorway = Doorway(options, self._connections)
         names = Names()
         parts = SdkParts(
@@ -68,6 +79,7 @@ class FeedService:
         plain = PlainParts(
             engine, self._hub, PlainFrames(self._tail.positions), access, calls, options,
             self._connections, self._tail, self._doorway, names, metrics, self._leaving,
+            self._waiting, shows,
         )  # fmt: skip
         self._plain = PlainFeed(plain, tokens, Tickets(TicketStore(engine), options))
         metrics.feed_connections.track("sdk", read=lambda: len(self._sdk.open))
@@ -93,6 +105,7 @@ class FeedService:
             keep_pinging(self._sdk.open, SdkWatcher.ping, ping_interval_s),
             self._plain.run(),
             self._leaving.run(),
+            self._waiting.run(),
         )
 
     async def _answered(self) -> None:
