@@ -273,6 +273,11 @@ class Metrics:
             "Requests to Stream's API answered here, by endpoint and Stream's code, or ok.",
             ("endpoint", "code"),
         )
+        self.custom_events_refused = Counter(
+            "gateway_custom_events_refused_total",
+            "Custom events that came too fast, by the bound: user or call.",
+            ("bound",),
+        )
         # upstream
         self.upstream_requests = Counter(
             "gateway_upstream_requests_total",

@@ -175,6 +175,7 @@ class PlainFeed:
                     asked = _first(text)
                 if identity is None:
                     identity = self._verified(asked.api_key, asked.token)
+                await self._parts.connections.make_room(identity.app, identity.user_id)
                 session = self._session(identity, sink, asked.token or token)
                 await session.begin(asked, await session.admit(asked))
                 async for text in sink.messages():
@@ -211,7 +212,8 @@ class PlainFeed:
     async def _stream(
         self, request: web.Request, identity: Identity, asked: Message, token: str | None
     ) -> web.StreamResponse:
-        sink = SseSink(request, self._cors(request))
+        sink = SseSink(request, self._cors(request), ping_interval_s=self._options.ping_interval_s)
+        await self._parts.connections.make_room(identity.app, identity.user_id)
         session = self._session(identity, sink, token)
         try:
             admitted = await session.admit(asked)

@@ -41,6 +41,15 @@ class Sink(Protocol):
     async def drained(self) -> None:
         """Wait until there is room again. Raises ConnectionError, TimeoutError."""
 
+    def probe(self) -> None:
+        """Write something that has to be acknowledged."""
+
+    def unacknowledged_bytes(self) -> int | None:
+        """Return what was written and has not arrived; None where that cannot be known."""
+
+    def cut_off(self) -> None:
+        """End without a word: nobody is there."""
+
     def ping(self) -> None:
         """See whether the other side is there, where the transport has a way."""
 
@@ -140,6 +149,17 @@ class PlainWatcher:
 
     def come_again(self) -> None:
         self.end(TRY_LATER, "members")
+
+    def probe(self) -> None:
+        self._sink.probe()
+
+    def unacknowledged_bytes(self) -> int | None:
+        return self._sink.unacknowledged_bytes()
+
+    def cut_off(self) -> None:
+        self._is_gone = True
+        self._metrics.feed_let_go.add("gone")
+        self._sink.cut_off()
 
     def missed(self, shards: Iterable[int]) -> None:
         """Tell that entries of these shards were lost on the way to us."""

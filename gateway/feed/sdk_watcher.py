@@ -17,6 +17,7 @@ from gateway.feed.connections import Connections
 from gateway.feed.frames import INTERNAL, POLICY, TRY_LATER, text_frame
 from gateway.feed.hub import Hub, Outlet
 from gateway.feed.leaving import Leaving
+from gateway.feed.liveness import unacknowledged_bytes
 from gateway.feed.names import Names
 from gateway.feed.sdk_messages import UserDetails
 from gateway.feed.socket_connection import SocketConnection
@@ -120,6 +121,8 @@ class SdkWatcher:
             self._parts.connections.enter(self)
         except StreamError:
             self.connection_id = ""
+            # An SDK tries again by itself: by then those that nobody reads any more are gone.
+            self._parts.connections.look_for_room(self.app, self.user_id)
             raise
         self._timer.cancel()
         self._watch_expiry(identity)
@@ -174,6 +177,15 @@ class SdkWatcher:
 
     def come_again(self) -> None:
         self.close(TRY_LATER, "members")
+
+    def probe(self) -> None:
+        self._connection.probe()
+
+    def unacknowledged_bytes(self) -> int | None:
+        return unacknowledged_bytes(self._connection.transport)
+
+    def cut_off(self) -> None:
+        self._connection.transport.abort()
 
     def show_life(self) -> None:
         self._connection.write(sdk_messages.health_check(self.connection_id, now_ms()))
