@@ -1,8 +1,11 @@
 """Who asks on the plain feed: tokens, where they may stand, and what is refused."""
 
+import json
+
 import aiohttp
 import pytest
 from plain_client import CALL, KEY, events, opened, token, watching
+from support.eventually import eventually
 
 
 @pytest.mark.parametrize(
@@ -59,20 +62,25 @@ async def test_who_may_not_is_told_why(gateway, more, code):
             await refused(socket, code)
 
 
-class TestOfMembers:
-    @pytest.fixture
-    def settings(self):
-        return {"feed": {"access": "members"}}
+async def test_refused_calls_are_named_and_the_others_go_on(gateway, sender):
+    """On an open connection a refused watch changes nothing."""
+    another = {"cid": "default:another", "created_by": {"id": "bob"}}
+    event = {"call_cid": another["cid"], "call": another, "user": {"id": "alice"}}
+    await sender.send(json.dumps({"type": "call.blocked_user", **event}).encode())
 
-    async def test_refused_calls_are_named_and_the_others_go_on(self, gateway, sender):
-        """On an open connection a refused watch changes nothing."""
-        mine = token(call_cids=[CALL])
-        async with watching(gateway, token=mine) as socket:
-            await socket.say(type="watch", calls=["default:another"])
-            said = await socket.hear()
-            assert (said["type"], said["code"], said["calls"]) == ("error", 17, ["default:another"])
-            await sender.number()
-            assert await socket.numbers(1) == [0]
+    async def is_known():
+        async with opened(gateway) as socket:
+            first = {"type": "watch", "token": token(), "api_key": KEY}
+            await socket.say(**first, calls=[another["cid"]])
+            return (await socket.hear())["type"] == "error"
+
+    await eventually(is_known)
+    async with watching(gateway) as socket:
+        await socket.say(type="watch", calls=[another["cid"]])
+        said = await socket.hear()
+        assert (said["type"], said["code"], said["calls"]) == ("error", 17, ["default:another"])
+        await sender.number()
+        assert await socket.numbers(1) == [0]
 
 
 async def test_silence_is_not_waited_for(tmp_path):
