@@ -245,6 +245,9 @@ class Metrics:
             "gateway_feed_connections", "Open connections of watchers, by protocol.", ("protocol",)
         )
         self.feed_calls = Gauge("gateway_feed_calls", "Calls that somebody watches.")
+        self.feed_waiting = Gauge(
+            "gateway_feed_waiting", "Calls that connections wait for, which do not name their user."
+        )
         self.feed_frames = Counter("gateway_feed_frames_total", "Events written to watchers.")
         self.feed_bytes = Counter(
             "gateway_feed_bytes_total", "Bytes of events written to watchers."
@@ -275,6 +278,11 @@ class Metrics:
             "gateway_api_requests_total",
             "Requests to Stream's API answered here, by endpoint and Stream's code, or ok.",
             ("endpoint", "code"),
+        )
+        self.custom_events_refused = Counter(
+            "gateway_custom_events_refused_total",
+            "Custom events that came too fast, by the bound: user or call.",
+            ("bound",),
         )
         # upstream
         self.upstream_requests = Counter(

@@ -20,6 +20,7 @@ from gateway.api.upstream import Upstream
 from gateway.api.upstream_calls import Passage
 from gateway.api.upstream_messages import ROOTS
 from gateway.calls.errors import NOT_FOUND, StreamError
+from gateway.calls.rates import Rates
 from gateway.metrics import Metrics
 from gateway.options import Config
 
@@ -34,13 +35,17 @@ class ApiService:
     def __init__(self, config: Config, metrics: Metrics, parts: CallParts, store: Store) -> None:
         """`store` takes the events that are made here."""
         self._config, self._parts, self._store = config, parts, store
-        self._counts = metrics.api_requests
+        self._counts, self._refused = metrics.api_requests, metrics.custom_events_refused
         is_ahead = config.upstream.url is not None
         self._upstream = Upstream(config.upstream, metrics) if is_ahead else None
 
     async def close(self) -> None:
         if self._upstream is not None:
             await self._upstream.close()
+
+    async def shows(self, app: str, cid: str, token: str) -> bool:
+        """Tell whether Stream shows a call to the bearer of `token`. Raises `StreamError`."""
+        return self._upstream is not None and await self._upstream.shows(app, cid, token)
 
     def add_routes(self, app: web.Application) -> None:
         endpoints = list(self._endpoints())
@@ -56,8 +61,10 @@ class ApiService:
         """Yield method, path below a root, name, and who answers."""
         if self._upstream is None or self._config.upstream.custom_events == "local":
             send = SendEvent(
-                self._parts.tokens, self._parts.access, self._store, self._parts.body_timeout_s
-            )
+                self._parts.tokens, self._parts.access, self._store,
+                Rates(self._config.feed), self._refused,
+                body_timeout_s=self._parts.body_timeout_s,
+            )  # fmt: skip
             yield "POST", _EVENT, "send_event", send.send
         if self._upstream is None:
             yield from self._ours()

@@ -13,13 +13,20 @@ import logging
 import os
 import ssl
 from typing import NamedTuple
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from gateway.api.upstream_messages import answer_headers, passes, request_headers, without_ours
+from gateway.api.upstream_messages import (
+    ROOTS,
+    answer_headers,
+    passes,
+    request_headers,
+    without_ours,
+)
 from gateway.calls.errors import StreamError
 from gateway.errors import ConfigError
 from gateway.logs import Seldom
@@ -97,12 +104,25 @@ class Upstream:
         `readable`: the answer is to come whole and without a content coding. Raises
         `UpstreamFailed`.
         """
-        url = self._url(request)
         headers = request_headers(request.headers, readable=readable)
+        return await self._asked(request.method, self._url(request), headers, body)
+
+    async def shows(self, app: str, cid: str, token: str) -> bool:
+        """Tell whether Stream shows a call to the bearer of `token`. Raises `UpstreamFailed`."""
+        kind, _, name = cid.partition(":")
+        path = f"{ROOTS[0]}call/{quote(kind, safe='')}/{quote(name, safe='')}"
+        query = f"api_key={quote(app, safe='')}&members_limit=1"
+        if not passes(path, query):
+            return False
+        url = URL(f"{self._origin}{self._prefix}{path}?{query}", encoded=True)
+        headers = CIMultiDict({"Authorization": token, "stream-auth-type": "jwt"})
+        return (await self._asked("GET", url, headers, b"")).succeeded
+
+    async def _asked(self, method: str, url: URL, headers: CIMultiDict[str], body: bytes) -> Answer:
         started = asyncio.get_running_loop().time()
         self._under_way += 1
         try:
-            outcome = await self._try(request.method, url, headers, body)
+            outcome = await self._try(method, url, headers, body)
         finally:
             self._under_way -= 1
         self._metrics.upstream_seconds.observe(asyncio.get_running_loop().time() - started)

@@ -14,11 +14,11 @@ from gateway.app.shared import Shared
 from gateway.calls import openness
 from gateway.calls.access import Access
 from gateway.calls.keeper import Keeper
+from gateway.calls.known_calls import KnownCalls
 from gateway.calls.sweeper import CallSweeper
 from gateway.calls.tokens import Tokens
 from gateway.errors import StreamUnavailable
 from gateway.feed.service import FeedService
-from gateway.stream.call_store import CallStore
 from gateway.stream.holders import Holder
 
 _RELEASE_S = 1.0
@@ -36,7 +36,7 @@ class FeedPart:
         if not config.feed.enabled:
             return
         tokens = Tokens(config.apps, openness.guest_apps(config))
-        calls = CallStore(shared.engine)
+        calls = KnownCalls(shared.engine)
         access = Access(openness.open_apps(config), calls)
         self._feed = FeedService(
             config,
@@ -45,6 +45,7 @@ class FeedPart:
             tokens=tokens,
             access=access,
             calls=calls,
+            shows=None if config.upstream.url is None else self._shows,
         )
         self._keeper = Keeper(
             shared.engine, calls, shared.metrics, holder=holder, ttl_s=config.redis.lease_s
@@ -55,6 +56,9 @@ class FeedPart:
             config.server.body_timeout_s,
         )  # fmt: skip
         self._api = ApiService(config, shared.metrics, parts, store)
+
+    async def _shows(self, app: str, cid: str, token: str) -> bool:
+        return self._api is not None and await self._api.shows(app, cid, token)
 
     def add_routes(self, routes: web.Application) -> None:
         """Serve sockets and API on the public port."""

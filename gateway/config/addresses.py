@@ -61,13 +61,32 @@ def http_url(value: str) -> str:
     return value
 
 
+_APP_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_NO_ORIGINS = ("file", "data", "blob", "about", "javascript", "ws", "wss")  # no page is of these
+_EXPECTED_ORIGIN = (
+    "expected an origin as a browser sends it: https://host or https://host:port,"
+    " https://*.example.com for all names below one, an app's own such as capacitor://localhost or"
+    " moz-extension://*, or * for everybody"
+)
+
+
 def origin(value: str) -> str:
-    """Check what a browser sends as Origin: `https://host[:port]`, or `*`."""
+    """Check what a browser sends as Origin, `https://host[:port]`; a pattern for some; or `*`."""
     if value == "*":
         return value
+    scheme, mark, authority = value.lower().partition("://")
+    if not mark or not _APP_SCHEME.fullmatch(scheme) or scheme in _NO_ORIGINS:
+        raise ValueError(_EXPECTED_ORIGIN)
+    if scheme not in {"http", "https"}:
+        if not re.fullmatch(r"[a-z0-9._~{}-]+(:[0-9]{1,5})?|\*", authority):
+            raise ValueError(_EXPECTED_ORIGIN)
+        return value.lower()
     parts = _split(value, "an origin, https://host or https://host:port, or *", ("http", "https"))
     if value.endswith("/") or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("expected an origin: scheme, host and port alone, without a slash behind")
+    below = authority.removeprefix("*.")
+    if "*" in below or not below or below.startswith((".", ":")):
+        raise ValueError("a * stands in front, for the names below a domain: https://*.example.com")
     return value.lower()
 
 

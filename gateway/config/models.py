@@ -258,6 +258,10 @@ class Feed(Section):
     handshake_timeout_s: values.Duration = _called("handshake_timeout")
     ping_interval_s: values.Duration = _called("ping_interval")
     max_replay_events: values.Count = OPTIONAL
+    user_events_per_s: values.Count = OPTIONAL
+    user_events_burst: values.Count = OPTIONAL
+    call_events_per_s: values.Count = OPTIONAL
+    call_events_burst: values.Count = OPTIONAL
     calls_retention_s: values.Duration = _called("calls_retention")
     max_calls: values.Count = OPTIONAL
     max_calls_bytes: values.Size = _called("max_calls_size")

@@ -14,8 +14,9 @@ from gateway import native
 from gateway.clock import now_ms
 from gateway.feed.connections import Connections
 from gateway.feed.frames import text_frame
-from gateway.feed.leaving import LEAVING_TYPES
+from gateway.feed.leaving import COMING_TYPES, LEAVING_TYPES, Leaving
 from gateway.feed.members import CALLING_TYPES, members_of
+from gateway.feed.waiting import Waiting
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
 from gateway.stream.tail import Entry
@@ -91,10 +92,13 @@ class Hub:
 
     def __init__(
         self, connections: Connections, metrics: Metrics, *,
-        left: Callable[[Entry], None] | None = None,
+        leaving: Leaving | None = None, waiting: Waiting | None = None,
     ) -> None:  # fmt: skip
-        """`left`: whoever wants to know, after it is written, of an event of `LEAVING_TYPES`."""
-        self._left, self._leaving = left, list[Entry]()
+        """`leaving`: who shuts out whom an event shuts out; None: everybody may watch.
+
+        `waiting`: who waits for an event that names him.
+        """
+        self._leaving, self._waiting = leaving, waiting
         self._connections = connections
         self._audiences: dict[tuple[str, str | None], _Audience] = {}
         self._touched: list[_Group] = []
@@ -148,9 +152,11 @@ class Hub:
 
     def offer(self, entry: Entry) -> None:
         meta = entry.meta
+        self._tell_others(entry)
         audience = self._audiences.get((meta.app, meta.call_cid))
         is_calling = meta.type in CALLING_TYPES
         if (audience is None and not is_calling) or not self._is_text(entry):
+            self._see_who_leaves(entry)
             return
         if audience is not None:
             self._accepted_ms.append(meta.accepted_ms)
@@ -161,10 +167,27 @@ class Hub:
             for watcher in tuple(audience.choosy):  # one that is full leaves at once
                 watcher.offer(entry)
             self._choosy |= audience.choosy
-            if meta.type in LEAVING_TYPES and self._left is not None:
-                self._leaving.append(entry)
+            if meta.type in LEAVING_TYPES and self._leaving is not None:
+                for group in audience.groups.values():
+                    self._write(group)  # whoever leaves gets this one, and no other
+        self._see_who_leaves(entry)
         if is_calling and meta.call_cid is not None:
             self._call(meta.app, meta.call_cid, entry.body, _bare(entry))
+
+    def _tell_others(self, entry: Entry) -> None:
+        """Tell of an entry those who wait: set aside from its call, or for a call to begin."""
+        if self._leaving is not None and self._leaving.doubts:
+            self._leaving.passing(entry)
+        if self._waiting is not None and self._waiting.taken:
+            self._waiting.heard(entry)
+
+    def _see_who_leaves(self, entry: Entry) -> None:
+        if self._leaving is None:
+            return
+        if entry.meta.type in LEAVING_TYPES:
+            self._leaving.take(entry)
+        elif entry.meta.type in COMING_TYPES:
+            self._leaving.welcome(entry)
 
     def _is_text(self, entry: Entry) -> bool:
         """Tell whether a body is UTF-8: any other would end the connections it is sent on."""
@@ -180,13 +203,14 @@ class Hub:
     def _call(self, app: str, cid: str, body: bytes, frame: bytes) -> None:
         """Tell the members whom an event names, as far as they do not watch the call."""
         for user_id in members_of(body):
+            if self._leaving is not None and self._leaving.is_out(app, cid, user_id):
+                continue
             for one in self._connections.of_user(app, user_id):
                 one.called(cid, frame)
 
     def flush(self) -> None:
         for group in self._touched:
-            frames, group.frames = group.frames, []
-            self._write(group, b"".join(frames), len(frames))
+            self._write(group)
         self._touched.clear()
         if self._choosy:
             for watcher in self._choosy:
@@ -198,15 +222,14 @@ class Hub:
                 self._delay.observe((now - moment) / 1000)
             self._accepted_ms.clear()
 
-        if self._leaving and self._left is not None:
-            for entry in self._leaving:
-                self._left(entry)
-            self._leaving.clear()
-
-    def _write(self, group: _Group, data: bytes, frames: int) -> None:
+    def _write(self, group: _Group) -> None:
+        """Write what waits for a group; nothing where it was written before its page ended."""
+        if not group.frames:
+            return
+        frames, group.frames = group.frames, []
+        data, count = b"".join(frames), len(group.outlets)
         (native.relay or _relay)(group.outlets, data)
-        count = len(group.outlets)
-        self._frames.add(by=frames * count)
+        self._frames.add(by=len(frames) * count)
         self._bytes.add(by=len(data) * count)
 
     def missed(self, shards: Iterable[int]) -> None:

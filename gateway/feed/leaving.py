@@ -1,125 +1,209 @@
-"""Whoever is a member no more, or is blocked, watches the call no longer.
+"""Whom an event shuts out of its call, and that it is the last one that they get.
 
-The event that says so is the last one that such a user gets. It is asked again a little later:
-whoever came back before the call's state had the event is found then; but who is not blocked, and
-has a token that names the call, may come back. Where others than the call's state decide who may
-watch (Stream, or the app is open to all its users), being blocked alone counts here.
+Decided while the event passes, before the next one of its batch: it needs no state, and so waits
+for none. Who is blocked, or a member no more, watches the call no longer; its creator may stay.
+Where the event does not say who that is, such a watcher is set aside with what comes meanwhile,
+until the call's state has been asked. A call that a token names is open to its bearer until he is
+blocked.
+
+Who asked to watch before the event and comes to it after is refused: `is_out` remembers, for
+longer than asking takes.
 """
 
 import asyncio
 import logging
-from collections.abc import Container
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Container
+from time import monotonic
+from typing import Any, NamedTuple
 
-import msgspec
+import orjson
 
 from gateway.errors import StreamRefused, StreamUnavailable
-from gateway.feed.connections import Connections
+from gateway.feed.connections import Connected, Connections
+from gateway.feed.members import members_of, named_by
 from gateway.logs import Seldom
-from gateway.stream.call_documents import User
-from gateway.stream.call_store import CallStore
+from gateway.options import KIB
 from gateway.stream.tail import Entry
 
 BLOCKED, REMOVED = "call.blocked_user", "call.member_removed"
 LEAVING_TYPES = frozenset((BLOCKED, REMOVED))
-_MOST = 1000  # that wait to be looked at, now or later; beyond it nobody is asked about
-_AGAIN_S = 5.0  # by then the call's state has the event
+UNBLOCKED = "call.unblocked_user"
+COMING_TYPES = frozenset(("call.member_added", "call.created", UNBLOCKED))
+_REMEMBERED_S, _MOST_REMEMBERED = 8.0, 20_000
+_MOST_DOUBTS = 1000  # beyond it nobody is asked about
+_DOUBT_BYTES = 256 * KIB  # what comes meanwhile; beyond it the watcher comes back by itself
+_AGAIN_S = 0.5
 _logger = logging.getLogger(__name__)
 
-
-class _User(msgspec.Struct, gc=False):
-    id: str = ""
-
-
-class _Body(msgspec.Struct, gc=False):
-    user: _User | None = None
-    members: list[str] = []
+Call = tuple[str, str]  # app and call_cid
+# (app, call_cid, user) -> whether the call names the user now. Raises `StreamUnavailable`.
+AreNamed = Callable[[str, str, str], Awaitable[bool]]
 
 
-_decode = msgspec.json.Decoder(_Body).decode
+class _Doubt(NamedTuple):
+    """Watchers of a user who may be the call's creator, and what has come for them meanwhile."""
 
-
-def left_by(kind: str, body: bytes) -> list[str]:
-    """Return whom an event shuts out of its call; none when it cannot be read."""
-    try:
-        said = _decode(body)
-    except (msgspec.MsgspecError, RecursionError):
-        return []
-    return said.members if kind == REMOVED else [said.user.id] if said.user else []
-
-
-class _Left(NamedTuple):
-    app: str
-    call_cid: str
+    call: Call
     user_id: str
-    is_blocked: bool
-    is_again: bool = False
+    watchers: list[Connected]
+    entries: list[Entry]
 
 
 class Leaving:
-    """`take` every event of `LEAVING_TYPES`, once it is written; `run` it beside."""
+    """The hub tells it of events; `run` it beside."""
 
     def __init__(
-        self, calls: CallStore, connections: Connections, *, by_state: Container[str]
+        self,
+        names: AreNamed,
+        connections: Connections,
+        *,
+        by_state: bool,
+        open_apps: Container[str] = (),
     ) -> None:
-        """`by_state`: the API keys of which the calls' states decide; else only blocking counts."""
-        self._calls, self._connections, self._by_state = calls, connections, by_state
-        self._waiting: asyncio.Queue[_Left] = asyncio.Queue(_MOST)
-        self._later = 0
+        """`by_state`: we decide who may watch; else Stream has let in who comes after an event.
+
+        `open_apps`: the API keys whose every user may watch every call that has not blocked him.
+        """
+        self._by_state, self._open_apps = by_state, open_apps
+        self._names, self._connections = names, connections
+        self._out: dict[tuple[str, str, str], tuple[float, str]] = {}  # until when, and by what
+        self._asked: asyncio.Queue[_Doubt] = asyncio.Queue(_MOST_DOUBTS)
+        self.doubts: dict[Call, list[_Doubt]] = {}
         self._seldom = Seldom()
 
+    def is_out(
+        self, app: str, call_cid: str, user_id: str | None, *, granted: bool = False
+    ) -> bool:
+        """Tell whether an event has just shut a user out of a call.
+
+        `granted`: the token names the call.
+        """
+        if not self._out or not self._by_state or user_id is None:
+            return False
+        until_s, kind = self._out.get((app, call_cid, user_id), (0.0, ""))
+        return monotonic() < until_s and not (granted and kind == REMOVED)
+
+    # ---- what the hub tells
+
     def take(self, entry: Entry) -> None:
+        """Shut out whom an event of `LEAVING_TYPES` names; it has been written to them."""
         meta = entry.meta
-        is_blocked = meta.type == BLOCKED
-        if meta.call_cid is None or not (is_blocked or meta.app in self._by_state):
+        if meta.call_cid is None or (meta.type == REMOVED and meta.app in self._open_apps):
             return
-        for user_id in left_by(meta.type, entry.body):
-            self._put(_Left(meta.app, meta.call_cid, user_id, is_blocked))
+        said = left_by(meta.type, entry.body)
+        for user_id in said.users:
+            if meta.type == BLOCKED or said.creator not in (None, user_id):
+                self._shut_out(meta.app, meta.call_cid, user_id, meta.type)
+            elif said.creator is None:
+                self._ask(meta.app, meta.call_cid, user_id)
+
+    def welcome(self, entry: Entry) -> None:
+        """Know whom an event of `COMING_TYPES` lets in again."""
+        meta = entry.meta
+        if not self._out or meta.call_cid is None:
+            return
+        is_unblocked = meta.type == UNBLOCKED
+        for user_id in named_by(entry.body) if is_unblocked else members_of(entry.body):
+            key = (meta.app, meta.call_cid, user_id)
+            if self._out.get(key, (0, ""))[1] == (BLOCKED if is_unblocked else REMOVED):
+                del self._out[key]
+
+    def passing(self, entry: Entry) -> None:
+        """Keep an event for those who were set aside from its call: while there are `doubts`."""
+        meta = entry.meta
+        for one in tuple(self.doubts.get((meta.app, meta.call_cid or ""), ())):
+            one.entries.append(entry)
+            if sum(len(each.body) for each in one.entries) > _DOUBT_BYTES:
+                for watcher in one.watchers:
+                    watcher.come_again()
+                one.watchers.clear()
+                one.entries.clear()
+
+    # ---- who is out
+
+    def _shut_out(self, app: str, cid: str, user_id: str, kind: str) -> None:
+        self._remember(app, cid, user_id, kind)
+        for one in tuple(self._connections.of_user(app, user_id)):
+            if cid in one.calls and (kind == BLOCKED or cid not in one.granted):
+                one.barred(cid)
+
+    def _remember(self, app: str, cid: str, user_id: str, kind: str) -> None:
+        now = monotonic()
+        self._out.pop((app, cid, user_id), None)
+        for key, (until_s, _) in tuple(self._out.items())[:2]:
+            if until_s <= now or len(self._out) >= _MOST_REMEMBERED:
+                del self._out[key]
+        self._out[app, cid, user_id] = now + _REMEMBERED_S, kind
+
+    # ---- who may be the creator
+
+    def _ask(self, app: str, cid: str, user_id: str) -> None:
+        watchers = [
+            one
+            for one in self._connections.of_user(app, user_id)
+            if cid in one.calls and cid not in one.granted
+        ]
+        one = _Doubt((app, cid), user_id, watchers, [])
+        if self._asked.full():
+            self._shut_out(app, cid, user_id, REMOVED)  # who may watch after all can ask to
+            return
+        for watcher in watchers:
+            watcher.set_aside(cid)
+        self._remember(app, cid, user_id, REMOVED)
+        self.doubts.setdefault(one.call, []).append(one)
+        self._asked.put_nowait(one)
 
     async def run(self) -> None:
-        """Look at who left, until cancelled."""
+        """Ask whether those who were set aside may stay, until cancelled."""
         while True:
-            one = await self._waiting.get()
-            await self._look_at(one)
-            if not one.is_again and self._later < _MOST:
-                self._later += 1
-                again = one._replace(is_again=True)
-                asyncio.get_running_loop().call_later(_AGAIN_S, self._put_again, again)
+            one = await self._asked.get()
+            may_stay = await self._may_stay(one)
+            self._settle(one, may_stay=may_stay)
 
-    def _put_again(self, one: _Left) -> None:
-        self._later -= 1
-        self._put(one)
+    async def _may_stay(self, one: _Doubt) -> bool:
+        while True:
+            try:
+                return await self._names(*one.call, one.user_id)
+            except (StreamUnavailable, StreamRefused) as error:
+                self._seldom.log("who", _logger, "cannot see who left a call", reason=str(error))
+                await asyncio.sleep(_AGAIN_S)
 
-    def _put(self, one: _Left) -> None:
-        try:
-            self._waiting.put_nowait(one)
-        except asyncio.QueueFull:
-            self._bar(one)  # who may watch after all can ask to
+    def _settle(self, one: _Doubt, *, may_stay: bool) -> None:
+        rest = self.doubts[one.call]
+        rest.remove(one)
+        if not rest:
+            del self.doubts[one.call]
+        app, cid = one.call
+        if may_stay:
+            self._out.pop((app, cid, one.user_id), None)
+        open_now = set(self._connections.of_user(app, one.user_id))
+        for watcher in one.watchers:
+            if watcher not in open_now or cid not in watcher.calls:
+                continue
+            if may_stay:
+                watcher.taken_back(cid, one.entries)
+            else:
+                watcher.barred(cid)
 
-    async def _look_at(self, one: _Left) -> None:
-        if one.is_blocked and not one.is_again:
-            self._bar(one)
-            return
-        try:
-            (user,) = await self._calls.users_of(one.app, [one.call_cid], one.user_id)
-        except (StreamUnavailable, StreamRefused) as error:
-            self._seldom.log("who", _logger, "cannot see who left a call", reason=str(error))
-            if not one.is_again:
-                self._bar(one)
-            return
-        if one.is_again:
-            self._look_again(one, user)
-        elif user is None or "c" not in user.flags:
-            self._bar(one)
 
-    def _look_again(self, one: _Left, user: User | None) -> None:
-        if user is not None and user.is_blocked:
-            self._bar(one)
-        elif one.app in self._by_state and not (user is not None and user.may_watch):
-            self._bar(one, but_granted=True)
+class Left(NamedTuple):
+    """Whom an event shuts out; `creator` of the call, None where the event does not say."""
 
-    def _bar(self, one: _Left, *, but_granted: bool = False) -> None:
-        """`but_granted`: not those whose token lets them into the call."""
-        for connection in tuple(self._connections.of_user(one.app, one.user_id)):
-            if not (but_granted and one.call_cid in connection.granted):
-                connection.barred(one.call_cid)
+    users: list[str]
+    creator: str | None
+
+
+def left_by(kind: str, body: bytes) -> Left:
+    """Read an event of `LEAVING_TYPES`, as whoever keeps the states does: part by part."""
+    try:
+        said = _object(orjson.loads(body))
+    except (orjson.JSONDecodeError, RecursionError):
+        return Left([], None)
+    told = said.get("members") if kind == REMOVED else [_object(said.get("user")).get("id")]
+    users = [one for one in told if isinstance(one, str)] if isinstance(told, list) else []
+    creator = _object(_object(said.get("call")).get("created_by")).get("id")
+    return Left(users, creator if isinstance(creator, str) and creator else None)
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

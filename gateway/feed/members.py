@@ -14,16 +14,47 @@ class _Member(msgspec.Struct, gc=False):
     user_id: str
 
 
+class _User(msgspec.Struct, gc=False):
+    id: str = ""
+
+
+class _Call(msgspec.Struct, gc=False):
+    created_by: _User | None = None
+    blocked_user_ids: list[str] | None = None
+
+
 class _Named(msgspec.Struct, gc=False):
-    members: list[_Member] = []
+    members: list[_Member] | None = None
+    call: _Call | None = None
+
+
+class _Who(msgspec.Struct, gc=False):
+    user: _User | None = None
+    call: _Call | None = None
 
 
 _decode = msgspec.json.Decoder(_Named).decode
+_decode_who = msgspec.json.Decoder(_Who).decode
 
 
 def members_of(body: bytes) -> set[str]:
-    """Return the ids of the members that an event names; none when it cannot be read."""
+    """Return the members that an event names and its call has not blocked.
+
+    None of them when it cannot be read.
+    """
     try:
-        return {member.user_id for member in _decode(body).members[:_MOST]}
+        said = _decode(body)
     except (msgspec.MsgspecError, RecursionError):
         return set()
+    blocked = (said.call and said.call.blocked_user_ids) or ()
+    return {member.user_id for member in (said.members or ())[:_MOST]}.difference(blocked)
+
+
+def named_by(body: bytes) -> set[str]:
+    """Return whom an event names in any way: members, its user, who created its call."""
+    try:
+        said = _decode_who(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return set()
+    creator = said.call.created_by if said.call else None
+    return members_of(body) | {one.id for one in (said.user, creator) if one}

@@ -61,12 +61,15 @@ class PlainFeed:
 
     async def _feed(self, request: web.Request) -> web.StreamResponse:
         try:
-            self._check_page(request)
+            if (foreign := self._foreign_page(request)) is not None:
+                if is_upgrade(request.headers):
+                    return await self._turn_away(request, foreign)
+                raise foreign  # noqa: TRY301
             asked = read_query(request.query, last_event_id=request.headers.get("Last-Event-ID"))
-            identity = await self._identify(request, asked)
+            identity, token = await self._identify(request, asked)
             if is_upgrade(request.headers):
-                return await self._socket(request, identity, asked)
-            return await self._events(request, identity, asked)
+                return await self._socket(request, identity, asked, token)
+            return await self._events(request, identity, asked, token)
         except Exception as error:  # a defect of ours is the middleware's to answer
             refused = self._refused(request, error)
             refused.force_close()  # the listener may count it no longer
@@ -74,8 +77,9 @@ class PlainFeed:
 
     async def _ticket(self, request: web.Request) -> web.StreamResponse:
         try:
-            self._check_page(request)
-            identity = await self._identify(request, read_query(request.query))
+            if (foreign := self._foreign_page(request)) is not None:
+                raise foreign  # noqa: TRY301
+            identity, _ = await self._identify(request, read_query(request.query))
             if identity is None:
                 raise BadRequest("a ticket is given for a token in Authorization")  # noqa: TRY301
             ticket = await self._tickets.give(identity)
@@ -95,46 +99,70 @@ class PlainFeed:
 
     # ---- who asks
 
-    def _check_page(self, request: web.Request) -> None:
+    def _foreign_page(self, request: web.Request) -> Refusal | None:
+        """Return what a page is told that may not come; None for any other, and for programs."""
         origin = request.headers.get("Origin")
-        if not is_allowed(origin, request.headers.get("Host"), self._options.origins):
-            raise refusals.foreign_page()
+        if is_allowed(origin, request.headers.get("Host"), self._options.origins):
+            return None
+        return refusals.foreign_page(origin or "")
 
-    def _cors(self, request: web.Request) -> dict[str, str]:
+    @staticmethod
+    def _cors(request: web.Request) -> dict[str, str]:
+        """Let the page read the answer: one that may not come is to hear why in words.
+
+        It is no permission. Nothing is done for a page before its origin was looked at, and no
+        cookie counts.
+        """
         origin = request.headers.get("Origin")
-        headers = {"Vary": "Origin"}
-        if origin and is_allowed(origin, request.headers.get("Host"), self._options.origins):
-            headers["Access-Control-Allow-Origin"] = origin
-        return headers
+        named = {"Access-Control-Allow-Origin": origin} if origin else {}
+        return {"Vary": "Origin", **named}
 
-    async def _identify(self, request: web.Request, asked: Message) -> Identity | None:
-        """Return whose token or ticket came with the request; None: it brought none."""
+    async def _identify(
+        self, request: web.Request, asked: Message
+    ) -> tuple[Identity | None, str | None]:
+        """Return whose token or ticket came with the request, and the token; None: it had none."""
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         if offered and PROTOCOL not in [one.strip() for one in offered.split(",")]:
             raise BadRequest(f"offer {PROTOCOL} as a subprotocol, or none")
         if (ticket := request.query.get("ticket")) is not None:
-            return await self._tickets.take(ticket)
+            return await self._tickets.take(ticket), None
         _, token = read_headers(request.headers, asked.api_key)
-        return None if token is None else self._verified(asked.api_key, token)
+        return None if token is None else self._verified(asked.api_key, token), token
 
     def _verified(self, api_key: str | None, token: str | None) -> Identity:
         return self._tokens.verify(api_key, token, now_ms() / 1000)
 
     # ---- the two transports
 
-    async def _socket(
-        self, request: web.Request, identity: Identity | None, asked: Message
-    ) -> web.StreamResponse:
-        offered = "Sec-WebSocket-Protocol" in request.headers
-        opened = await self._parts.doorway.open(request, PROTOCOL if offered else None)
+    async def _turn_away(self, request: web.Request, refusal: Refusal) -> web.StreamResponse:
+        """Open a socket to say why it is closed: of a refused handshake a page hears nothing."""
+        opened = await self._parts.doorway.open(request, self._protocol(request))
         sink = SocketSink(opened.connection)
         opened.connection.begin(sink, opened.answer, opened.early)
-        serving = asyncio.create_task(self._serve(sink, identity, asked), name="plain-feed")
+        self._parts.metrics.feed_refused.add(str(refusal.code))
+        sink.write(plain_messages.error(refusal, sink.style))
+        sink.end(refusal.code, refusal.message)
+        return opened.response
+
+    @staticmethod
+    def _protocol(request: web.Request) -> str | None:
+        """Return the subprotocol to answer with: a browser ends a socket that has none of its."""
+        return PROTOCOL if "Sec-WebSocket-Protocol" in request.headers else None
+
+    async def _socket(
+        self, request: web.Request, identity: Identity | None, asked: Message, token: str | None
+    ) -> web.StreamResponse:
+        opened = await self._parts.doorway.open(request, self._protocol(request))
+        sink = SocketSink(opened.connection)
+        opened.connection.begin(sink, opened.answer, opened.early)
+        serving = asyncio.create_task(self._serve(sink, identity, asked, token), name="plain-feed")
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
         return opened.response
 
-    async def _serve(self, sink: SocketSink, identity: Identity | None, asked: Message) -> None:
+    async def _serve(
+        self, sink: SocketSink, identity: Identity | None, asked: Message, token: str | None
+    ) -> None:
         """Do what a WebSocket says, until it ends."""
         with self._counted():
             session: PlainSession | None = None
@@ -147,9 +175,9 @@ class PlainFeed:
                     asked = _first(text)
                 if identity is None:
                     identity = self._verified(asked.api_key, asked.token)
-                session = self._session(identity, sink)
-                await session.admit(asked)
-                await session.begin(asked)
+                await self._parts.connections.make_room(identity.app, identity.user_id)
+                session = self._session(identity, sink, asked.token or token)
+                await session.begin(asked, await session.admit(asked))
                 async for text in sink.messages():
                     await _obey(session, text)
             except Exception as error:  # whatever it is, the other side is told
@@ -171,7 +199,7 @@ class PlainFeed:
             self._parts.connections.open -= 1
 
     async def _events(
-        self, request: web.Request, identity: Identity | None, asked: Message
+        self, request: web.Request, identity: Identity | None, asked: Message, token: str | None
     ) -> web.StreamResponse:
         if identity is None:
             raise refusals.unauthorized("a token is missing: in Authorization, or as a ticket")
@@ -179,17 +207,18 @@ class PlainFeed:
             raise BadRequest("call is missing: ?call=type:id, once for each call")
         await self._parts.doorway.enter(request)
         with self._counted():
-            return await self._stream(request, identity, asked)
+            return await self._stream(request, identity, asked, token)
 
     async def _stream(
-        self, request: web.Request, identity: Identity, asked: Message
+        self, request: web.Request, identity: Identity, asked: Message, token: str | None
     ) -> web.StreamResponse:
-        sink = SseSink(request, self._cors(request))
-        session = self._session(identity, sink)
+        sink = SseSink(request, self._cors(request), ping_interval_s=self._options.ping_interval_s)
+        await self._parts.connections.make_room(identity.app, identity.user_id)
+        session = self._session(identity, sink, token)
         try:
-            await session.admit(asked)
+            admitted = await session.admit(asked)
             await sink.open()
-            await session.begin(asked)
+            await session.begin(asked, admitted)
             await sink.over()
         except Exception as error:
             if not sink.response.prepared:
@@ -203,14 +232,16 @@ class PlainFeed:
 
     # ---- beginnings and ends
 
-    def _session(self, identity: Identity, sink: SocketSink | SseSink) -> PlainSession:
+    def _session(
+        self, identity: Identity, sink: SocketSink | SseSink, token: str | None
+    ) -> PlainSession:
         watcher = PlainWatcher(
             sink, self._parts.frames, app=identity.app, user_id=identity.user_id,
-            granted=identity.call_cids, connection_id=self._parts.names.new(),
-            outbox_bytes=self._options.outbox_bytes, metrics=self._parts.metrics,
+            connection_id=self._parts.names.new(), outbox_bytes=self._options.outbox_bytes,
+            metrics=self._parts.metrics, granted=identity.call_cids,
         )  # fmt: skip
         self._parts.connections.enter(watcher)
-        session = PlainSession(self._parts, identity, watcher)
+        session = PlainSession(self._parts, identity, watcher, token)
         if identity.expires_s is not None:
             left_s = identity.expires_s - now_ms() / 1000
             session.expiry = asyncio.get_running_loop().call_later(

@@ -33,17 +33,20 @@ def watching(
     lost: Sequence[str],
     ping_ms: int,
     style: Style,
+    waiting: Sequence[str] = (),
 ) -> bytes:
     """Say what is watched from here on, and whether all that was missed follows.
 
     `recovered`: None, nothing was asked for; False, some or all of `calls`, named in `lost`,
-    have missed events that are gone.
+    have missed events that are gone. `waiting`: calls that do not name the user yet.
     """
     said: dict[str, Any] = {
         "type": "watching", "calls": calls, "cursor": cursor, "recovered": recovered,
     }  # fmt: skip
     if recovered is False:
         said["lost"] = lost
+    if waiting:
+        said["waiting"] = waiting
     return _said({**said, "ping_ms": ping_ms}, style, cursor)
 
 

@@ -7,24 +7,28 @@ wait in the watcher. Then comes what is asked of history, then what waited, then
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.calls.access import Access
-from gateway.calls.errors import StreamError
 from gateway.calls.tokens import Identity
 from gateway.errors import StreamUnavailable
 from gateway.event import Meta
-from gateway.feed import cursors, plain_messages, replay
+from gateway.feed import cursors, plain_messages, replay, waiting
 from gateway.feed.connections import Connections
 from gateway.feed.cursors import Cursor, Place
 from gateway.feed.doorway import Doorway
 from gateway.feed.hub import Hub
+from gateway.feed.leaving import Leaving
 from gateway.feed.names import Names
+from gateway.feed.plain_access import PlainAccess, Shows
 from gateway.feed.plain_frames import PlainFrames
 from gateway.feed.plain_requests import Message, read_types
 from gateway.feed.plain_watcher import PlainWatcher
-from gateway.feed.refusals import BadRequest, Refusal
+from gateway.feed.refusals import BadRequest, Refusal, no_place, shut_out
 from gateway.feed.replay import Broken
+from gateway.feed.waiting import Waiting
 from gateway.metrics import Metrics
 from gateway.options import FeedOptions
 from gateway.stream.call_store import CallStore
@@ -51,50 +55,80 @@ class PlainParts:
     doorway: Doorway
     names: Names
     metrics: Metrics
+    leaving: Leaving
+    waiting: Waiting
+    shows: Shows | None
     replays: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_REPLAYS_AT_ONCE))
+
+
+class Admitted(NamedTuple):
+    """Of the calls asked for: what may be watched, waited for, and for what there is no place."""
+
+    calls: list[str]
+    waiting: list[str]
+    turned_away: list[str]
 
 
 class PlainSession:
     """Made once who asks is known. Ends when its transport does: `close` then."""
 
-    def __init__(self, parts: PlainParts, identity: Identity, watcher: PlainWatcher) -> None:
+    def __init__(
+        self, parts: PlainParts, identity: Identity, watcher: PlainWatcher, token: str | None
+    ) -> None:
+        """`token`: by which Stream is asked, where it is; None for who came by a ticket."""
         self._parts = parts
-        self._identity = identity
+        self._access = PlainAccess(
+            parts.access, parts.leaving, identity, shows=parts.shows, token=token
+        )
+        self.app, self.user_id = identity.app, identity.user_id
+        self._waits: dict[str, bool] = {}  # for which calls, and whether for a snapshot too
         self._watcher = watcher
-        watcher.on_barred = self._bar
+        watcher.on_barred, watcher.on_aside = self._bar, self._set_aside
+        self._is_live = False
         self.expiry: asyncio.TimerHandle | None = None  # of the token: nobody outlives it
 
-    async def admit(self, asked: Message) -> None:
-        """See whether all of it may be watched. Raises `Refusal`, `StreamUnavailable`."""
+    async def admit(self, asked: Message) -> Admitted:
+        """See what of it may be watched. Raises `Refusal`, `StreamUnavailable`."""
         limit = self._parts.options.max_watched_calls
-        if len(self._watcher.calls.union(asked.calls)) > limit:
+        if len(self._watcher.calls.union(asked.calls, self._waits)) > limit:
             raise BadRequest(f"one connection can watch {limit} calls")
+        # From here on the hub sees who leaves: nobody does so between the two unnoticed.
+        await self._parts.tail.standing(_TAIL_PATIENCE_S)
+        calls: list[str] = []
+        others: list[str] = []
         for cid in asked.calls:
-            try:
-                await self._parts.access.check(self._identity, cid)
-            except StreamError as error:
-                raise Refusal(error.code, error.status, error.message, [cid]) from error
+            (calls if await self._access.may_watch(cid) else others).append(cid)
+        fresh = [cid for cid in others if cid not in self._waits]
+        room = waiting.MOST_OF_CONNECTION - len(self._waits)
+        return Admitted(calls, fresh[:room], fresh[room:])
 
-    async def begin(self, asked: Message) -> None:
+    async def begin(self, asked: Message, admitted: Admitted) -> None:
         """Watch what was admitted, tell what was missed, and go live. Returns when live.
 
-        Raises `StreamUnavailable`, `StreamRefused`, `ConnectionError`.
+        Raises `Refusal`, `StreamUnavailable`, `StreamRefused`, `ConnectionError`.
         """
         watcher = self._watcher
         watcher.wants = read_types(asked)
         since = cursors.decode(asked.since) if asked.since is not None else None
-        await self._tail_at(since or {}, map(watcher.shard_of, asked.calls))
+        await self._tail_at(since or {}, map(watcher.shard_of, admitted.calls))
         watcher.hold()
-        self._join(asked.calls)
+        self._join(admitted.calls)
+        self._wait_for(admitted, asked)
+        if not watcher.calls and not self._waits:
+            raise no_place(admitted.turned_away)
         upto = self._parts.frames.cursor(watcher.shards)
         if asked.since is None:
             self._watching(upto, recovered=None)
-            await self._snapshots(asked)
+            await self._snapshots(asked, admitted.calls)
         else:
             async with self._parts.replays:
-                await self._resume(asked, since, upto)
+                await self._resume(asked, admitted.calls, since, upto)
         watcher.release()
         watcher.join(self._parts.hub)
+        self._turn_away(admitted)
+        self._is_live = True
+        for cid in self._waits:
+            self._parts.waiting.ask(self, cid)
 
     async def watch(self, asked: Message) -> None:
         """Watch more. Raises `Refusal`, `StreamUnavailable` or `ConnectionError`."""
@@ -102,15 +136,56 @@ class PlainSession:
             raise BadRequest("since belongs in the first watch of a connection")
         if asked.types is not None:
             raise BadRequest("types belong in the first watch of a connection")
-        await self.admit(asked)
-        await self._tail_at({}, map(self._watcher.shard_of, asked.calls))
-        self._join(asked.calls)
+        admitted = await self.admit(asked)
+        await self._tail_at({}, map(self._watcher.shard_of, admitted.calls))
+        self._stop_waiting(admitted.calls)
+        self._join(admitted.calls)
+        self._wait_for(admitted, asked)
         self._watching(self._parts.frames.cursor(self._watcher.shards), recovered=None)
-        await self._snapshots(asked)
+        await self._snapshots(asked, admitted.calls)
+        self._turn_away(admitted)
 
     def unwatch(self, asked: Message) -> None:
+        self._stop_waiting(asked.calls)
         self._leave(asked.calls)
         self._watching(self._parts.frames.cursor(self._watcher.shards), recovered=None)
+
+    # ---- waiting for a call to name the user
+
+    async def ask_again(self, call_cid: str) -> None:
+        """Watch a call that was waited for, if it may be by now. Raises `StreamUnavailable`."""
+        if call_cid not in self._waits or not self._is_live:
+            return
+        try:
+            may = await self._access.may_watch(call_cid)
+        except Refusal:
+            may = False
+        if not may or call_cid not in self._waits or self._access.is_out(call_cid):
+            return
+        at = self._parts.frames.cursor({*self._watcher.shards, self._watcher.shard_of(call_cid)})
+        wants_snapshot = self._waits[call_cid]
+        self._stop_waiting([call_cid])
+        self._join([call_cid])
+        self._watching(at, recovered=None)
+        if wants_snapshot:
+            with suppress(ConnectionError, TimeoutError):  # it is gone: others see to that
+                await self._snapshot(call_cid)
+
+    def _wait_for(self, admitted: Admitted, asked: Message) -> None:
+        for cid in tuple(admitted.waiting):
+            if self._parts.waiting.enter(self, cid):
+                self._waits[cid] = asked.snapshot
+            else:
+                admitted.waiting.remove(cid)
+                admitted.turned_away.append(cid)
+
+    def _stop_waiting(self, calls: Iterable[str]) -> None:
+        known = [cid for cid in calls if self._waits.pop(cid, None) is not None]
+        self._parts.waiting.leave(self, known)
+
+    def _turn_away(self, admitted: Admitted) -> None:
+        if admitted.turned_away:
+            self.refuse(no_place(admitted.turned_away))
 
     def _leave(self, calls: Sequence[str]) -> None:
         self._parts.hub.unwatch(self._watcher, calls)
@@ -119,7 +194,12 @@ class PlainSession:
 
     def _bar(self, call_cid: str) -> None:
         self._leave([call_cid])
-        self.refuse(Refusal(17, 403, "you may not watch this call any more", [call_cid]))
+        text = plain_messages.error(shut_out([call_cid]), self._watcher.style)
+        self._watcher.send(text)  # behind its events
+        self._watcher.flush()
+
+    def _set_aside(self, call_cid: str) -> None:
+        self._parts.hub.unwatch(self._watcher, [call_cid])
 
     def ping(self) -> None:
         """Show that the connection lives, and where it stands."""
@@ -144,10 +224,13 @@ class PlainSession:
     def close(self) -> None:
         if self.expiry is not None:
             self.expiry.cancel()
+        self._stop_waiting(tuple(self._waits))
         self._parts.hub.leave(self._watcher)
         self._parts.connections.leave(self._watcher)
 
     def _join(self, calls: Sequence[str]) -> None:
+        if out := [cid for cid in calls if self._access.is_out(cid)]:
+            raise shut_out(out)
         self._watcher.watch(calls)
         self._watcher.join(self._parts.hub)
 
@@ -164,7 +247,9 @@ class PlainSession:
             else:
                 await asyncio.sleep(_TAIL_POLL_S)
 
-    async def _resume(self, asked: Message, since: Cursor | None, upto: Cursor) -> None:
+    async def _resume(
+        self, asked: Message, calls: Sequence[str], since: Cursor | None, upto: Cursor
+    ) -> None:
         limit = self._parts.options.max_replay_events
         plan = await replay.plan(self._parts.engine, since, upto, limit)
         at = {
@@ -172,7 +257,7 @@ class PlainSession:
             for shard in upto
         }
         self._watching(at, recovered=not plan.lost, lost=self._watcher.calls_in(plan.lost))
-        await self._snapshots(asked)
+        await self._snapshots(asked, calls)
         for shard, (after, end) in plan.reached.items():
             try:
                 await self._replay(shard, after, end, at)
@@ -210,13 +295,16 @@ class PlainSession:
                 lost=lost,
                 ping_ms=int(self._parts.options.ping_interval_s * 1000),
                 style=self._watcher.style,
+                waiting=sorted(self._waits),
             )
         )
 
-    async def _snapshots(self, asked: Message) -> None:
-        if not asked.snapshot:
-            return
-        for cid in asked.calls:
-            state = await self._parts.calls.get(self._watcher.app, cid)
-            self._watcher.say(plain_messages.snapshot(cid, state, self._watcher.style))
-            await self._watcher.drained()
+    async def _snapshots(self, asked: Message, calls: Sequence[str]) -> None:
+        if asked.snapshot:
+            for cid in calls:
+                await self._snapshot(cid)
+
+    async def _snapshot(self, cid: str) -> None:
+        state = await self._parts.calls.get(self.app, cid)
+        self._watcher.say(plain_messages.snapshot(cid, state, self._watcher.style))
+        await self._watcher.drained()

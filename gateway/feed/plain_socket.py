@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 from gateway.feed.hub import Outlet
+from gateway.feed.liveness import unacknowledged_bytes
 from gateway.feed.plain_messages import Style
 from gateway.feed.room import wait_for_room
 from gateway.feed.socket_connection import SocketConnection
@@ -46,6 +47,15 @@ class SocketSink:
 
     async def drained(self) -> None:
         await wait_for_room(self._connection.transport)
+
+    def probe(self) -> None:
+        self._connection.probe()
+
+    def unacknowledged_bytes(self) -> int | None:
+        return unacknowledged_bytes(self._connection.transport)
+
+    def cut_off(self) -> None:
+        self._connection.transport.abort()
 
     def ping(self) -> None:
         self._connection.ping()

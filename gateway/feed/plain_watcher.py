@@ -5,7 +5,7 @@ what is on its way are bounded together: a watcher beyond the bound is let go, c
 resumes where it was.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from gateway.feed import plain_messages
@@ -41,6 +41,15 @@ class Sink(Protocol):
     async def drained(self) -> None:
         """Wait until there is room again. Raises ConnectionError, TimeoutError."""
 
+    def probe(self) -> None:
+        """Write something that has to be acknowledged."""
+
+    def unacknowledged_bytes(self) -> int | None:
+        """Return what was written and has not arrived; None where that cannot be known."""
+
+    def cut_off(self) -> None:
+        """End without a word: nobody is there."""
+
     def ping(self) -> None:
         """See whether the other side is there, where the transport has a way."""
 
@@ -52,11 +61,13 @@ class PlainWatcher:
     """Given entries by the hub, which ends each batch with `flush`."""
 
     def __init__(self, sink: Sink, frames: PlainFrames, *, app: str, user_id: str | None,
-                 granted: frozenset[str], connection_id: str, outbox_bytes: int,
-                 metrics: Metrics) -> None:  # fmt: skip
+                 connection_id: str, outbox_bytes: int, metrics: Metrics,
+                 granted: frozenset[str] = frozenset()) -> None:  # fmt: skip
         self.app, self.user_id, self.connection_id = app, user_id, connection_id
-        self.granted, self.style = granted, sink.style
+        self.style = sink.style
         self.calls: set[str] = set()
+        self.granted = granted
+        self._aside: set[str] = set()  # of the calls: nothing of them comes for now
         self.shards: Shards = frozenset()
         self.wants: TypeFilter | None = None
         self._sink, self._frames, self._outbox_bytes = sink, frames, outbox_bytes
@@ -67,6 +78,7 @@ class PlainWatcher:
         self._is_gone = False
         self.outlet: Outlet
         self.on_barred: Callable[[str], None] = self.calls.discard
+        self.on_aside: Callable[[str], None] = self.calls.discard
 
     # ---- what is watched
 
@@ -76,6 +88,7 @@ class PlainWatcher:
 
     def unwatch(self, calls: Iterable[str]) -> None:
         self.calls.difference_update(calls)
+        self._aside &= self.calls
         self._count_shards()
 
     def _count_shards(self) -> None:
@@ -96,13 +109,14 @@ class PlainWatcher:
         if self._is_gone:
             return
         outlet = None
-        if len(self.calls) == 1 and self.wants is None and self._held is None:
+        calls = self.calls - self._aside if self._aside else self.calls
+        if len(self.calls) == len(calls) == 1 and self.wants is None and self._held is None:
             outlet = self._sink.direct(self._overflowed, lambda: hub.leave(self))
         if outlet is None:
-            hub.watch(self, self.calls)
+            hub.watch(self, calls)
         else:
             self.outlet = outlet
-            hub.relay(self, self.calls, self._frames.of_one_call)
+            hub.relay(self, calls, self._frames.of_one_call)
 
     def _overflowed(self) -> None:
         self.end(TRY_LATER, "slow")
@@ -121,8 +135,31 @@ class PlainWatcher:
         """Take nothing: a cursor covers the calls that are watched, and no others."""
 
     def barred(self, call_cid: str) -> None:
-        if call_cid in self.calls:
-            self.on_barred(call_cid)
+        self.on_barred(call_cid)
+
+    def set_aside(self, call_cid: str) -> None:
+        self._aside.add(call_cid)
+        self.on_aside(call_cid)
+
+    def taken_back(self, call_cid: str, entries: Sequence[Entry]) -> None:
+        """Go on with a call; a cursor may have gone past what came of it, so begin from there."""
+        self._aside.discard(call_cid)
+        if entries:
+            self.come_again()
+
+    def come_again(self) -> None:
+        self.end(TRY_LATER, "members")
+
+    def probe(self) -> None:
+        self._sink.probe()
+
+    def unacknowledged_bytes(self) -> int | None:
+        return self._sink.unacknowledged_bytes()
+
+    def cut_off(self) -> None:
+        self._is_gone = True
+        self._metrics.feed_let_go.add("gone")
+        self._sink.cut_off()
 
     def missed(self, shards: Iterable[int]) -> None:
         """Tell that entries of these shards were lost on the way to us."""

@@ -1,12 +1,15 @@
 """What the plain feed refuses, with Stream's code and an HTTP status for it. Pure.
 
-Codes 4, 5, 9, 17 are Stream's own; -1 is what it says when the fault is on its side.
+Codes 4, 5, 9, 17 are Stream's own; -1 is what it says when the fault is on its side; 4003 is
+ours, and the code with which such a socket is closed.
 """
 
 from collections.abc import Sequence
 
 from gateway.calls.errors import StreamError
 from gateway.errors import StreamRefused, StreamUnavailable
+
+FOREIGN_PAGE = 4003
 
 
 class Refusal(Exception):  # named for what happened
@@ -36,8 +39,20 @@ def too_many(message: str) -> Refusal:
     return Refusal(9, 429, message)
 
 
-def foreign_page() -> Refusal:
-    return Refusal(17, 403, "this page may not open the feed: its origin is not in feed.origins")
+def shut_out(calls: Sequence[str]) -> Refusal:
+    return Refusal(17, 403, "you may not watch this call any more", calls)
+
+
+def no_place(calls: Sequence[str]) -> Refusal:
+    """Say that these calls do not name the user, and that too many wait for theirs already."""
+    return Refusal(9, 429, "too many calls are waited for: ask for these again later", calls)
+
+
+def foreign_page(origin: str) -> Refusal:
+    return Refusal(
+        FOREIGN_PAGE, 403,
+        f"this page may not open the feed: its origin {origin[:200]!r} is not in feed.origins",
+    )  # fmt: skip
 
 
 def of(error: Exception, calls: Sequence[str] = ()) -> Refusal | None:

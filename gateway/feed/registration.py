@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.calls.errors import StreamError, bad_input, no_such_connection
+from gateway.calls.errors import StreamError, bad_input, no_such_connection, not_allowed
 from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.feed.names import holder_of
 from gateway.feed.sdk_watcher import SdkParts, SdkWatcher
@@ -60,7 +60,7 @@ class Registration:
     def __init__(self, parts: SdkParts, mailbox: Mailbox) -> None:
         self._options, self._process = parts.options, parts.names.process
         self._connections, self._hub, self._tail = parts.connections, parts.hub, parts.tail
-        self._mailbox = mailbox
+        self._leaving, self._mailbox = parts.leaving, mailbox
         self._number = 0
         self._asked: dict[int, asyncio.Future[_Answer]] = {}  # by us; each gives up by itself
         self._answering: set[asyncio.Task[None]] = set()
@@ -72,8 +72,9 @@ class Registration:
     async def watch(self, connection_id: str, identity: Caller, calls: Sequence[str]) -> None:
         """Have a connection of `identity` watch `calls`, which it may.
 
-        Raises `StreamError` 46 unless that connection exists, is the same user's and its holder
-        has confirmed in time; 4 when it would watch too many; or `StreamUnavailable`.
+        Those that an event has shut the user out of meanwhile are left out. Raises `StreamError`
+        46 unless that connection exists, is the same user's and its holder has confirmed in
+        time; 4 when it would watch too many; 17 when none is left; or `StreamUnavailable`.
         """
         holder = holder_of(connection_id)
         if holder is None or identity.user_id is None:
@@ -93,7 +94,14 @@ class Registration:
         limit = self._options.max_watched_calls
         if len(one.calls.union(calls)) > limit:
             raise bad_input(f"one connection can watch {limit} calls")
-        self._hub.relay(one, calls)
+        may = [
+            cid
+            for cid in calls
+            if not self._leaving.is_out(app, cid, user_id, granted=cid in one.granted)
+        ]
+        if calls and not may:
+            raise not_allowed("this user was shut out of the call")
+        self._hub.relay(one, may)
 
     # ---- between processes
 

@@ -6,7 +6,7 @@ SDK's requests say by that id what it wants to watch.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.calls.errors import StreamError
@@ -14,14 +14,16 @@ from gateway.calls.tokens import Identity, Tokens
 from gateway.clock import now_ms
 from gateway.feed import sdk_messages
 from gateway.feed.connections import Connections
-from gateway.feed.frames import INTERNAL, POLICY, TRY_LATER
+from gateway.feed.frames import INTERNAL, POLICY, TRY_LATER, text_frame
 from gateway.feed.hub import Hub, Outlet
+from gateway.feed.leaving import Leaving
+from gateway.feed.liveness import unacknowledged_bytes
 from gateway.feed.names import Names
 from gateway.feed.sdk_messages import UserDetails
 from gateway.feed.socket_connection import SocketConnection
 from gateway.metrics import Metrics
 from gateway.options import FeedOptions
-from gateway.stream.tail import Tail
+from gateway.stream.tail import Entry, Tail
 
 # Of the range that RFC 6455 leaves to applications: the SDK comes back, and is told by code 40
 # to fetch a new token first.
@@ -40,6 +42,7 @@ class SdkParts:
     tail: Tail
     names: Names
     metrics: Metrics
+    leaving: Leaving
 
 
 class SdkWatcher:
@@ -118,6 +121,8 @@ class SdkWatcher:
             self._parts.connections.enter(self)
         except StreamError:
             self.connection_id = ""
+            # An SDK tries again by itself: by then those that nobody reads any more are gone.
+            self._parts.connections.look_for_room(self.app, self.user_id)
             raise
         self._timer.cancel()
         self._watch_expiry(identity)
@@ -161,6 +166,26 @@ class SdkWatcher:
     def barred(self, call_cid: str) -> None:
         self._parts.hub.unwatch(self, (call_cid,))
         self.calls.discard(call_cid)
+
+    def set_aside(self, call_cid: str) -> None:
+        self._parts.hub.unwatch(self, (call_cid,))
+
+    def taken_back(self, call_cid: str, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._connection.write(text_frame(entry.body))
+        self._parts.hub.relay(self, (call_cid,))
+
+    def come_again(self) -> None:
+        self.close(TRY_LATER, "members")
+
+    def probe(self) -> None:
+        self._connection.probe()
+
+    def unacknowledged_bytes(self) -> int | None:
+        return unacknowledged_bytes(self._connection.transport)
+
+    def cut_off(self) -> None:
+        self._connection.transport.abort()
 
     def show_life(self) -> None:
         self._connection.write(sdk_messages.health_check(self.connection_id, now_ms()))

@@ -19,6 +19,7 @@ from gateway.feed.hub import Hub
 from gateway.feed.leaving import Leaving
 from gateway.feed.names import Names
 from gateway.feed.plain import PlainFeed
+from gateway.feed.plain_access import Shows
 from gateway.feed.plain_frames import PlainFrames
 from gateway.feed.plain_session import PlainParts
 from gateway.feed.registration import Registration
@@ -26,6 +27,7 @@ from gateway.feed.rounds import keep_pinging, spread
 from gateway.feed.sdk_socket import SdkSockets
 from gateway.feed.sdk_watcher import SdkParts, SdkWatcher
 from gateway.feed.tickets import Tickets
+from gateway.feed.waiting import Waiting
 from gateway.metrics import Metrics
 from gateway.options import Config
 from gateway.stream.call_store import CallStore
@@ -37,13 +39,7 @@ from gateway.stream.tickets import TicketStore
 from gateway.tasks import together
 
 _AWAY_S = 0.05
-
-
-def _by_state(config: Config) -> frozenset[str]:
-    """Return the API keys of which a call's state decides who may watch it."""
-    if config.upstream.url is not None:
-        return frozenset()
-    return frozenset(app.api_key for app in config.apps) - openness.open_apps(config)
+_STREAM_PAUSE_S = 0.1
 
 
 class FeedService:
@@ -58,21 +54,35 @@ class FeedService:
         tokens: Tokens,
         access: Access,
         calls: CallStore,
+        shows: Shows | None = None,
     ) -> None:
+        """Put it together; `shows` asks Stream, where it decides who may see a call."""
         options = config.feed
         self._config, self._engine, self._tokens = config, engine, tokens
         self._tail = Tail(readers_of(engine), metrics)
         self._connections = Connections(options)
-        self._leaving = Leaving(calls, self._connections, by_state=_by_state(config))
-        self._hub = Hub(self._connections, metrics, left=self._leaving.take)
+        self._leaving = Leaving(
+            calls.names, self._connections, by_state=config.upstream.url is None,
+            open_apps=openness.open_apps(config),
+        )  # fmt: skip
+        # Stream, that is asked each time, is asked less often.
+        self._waiting = Waiting() if shows is None else Waiting(pause_s=_STREAM_PAUSE_S)
+        metrics.feed_waiting.track(read=lambda: self._waiting.taken)
+        self._hub = Hub(
+            self._connections, metrics, leaving=self._leaving,
+            waiting=self._waiting,
+        )  # fmt: skip
         self._doorway = Doorway(options, self._connections)
         names = Names()
-        parts = SdkParts(options, tokens, self._connections, self._hub, self._tail, names, metrics)
+        parts = SdkParts(
+            options, tokens, self._connections, self._hub, self._tail, names, metrics, self._leaving
+        )
         self._sdk = SdkSockets(parts, self._doorway)
         self.registration = Registration(parts, Mailbox(engine, names.process))
         plain = PlainParts(
             engine, self._hub, PlainFrames(self._tail.positions), access, calls, options,
-            self._connections, self._tail, self._doorway, names, metrics,
+            self._connections, self._tail, self._doorway, names, metrics, self._leaving,
+            self._waiting, shows,
         )  # fmt: skip
         self._plain = PlainFeed(plain, tokens, Tickets(TicketStore(engine), options))
         metrics.feed_connections.track("sdk", read=lambda: len(self._sdk.open))
@@ -98,6 +108,7 @@ class FeedService:
             keep_pinging(self._sdk.open, SdkWatcher.ping, ping_interval_s),
             self._plain.run(),
             self._leaving.run(),
+            self._waiting.run(),
         )
 
     async def _answered(self) -> None:

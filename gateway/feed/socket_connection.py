@@ -141,6 +141,10 @@ class SocketConnection(asyncio.Protocol):
         self.write(_PING)
         return not self._is_closing
 
+    def probe(self) -> None:
+        """Write something that has to be acknowledged, whether or not anybody answers it."""
+        self.write(_PING)
+
     def _end_soon(self) -> None:
         if self._timer is None:
             loop = asyncio.get_running_loop()

@@ -8,11 +8,14 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from gateway.feed.liveness import drop_when_silent, unacknowledged_bytes
 from gateway.feed.plain_messages import Style
 from gateway.feed.room import wait_for_room
 
 _LOOK_S = 5.0  # aiohttp does not tell a handler that its client has gone
 _GOODBYE_S = 2.0
+_SILENT_PINGS = 2.5  # as many as a WebSocket that answers none is given, and the way there
+_COMMENT = b": ping\n\n"
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
@@ -26,13 +29,18 @@ class SseSink:
 
     style: Style = "sse"
 
-    def __init__(self, request: web.Request, headers: dict[str, str]) -> None:
-        self._request = request
+    def __init__(
+        self, request: web.Request, headers: dict[str, str], *, ping_interval_s: float
+    ) -> None:
+        """Pings are its signs of life; who acknowledges none is gone."""
+        self._request, self._ping_interval_s = request, ping_interval_s
         self._response = web.StreamResponse(headers={**_HEADERS, **headers})
         self._ended = asyncio.Event()
 
     async def open(self) -> None:
         self._response.force_close()
+        if self._request.transport is not None:
+            drop_when_silent(self._request.transport, _SILENT_PINGS * self._ping_interval_s)
         await self._response.prepare(self._request)
         # The head goes out with the first piece of a body, and nothing may have happened yet.
         await self._response.write(b": hello\n\n")
@@ -58,8 +66,23 @@ class SseSink:
     async def drained(self) -> None:
         await wait_for_room(self._request.transport)
 
+    def probe(self) -> None:
+        if self._response.prepared:
+            self.write(_COMMENT)
+
+    def unacknowledged_bytes(self) -> int | None:
+        return unacknowledged_bytes(self._request.transport)
+
+    def cut_off(self) -> None:
+        self._ended.set()
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
     def ping(self) -> None:
-        """Do nothing: what is written shows whether anybody is there."""
+        """See whether it has ended: the kernel cuts off who acknowledges nothing."""
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            self._ended.set()
 
     def end(self, code: int, reason: str = "") -> None:  # noqa: ARG002  # has no close codes
         """End the answer; the client comes back by itself."""

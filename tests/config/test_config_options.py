@@ -36,7 +36,9 @@ def test_every_option_can_be_set(tmp_path, certificates):
     )
     assert loaded.apps[0] == options.App(api_key="k1", secrets=("new", "old"))
     assert loaded.feed == options.FeedOptions(
-        enabled=False, access="any", guests=True, demo=True, origins=("https://app.example.com:8443", "*"),
+        enabled=False, access="any", guests=True, demo=True,
+        origins=("https://app.example.com:8443", "https://*.example.com", "capacitor://localhost", "*"),
+        user_events_per_s=12, user_events_burst=13, call_events_per_s=14, call_events_burst=15,
         max_connections=9, max_connections_per_user=8, max_watched_calls=7,
         outbox_bytes=6 << 10, max_message_bytes=5 << 10, handshake_timeout_s=4,
         ping_interval_s=3, max_replay_events=2, calls_retention_s=3600, max_calls=11,

@@ -107,21 +107,63 @@ async def test_a_page_may_ask(alice):
     assert "authorization" in reply.headers["Access-Control-Allow-Headers"]
 
 
-async def test_what_was_answered_survives_a_kill(gateway, alice):
-    """Whatever had its 201 is published, though the gateway is killed while users send."""
-    acked = []
+class TestKilled:
+    @pytest.fixture
+    def settings(self):
+        bounds = (
+            "user_events_per_s",
+            "user_events_burst",
+            "call_events_per_s",
+            "call_events_burst",
+        )
+        return {"feed": dict.fromkeys(bounds, 1_000_000)}
 
-    async def send():
-        while True:
-            reply = await alice.ask("POST", PATH, {"custom": {"n": len(acked)}})
-            assert reply.status == 201
-            acked.append(len(acked))
+    async def test_what_was_answered_survives_a_kill(self, gateway, alice):
+        """Whatever had its 201 is published, though the gateway is killed while users send."""
+        acked = []
 
-    sending = asyncio.create_task(send())
-    await eventually(lambda: len(acked) > 200)
-    await gateway.kill()
-    with pytest.raises(Exception):  # noqa: B017 - the connection broke
-        await sending
-    await gateway.start()
-    ledger = await gateway.settled()
-    assert ledger["overall"]["published"] in (len(acked), len(acked) + 1)  # one was under way
+        async def send():
+            while True:
+                reply = await alice.ask("POST", PATH, {"custom": {"n": len(acked)}})
+                assert reply.status == 201
+                acked.append(len(acked))
+
+        sending = asyncio.create_task(send())
+        await eventually(lambda: len(acked) > 200)
+        await gateway.kill()
+        with pytest.raises(Exception):  # noqa: B017 - the connection broke
+            await sending
+        await gateway.start()
+        ledger = await gateway.settled()
+        assert ledger["overall"]["published"] in (len(acked), len(acked) + 1)  # one was under way
+
+
+class TestTooFast:
+    @pytest.fixture
+    def settings(self):
+        bounds = {"user_events_per_s": 1, "user_events_burst": 3, "call_events_burst": 5}
+        return {"feed": {**bounds, "call_events_per_s": 1}, "subscribers": []}
+
+    async def test_it_is_refused_counted_and_goes_nowhere(self, gateway, alice, server):
+        """429, code 9, Retry-After, for a user and for a call; nobody else is concerned."""
+        other = "/video/call/default/other/event"
+        async with watching(gateway, CALL, "default:other") as socket:
+            replies = [await alice.ask("POST", PATH, {"custom": {"n": n}}) for n in range(9)]
+            refused = [one for one in replies if one.status != 201]
+            assert len(refused) >= 3
+            for one in refused:
+                assert (one.status, one.code) == (429, 9)
+                assert int(one.headers["Retry-After"]) >= 1
+            let_in = [n for n, one in enumerate(replies) if one.status == 201]
+            assert await socket.numbers(len(let_in)) == let_in
+            async with stream_client(f"http://127.0.0.1:{gateway.port}", "bob") as bob:
+                assert (await bob.ask("POST", other, {"custom": {"n": 100}})).status == 201
+            assert await socket.numbers(1) == [100]
+            body = {"custom": {"n": 7}, "user_id": "carol"}
+            answers = [(await server.ask("POST", PATH, body)).status for _ in range(12)]
+            assert answers.count(429) >= 3
+            assert await socket.numbers(answers.count(201)) == [7] * answers.count(201)
+        for bound, count in (("user", len(refused)), ("call", answers.count(429))):
+            name = f'gateway_custom_events_refused_total{{bound="{bound}"}}'
+            assert await gateway.metric(name) == count
+        assert (await gateway.settled())["balanced"]

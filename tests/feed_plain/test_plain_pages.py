@@ -39,17 +39,28 @@ async def test_tickets_are_bounded_and_need_a_token(gateway):
     assert (await ticket(gateway, bearer=token("bob")))[0] == 201
 
 
-async def test_foreign_pages_are_refused(gateway):
-    """Neither transport nor tickets for a page that is not listed; our own and programs pass."""
+async def test_foreign_pages_are_refused_in_words(gateway):
+    """Neither transport nor tickets for a page that is not listed, which hears why, with a code of
+    its own, as far as its browser lets it; our own and programs pass.
+    """
     evil = {"Origin": "https://evil.example"}
     async with events(gateway, call=CALL, headers=evil) as stream:
         assert stream.response.status == 403
-        assert "Access-Control-Allow-Origin" not in stream.response.headers
+        assert stream.response.headers["Access-Control-Allow-Origin"] == evil["Origin"]
+        assert "Access-Control-Allow-Credentials" not in stream.response.headers
+        said = await stream.response.json()
+        assert said["code"] == 4003
+        assert "feed.origins" in said["message"]
     assert (await ticket(gateway, **evil))[0] == 403
-    with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
-        async with opened(gateway, headers=evil):
-            pass
-    assert refusal.value.status == 403
+    for protocols in ((), ("gateway.feed.v1",)):
+        async with opened(gateway, headers=evil, protocols=protocols) as socket:
+            await socket.say(type="watch", calls=[CALL], token=token(), api_key=KEY)
+            said = await socket.hear()
+            assert (said["type"], said["code"]) == ("error", 4003)
+            assert "https://evil.example" in said["message"]
+            assert await socket.hear() is None
+            assert socket.raw.close_code == 4003
+    assert await gateway.metric('gateway_feed_refused_total{code="4003"}') == 4
     own = {"Origin": f"http://127.0.0.1:{gateway.port}"}
     async with opened(gateway, headers=own):
         pass
@@ -58,7 +69,26 @@ async def test_foreign_pages_are_refused(gateway):
 class TestAllowedPages:
     @pytest.fixture
     def settings(self):
-        return {"feed": {"origins": ["https://app.example"]}}
+        origins = ["https://app.example", "https://*.example.com", "capacitor://localhost"]
+        return {"feed": {"origins": origins}}
+
+    @pytest.mark.parametrize(
+        ("page", "comes"),
+        [
+            ("https://preview-7.example.com", True),
+            ("capacitor://localhost", True),
+            ("https://example.com", False),
+            ("tauri://localhost", False),
+            ("null", False),
+        ],
+    )
+    async def test_pages_below_a_name_and_apps_may_come(self, gateway, page, comes):
+        """By either transport, and nobody else."""
+        async with events(gateway, call=CALL, headers={"Origin": page}) as stream:
+            assert (stream.response.status == 200) is comes
+        async with opened(gateway, headers={"Origin": page}) as socket:
+            await socket.say(type="watch", calls=[CALL], token=token(), api_key=KEY)
+            assert ((await socket.hear())["type"] == "watching") is comes
 
     async def test_a_listed_page_may_come(self, gateway):
         """It passes, with the headers that its browser asks for."""

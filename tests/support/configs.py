@@ -72,7 +72,7 @@ feed:
   access: any
   guests: true
   demo: true
-  origins: ["https://App.example.com:8443", "*"]
+  origins: ["https://App.example.com:8443", "https://*.Example.com", "capacitor://localhost", "*"]
   max_connections: 9
   max_connections_per_user: 8
   max_watched_calls: 7
@@ -81,6 +81,10 @@ feed:
   handshake_timeout: 4s
   ping_interval: 3s
   max_replay_events: 2
+  user_events_per_s: 12
+  user_events_burst: 13
+  call_events_per_s: 14
+  call_events_burst: 15
   calls_retention: 1h
   max_calls: 11
   max_calls_size: 3MiB

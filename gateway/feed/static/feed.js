@@ -15,6 +15,8 @@ const HANDSHAKE_MS = 15_000; // until the server has said what is watched
 const STEADY_MS = 5_000; // a connection that lived as long begins waiting from the start again
 const TRIES_PER_TRANSPORT = 2;
 const PROTOCOL = "gateway.feed.v1";
+const ASK_AGAIN_MS = 10_000; // on average, where there is no place to wait for a call
+const [NO_PLACE, FOREIGN_PAGE] = [9, 4003]; // codes of errors
 const HERE = import.meta.url;
 
 export class Feed {
@@ -27,6 +29,8 @@ export class Feed {
   #failed = { socket: 0, stream: 0 }; // openings in a row that came to nothing
   #status = "idle";
   #wantsSnapshot;
+  #turnedAway = new Set(); // calls that will be asked for again
+  #askTimer = null;
 
   /**
    * url: of the feed; by default beside this file. apiKey: names the app. token: the user's, or a
@@ -54,9 +58,10 @@ export class Feed {
 
   /**
    * Have `listener` called; returns how to stop that. Names and arguments:
-   * event (event, {cursor, text}); watching ({calls, recovered, cursor}); snapshot ({call_cid,
-   * state}); gap ({calls}): events of these calls were missed; refused ({calls, error}): these
-   * are not watched any more; error ({code, message}); status (status).
+   * event (event, {cursor, text}); watching ({calls, waiting, recovered, cursor}), again when a
+   * call that was waited for names the user; snapshot ({call_cid, state}); gap ({calls}): events
+   * of these calls were missed; refused ({calls, error}): these are not watched any more; error
+   * ({code, message}), code 4003: the server does not let this page's origin in; status (status).
    */
   on(name, listener) {
     const known = this.#listeners.get(name) ?? new Set();
@@ -79,6 +84,7 @@ export class Feed {
   close() {
     globalThis.removeEventListener?.("online", this.#hurry);
     clearTimeout(this.#timer);
+    clearTimeout(this.#askTimer);
     this.#become("closed");
     this.#drop();
   }
@@ -214,8 +220,25 @@ export class Feed {
       this.#emit("snapshot", message);
     } else if (message.type === "error") {
       this.#emit("error", message);
-      if (message.calls) this.#refused(message);
+      if (message.code === FOREIGN_PAGE) this.#attempt = 16; // a page that stays may come in later
+      if (message.code === NO_PLACE && message.calls) this.#askLater(message.calls);
+      else if (message.calls) this.#refused(message);
     }
+  }
+
+  // No refusal: nobody knows yet whether these calls will name the user.
+  #askLater(calls) {
+    for (const call of calls) this.#turnedAway.add(call);
+    clearTimeout(this.#askTimer);
+    this.#askTimer = setTimeout(
+      () => {
+        const still = [...this.#turnedAway].filter((call) => this.#calls.has(call));
+        this.#turnedAway.clear();
+        const message = { type: "watch", calls: still, snapshot: this.#wantsSnapshot };
+        if (still.length) this.#change(message);
+      },
+      ASK_AGAIN_MS * (0.5 + Math.random()),
+    );
   }
 
   #refused(error) {
