@@ -12,7 +12,7 @@ longer than asking takes.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -52,9 +52,15 @@ class _Doubt(NamedTuple):
 class Leaving:
     """The hub tells it of events; `run` it beside."""
 
-    def __init__(self, names: AreNamed, connections: Connections, *, by_state: bool) -> None:
-        """`by_state`: we decide who may watch; else Stream has let in who comes after an event."""
-        self._by_state = by_state
+    def __init__(
+        self, names: AreNamed, connections: Connections, *,
+        open_apps: Container[str], by_state: bool,
+    ) -> None:  # fmt: skip
+        """`open_apps`: the API keys whose every user may watch, unless he is blocked.
+
+        `by_state`: we decide who may watch; else Stream has let in who comes after an event.
+        """
+        self._open_apps, self._by_state = open_apps, by_state
         self._names, self._connections = names, connections
         self._out: dict[tuple[str, str, str], tuple[float, str]] = {}  # until when, and by what
         self._asked: asyncio.Queue[_Doubt] = asyncio.Queue(_MOST_DOUBTS)
@@ -78,7 +84,7 @@ class Leaving:
     def take(self, entry: Entry) -> None:
         """Shut out whom an event of `LEAVING_TYPES` names; it has been written to them."""
         meta = entry.meta
-        if meta.call_cid is None:
+        if meta.call_cid is None or (meta.type == REMOVED and meta.app in self._open_apps):
             return
         said = left_by(meta.type, entry.body)
         for user_id in said.users:

@@ -60,15 +60,16 @@ class FeedService:
         self._config, self._engine, self._tokens = config, engine, tokens
         self._tail = Tail(readers_of(engine), metrics)
         self._connections = Connections(options)
-        is_open, by_state = options.access == "any", config.upstream.url is None
-        self._leaving = Leaving(calls.names, self._connections, by_state=by_state)
+        keys = frozenset(app.api_key for app in config.apps)
+        self._leaving = Leaving(
+            calls.names, self._connections,
+            open_apps=keys if options.access == "any" else frozenset(),
+            by_state=config.upstream.url is None,
+        )  # fmt: skip
         # Stream, that is asked each time, is asked less often.
         self._waiting = Waiting() if shows is None else Waiting(pause_s=_STREAM_PAUSE_S)
         metrics.feed_waiting.track(read=lambda: self._waiting.taken)
-        self._hub = Hub(
-            self._connections, metrics, leaving=None if is_open else self._leaving,
-            waiting=self._waiting,
-        )  # fmt: skip
+        self._hub = Hub(self._connections, metrics, leaving=self._leaving, waiting=self._waiting)
         self._doorway = Doorway(options, self._connections)
         names = Names()
         parts = SdkParts(
