@@ -250,9 +250,15 @@ async def test_with_upstream_it_is_the_last_too(tmp_path):
         settings = {"server": {"drain": "1s"}, "upstream": {"url": stream.url}, "subscribers": []}
         async with running_gateway(tmp_path / "g", **settings) as gateway:
             await gateway.up()
-            stream.create(KEY, CID, ["ben"])
+            stream.create(KEY, CID, ["ben", "kim"])
             base = f"http://127.0.0.1:{gateway.port}"
-            async with stream_client(base, "ben") as ben, opened(gateway) as plain:
+            async with (
+                stream_client(base, "ben") as ben,
+                opened(gateway) as plain,
+                opened(gateway) as other,
+            ):
+                await other.say(**first("kim"))
+                assert (await other.hear())["calls"] == [CID]
                 await ben.connect()
                 assert (await ben.ask("GET", PATH, watching=True)).status == 200
                 await plain.say(**first())
@@ -261,6 +267,8 @@ async def test_with_upstream_it_is_the_last_too(tmp_path):
                 assert (await plain.hear())["event"]["type"] == REMOVED["type"]
                 assert (await plain.hear())["code"] == 17
                 assert (await ben.event())["type"] == REMOVED["type"]
+                assert (await other.hear())["event"]["type"] == REMOVED["type"]
+                assert await other.numbers(1) == [1]
                 assert (await ben.ask("GET", PATH, watching=True)).status == 200
                 await tell(gateway, said(2))
                 assert (await ben.event())["custom"] == {"n": 2}
