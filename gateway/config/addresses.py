@@ -83,7 +83,10 @@ def origin(value: str) -> str:
         return value.lower()
     parts = _split(value, "an origin, https://host or https://host:port, or *", ("http", "https"))
     if value.endswith("/") or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError("expected an origin: scheme, host and port alone, without a slash behind")
+        raise ValueError(
+            "expected an origin: scheme, host and port alone, https://host[:port], without a slash"
+            " behind"
+        )
     below = authority.removeprefix("*.")
     if "*" in below or not below or below.startswith((".", ":")):
         raise ValueError("a * stands in front, for the names below a domain: https://*.example.com")

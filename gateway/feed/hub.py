@@ -94,7 +94,7 @@ class Hub:
         self, connections: Connections, metrics: Metrics, *,
         leaving: Leaving | None = None, waiting: Waiting | None = None,
     ) -> None:  # fmt: skip
-        """`leaving`: who shuts out whom an event shuts out; None: everybody may watch.
+        """`leaving`: who shuts out whom an event shuts out.
 
         `waiting`: who waits for an event that names him.
         """

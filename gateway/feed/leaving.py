@@ -53,18 +53,14 @@ class Leaving:
     """The hub tells it of events; `run` it beside."""
 
     def __init__(
-        self,
-        names: AreNamed,
-        connections: Connections,
-        *,
-        by_state: bool,
-        open_apps: Container[str] = (),
-    ) -> None:
-        """`by_state`: we decide who may watch; else Stream has let in who comes after an event.
+        self, names: AreNamed, connections: Connections, *,
+        open_apps: Container[str], by_state: bool,
+    ) -> None:  # fmt: skip
+        """`open_apps`: the API keys whose every user may watch, unless he is blocked.
 
-        `open_apps`: the API keys whose every user may watch every call that has not blocked him.
+        `by_state`: we decide who may watch; else Stream has let in who comes after an event.
         """
-        self._by_state, self._open_apps = by_state, open_apps
+        self._open_apps, self._by_state = open_apps, by_state
         self._names, self._connections = names, connections
         self._out: dict[tuple[str, str, str], tuple[float, str]] = {}  # until when, and by what
         self._asked: asyncio.Queue[_Doubt] = asyncio.Queue(_MOST_DOUBTS)

@@ -49,9 +49,11 @@ async def plan(
     for shard, (after, end) in comparable.items():
         if found[shard].unbroken and mark_of(found[shard].epoch) == after.mark:
             result.reached[shard] = after, end
-    result.lost = upto.keys() - result.reached
+    # A shard of which a cursor says nothing had no call that was watched: nothing of it is missed.
+    watched = upto.keys() if since is None else upto.keys() & since.keys()
+    result.lost = watched - result.reached.keys()
     if result.events > max_events:
-        return Plan(lost=set(upto))
+        return Plan(lost=set(watched))
     return result
 
 

@@ -68,10 +68,7 @@ class FeedService:
         # Stream, that is asked each time, is asked less often.
         self._waiting = Waiting() if shows is None else Waiting(pause_s=_STREAM_PAUSE_S)
         metrics.feed_waiting.track(read=lambda: self._waiting.taken)
-        self._hub = Hub(
-            self._connections, metrics, leaving=self._leaving,
-            waiting=self._waiting,
-        )  # fmt: skip
+        self._hub = Hub(self._connections, metrics, leaving=self._leaving, waiting=self._waiting)
         self._doorway = Doorway(options, self._connections)
         names = Names()
         parts = SdkParts(

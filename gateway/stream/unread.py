@@ -86,7 +86,8 @@ class UnreadEvents:
             raise StreamUnavailable("the states of calls are far behind") from None
 
     async def _read_on(self, shard: _Shard) -> bool:
-        args = (shard.epoch, shard.place, self._passing_over, _LOOK, _LOOK_BYTES)
+        look = _LOOK if shard.bytes <= _MOST_BYTES else 0  # then only what is kept by now
+        args = (shard.epoch, shard.place, self._passing_over, look, _LOOK_BYTES)
         reply = await call(self._engine, ScriptCall("unread", shard.names, args, tuple))
         epoch, kept, more, place, entries = reply
         kept_id = parse(kept)

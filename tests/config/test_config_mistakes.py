@@ -178,6 +178,19 @@ def test_each_mistake_says_what_would_be_right(tmp_path, text, place, said):
 
 
 @pytest.mark.parametrize(
+    "origin",
+    [
+        "null", "example.com", "file://", "https://a.*.example.com", "https://*", "https://*.",
+        "https://*.*.example.com", "https://a*.example.com", "capacitor://", "ext://a*", "ext://a/b",
+        "https://h/", "wss://h", "data://x",
+    ],
+)  # fmt: skip
+def test_origin_of_a_page(tmp_path, origin):
+    """Only what a browser sends, and patterns that can match it."""
+    assert "https://" in only_mistake(tmp_path, f"{APPS}feed: {{origins: ['{origin}']}}")[2]
+
+
+@pytest.mark.parametrize(
     "url", ["ftp://h/", "http:///x", "h:80", "http://[::1/", "http://h:99999/", "http://h/a b"]
 )
 def test_url_of_a_subscriber(tmp_path, url):

@@ -44,12 +44,12 @@ class Told:
 
 
 @asynccontextmanager
-async def feed_js(node, transport, gateway, **more):
-    """feed.js that watches CALL."""
+async def feed_js(node, transport, gateway, calls=(CALL,), **more):
+    """feed.js that watches `calls`."""
     url = f"http://127.0.0.1:{gateway.port}/feed"
     process = await asyncio.create_subprocess_exec(
         node, "--experimental-websocket", "--no-warnings", HERE / "watch.mjs", transport,
-        FEED_JS.as_uri(), url, token(**more), CALL, stdin=PIPE, stdout=PIPE,
+        FEED_JS.as_uri(), url, token(**more), ",".join(calls), stdin=PIPE, stdout=PIPE,
     )  # fmt: skip
     try:
         yield Told(process)
@@ -78,3 +78,41 @@ async def test_a_refusal_is_told(node, gateway, transport):
     """With Stream's code, so that an application can fetch another token."""
     async with feed_js(node, transport, gateway, lifetime_s=-60) as told:
         assert await told.next("error") == 40
+
+
+async def test_a_page_that_may_not_come_is_told(node, gateway):
+    """The refusal's own code reaches it, and feed.js passes it on."""
+    async with feed_js(node, "page", gateway) as told:
+        assert await told.next("error") == 4003
+
+
+class TestMembers:
+    @pytest.fixture
+    def feed_defaults(self):
+        return {"access": "members"}
+
+    @pytest.mark.parametrize("transport", ["socket", "stream"])
+    async def test_no_call_is_given_up_that_has_not_come_yet(
+        self, node, gateway, sender, transport
+    ):
+        """Not one that is waited for, nor one for which there was no place: it is asked for again."""
+        calls = [f"default:c{n:02}" for n in range(11)]
+
+        def created(cid):
+            return json.dumps(
+                {"type": "call.created", "call_cid": cid, "members": [{"user_id": "alice"}]}
+            ).encode()
+
+        async with feed_js(node, transport, gateway, calls) as told:
+            await told.next("watching")
+            waits = await told.next("waiting")
+            assert (waits["calls"], len(waits["waiting"])) == ([], 10)
+            late = (set(calls) - set(waits["waiting"])).pop()
+            await sender.send(created(late))
+            await sender.send(created(waits["waiting"][0]))
+            heard = set()
+            while heard != {late, waits["waiting"][0]}:
+                await told.next("watching")
+                heard |= set((await told.next("waiting"))["calls"])
+            await sender.number(call=late)
+            assert await told.numbers(1) == [0]

@@ -8,6 +8,7 @@ from plain_client import KEY, SECRET, events, opened, token
 from support.eventually import eventually
 from support.running_gateway import running_gateway
 from support.stream_client import stream_client
+from support.stream_standin import running_stream
 from support.webhooks import signed_request
 
 from gateway.stream import keys
@@ -224,6 +225,55 @@ async def test_it_is_the_last_while_the_states_of_calls_stand_still(gateway, lea
         await let_go(redis)
         await eventually(lambda: _is_named(gateway))
     assert (await gateway.settled())["balanced"]
+
+
+async def test_where_all_may_watch_a_block_shuts_out(tmp_path):
+    """And a removal does not: everybody may watch, members or not."""
+    settings = {"server": {"drain": "1s"}, "feed": {"access": "any"}, "subscribers": []}
+    async with running_gateway(tmp_path / "g", **settings) as gateway:
+        await gateway.up()
+        async with opened(gateway) as plain:
+            await plain.say(**first())
+            assert (await plain.hear())["type"] == "watching"
+            await tell(gateway, REMOVED, said(1), BLOCKED, said(2))
+            assert (await plain.hear())["event"]["type"] == REMOVED["type"]
+            assert await plain.numbers(1) == [1]
+            assert (await plain.hear())["event"]["type"] == BLOCKED["type"]
+            assert (await plain.hear())["code"] == 17
+            await plain.say(type="ping")
+            assert (await plain.hear())["type"] == "pong"
+
+
+async def test_with_upstream_it_is_the_last_too(tmp_path):
+    """Whom Stream has shown the call; whom it shows the call again hears on."""
+    async with running_stream({KEY: SECRET}) as stream:
+        settings = {"server": {"drain": "1s"}, "upstream": {"url": stream.url}, "subscribers": []}
+        async with running_gateway(tmp_path / "g", **settings) as gateway:
+            await gateway.up()
+            stream.create(KEY, CID, ["ben", "kim"])
+            base = f"http://127.0.0.1:{gateway.port}"
+            async with (
+                stream_client(base, "ben") as ben,
+                opened(gateway) as plain,
+                opened(gateway) as other,
+            ):
+                await other.say(**first("kim"))
+                assert (await other.hear())["calls"] == [CID]
+                await ben.connect()
+                assert (await ben.ask("GET", PATH, watching=True)).status == 200
+                await plain.say(**first())
+                assert (await plain.hear())["calls"] == [CID]
+                await tell(gateway, LEAVING["removed"], said(1))
+                assert (await plain.hear())["event"]["type"] == REMOVED["type"]
+                assert (await plain.hear())["code"] == 17
+                assert (await ben.event())["type"] == REMOVED["type"]
+                assert (await other.hear())["event"]["type"] == REMOVED["type"]
+                assert await other.numbers(1) == [1]
+                assert (await ben.ask("GET", PATH, watching=True)).status == 200
+                await tell(gateway, said(2))
+                assert (await ben.event())["custom"] == {"n": 2}
+                await plain.say(type="ping")
+                assert (await plain.hear())["type"] == "pong"
 
 
 async def _is_named(gateway):

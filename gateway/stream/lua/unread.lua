@@ -26,16 +26,16 @@ local function is_wanted(fields)
 end
 
 local STEP, entries, bytes, looked, more = 64, {}, 0, 0, 1
-while looked < tonumber(ARGV[4]) and bytes < tonumber(ARGV[5]) do
+while looked < tonumber(ARGV[4]) do
   local read = redis.call('XRANGE', KEYS[1], '(' .. id, '+', 'COUNT', STEP)
   for _, entry in ipairs(read) do
     if is_wanted(entry[2]) then
       entries[#entries + 1] = entry
       bytes = bytes + #entry[2][8]
     end
-    id = entry[1]
+    id, looked = entry[1], looked + 1
+    if bytes >= tonumber(ARGV[5]) then return {epoch, kept, 1, id, entries} end
   end
-  looked = looked + #read
   if #read < STEP then more = 0 break end
 end
 return {epoch, kept, more, id, entries}
