@@ -40,22 +40,26 @@ class WebhookConnection(AnsweringConnection):
     def _receive(self, data: bytes) -> None:
         if self._state is not State.OPEN:
             if self._state is State.LEAVING:
-                self._buffer += data
+                self._keep(data)
             return
         self.read_at = perf_counter()
         if self._buffer:
-            self._buffer += data
+            self._keep(data)
             if len(self._buffer) < self._need or self._paused:
                 return
             data = bytes(self._buffer)
             self._buffer.clear()
         elif self._paused:
-            self._buffer += data
+            self._keep(data)
             return
         else:
             self._since = self.read_at
         self._fresh = False
         self._take_guarded(data)
+
+    def _keep(self, data: bytes) -> None:
+        self._buffer += data
+        self._around.grew(len(data))
 
     def _take_guarded(self, data: bytes) -> None:
         try:
@@ -74,7 +78,7 @@ class WebhookConnection(AnsweringConnection):
                 break
             start += taken
         if self._state is State.OPEN and start < size:
-            self._buffer += data[start:] if start else data
+            self._keep(data[start:] if start else data)
         self._held = len(self._due) >= MAX_DUE
 
     def _take_plain(self, take: TakePlain, data: bytes, start: int) -> int:
@@ -85,7 +89,7 @@ class WebhookConnection(AnsweringConnection):
         if found is None:
             return 0
         self._need = 0
-        self._since = self.read_at
+        self._since = self._signed_at = self.read_at
         self._submit(found[1])
         return found[0]
 
@@ -133,6 +137,7 @@ class WebhookConnection(AnsweringConnection):
         if isinstance(verdict, Answer):
             self._refuse(verdict, last=head.close)
             return
+        self._signed_at = self.read_at
         if head.close:
             self._state = State.LAST
         self._submit(verdict)
