@@ -1,9 +1,9 @@
 """How many files may be open, and who has to stay away before there are none left.
 
 The limit is shared by all that a process does: connections of senders and watchers, subscribers,
-the engine, the journal. A new descriptor is always the lowest that is free, so its number says how
-many are open, at no cost. From that number on watchers are turned away first, then strangers among
-the senders; what is left above belongs to the process itself, which so never runs out.
+the engine, the journal. Watchers are turned away first, then strangers among the senders; the rest
+belongs to the process itself, which so never runs out. A new descriptor is always the lowest that
+is free: its number is a lower bound of what is open, at no cost.
 """
 
 import contextlib
@@ -46,9 +46,10 @@ def in_use() -> int:
 
 @dataclass(frozen=True, slots=True)
 class FileRoom:
-    """Below which descriptor senders may come, and watchers; how many may linger."""
+    """With how many open senders may come, and watchers; how many connections may linger."""
 
     limit: int = _UNLIMITED
+    used: int = 0  # at the start, without any connection
     senders_below: int = _UNLIMITED
     watchers_below: int = _UNLIMITED
     lingering: int = LINGERING_FILES
@@ -60,19 +61,21 @@ def room(config: Config, most: int, used: int) -> FileRoom:
     own = min(_own(config), free // 2)
     senders_below = most - own
     share = min(_SENDERS_SHARE, config.server.max_connections, (senders_below - used) // 3)
-    return FileRoom(most, senders_below, senders_below - share, min(LINGERING_FILES, own // 4))
+    return FileRoom(
+        most, used, senders_below, senders_below - share, min(LINGERING_FILES, own // 4)
+    )
 
 
-def shortage(config: Config, room: FileRoom, used: int) -> str | None:
+def shortage(config: Config, room: FileRoom) -> str | None:
     """Say what of the configuration the limit cannot hold, and what to do; None: it holds. Pure."""
     watchers = config.feed.max_connections if config.feed.enabled else 0
-    needed = used + _own(config) + LINGERING_FILES + config.server.max_connections + watchers
+    needed = room.used + _own(config) + LINGERING_FILES + config.server.max_connections + watchers
     if room.limit >= needed:
         return None
     wanted = f"server.max_connections {config.server.max_connections}"
     if watchers:
         wanted += f" and feed.max_connections {watchers}"
-    held = max(0, room.senders_below - used)
+    held = max(0, room.senders_below - room.used)
     return (
         f"at most {room.limit} files may be open, which is room for about {held} connections:"
         f" {wanted} need {needed}. Allow as many (ulimit -Hn, LimitNOFILE=, --ulimit nofile=), or"

@@ -98,9 +98,9 @@ class Process:
 
     def _files(self) -> FileRoom:
         """Return how many files there are for connections; tell once where they are too few."""
-        config, used = self._shared.config, open_files.in_use()
-        found = open_files.room(config, open_files.limit(), used)
-        lacking = open_files.shortage(config, found, used)
+        config = self._shared.config
+        found = open_files.room(config, open_files.limit(), open_files.in_use())
+        lacking = open_files.shortage(config, found)
         if lacking is not None and not self._duty.number:
             log(_log, logging.WARNING, lacking)
         return found

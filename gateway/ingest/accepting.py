@@ -28,7 +28,7 @@ _ABSENT = 0xFFFF_FFFF
 _STAND_BACK_S = 0.002
 _MOST_LEFT = 64  # taken at once of what was left lying
 _OUT_OF_FILES_S = 0.1
-_AT_ONCE = 16  # accepted in a row, where nobody else does
+_AT_ONCE = 4  # accepted in a row, where nobody else does: who made room has to close first
 
 
 class Loads:

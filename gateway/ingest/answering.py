@@ -32,6 +32,7 @@ class State(Enum):
 
 
 _OPEN = State.OPEN
+_PIECE_BYTES = 64 << 10
 
 
 class AnsweringConnection(asyncio.Protocol):
@@ -52,6 +53,7 @@ class AnsweringConnection(asyncio.Protocol):
         "_need",
         "_opened_at",
         "_paused",
+        "_pieces",
         "_receiver",
         "_signed_at",
         "_since",
@@ -66,7 +68,9 @@ class AnsweringConnection(asyncio.Protocol):
     def __init__(self, around: Surroundings) -> None:
         self._around, self._receiver = around, around.receiver
         self._state = State.OPEN
-        self._buffer = bytearray()  # of requests that are not whole, or must wait
+        # Of requests that are not whole, or must wait: the end, and what came before if it is much.
+        self._buffer = bytearray()
+        self._pieces: list[bytes] | None = None
         self._need = 0  # bytes that the buffer must have before it is worth another look
         self._due: list[Answer | None] = []  # a few at most; a deque would be ten times the size
         self._held = False  # as many are due as may be; the buffer may have whole requests
@@ -109,6 +113,7 @@ class AnsweringConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._state = State.GONE
+        self._drop()
         if self._joined >= 0 and self._receiver is not None:
             self._receiver.sockets.leave(self)
         self._around.left(self)
@@ -188,6 +193,33 @@ class AnsweringConnection(asyncio.Protocol):
         if close and self._state is State.OPEN:
             self._state = State.LAST
 
+    # What is held of requests
+
+    def _keep(self, data: bytes) -> None:
+        """Hold `data` behind what is held; in pieces, for one that grows is moved all the time."""
+        if len(self._buffer) >= _PIECE_BYTES:
+            self._pieces = self._pieces or []
+            self._pieces.append(bytes(self._buffer))
+            self._buffer.clear()
+        self._buffer += data
+        self._around.grew(len(data))
+
+    def _let_go(self) -> bytes:
+        """Return what is held, and hold nothing."""
+        pieces, self._pieces = self._pieces, None
+        held = b"".join((*pieces, self._buffer)) if pieces else bytes(self._buffer)
+        self._buffer.clear()
+        return held
+
+    @property
+    def unfinished_bytes(self) -> int:
+        before = sum(map(len, self._pieces)) if self._pieces else 0
+        return before + len(self._buffer)
+
+    def _drop(self) -> None:
+        self._pieces = None
+        self._buffer.clear()
+
     # Flow and end
 
     def _take_more(self) -> None:
@@ -220,14 +252,13 @@ class AnsweringConnection(asyncio.Protocol):
         if self._paused:
             self._transport.resume_reading()
         past = Past(self._opened_at, self._since, self._signed_at)
-        self._around.hand_over(self._transport, bytes(self._buffer), past)
-        self._buffer.clear()
+        self._around.hand_over(self._transport, self._let_go(), past)
         self._around.left(self)
 
     def _finish(self) -> None:
         """Close, reading on for a moment if the peer may still be sending."""
         around = self._around
-        self._buffer.clear()
+        self._drop()
         has_place = self in around.lingering or around.may_linger
         if not self._unread or not has_place or not self._transport.can_write_eof():
             self._close()
@@ -243,7 +274,7 @@ class AnsweringConnection(asyncio.Protocol):
     def _close(self) -> None:
         self._state = State.GONE
         self._since = perf_counter()
-        self._buffer.clear()
+        self._drop()
         self._transport.close()
 
     # What the listener asks
@@ -256,12 +287,8 @@ class AnsweringConnection(asyncio.Protocol):
         elif self._due or self._state is not State.OPEN:
             return None
         elif self._buffer:
-            received = len(self._buffer)
+            received = self.unfinished_bytes
         return Standing(self._opened_at, self._since, received, self.read_at, self._signed_at)
-
-    @property
-    def unfinished_bytes(self) -> int:
-        return len(self._buffer)
 
     def has_unread(self) -> bool:
         if self._arriving is not None:
@@ -308,7 +335,7 @@ class AnsweringConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         self._state = State.GONE
-        self._buffer.clear()
+        self._drop()
         if self._arriving is None:
             self._transport.abort()
             return

@@ -45,10 +45,9 @@ class WebhookConnection(AnsweringConnection):
         self.read_at = perf_counter()
         if self._buffer:
             self._keep(data)
-            if len(self._buffer) < self._need or self._paused:
+            if self.unfinished_bytes < self._need or self._paused:
                 return
-            data = bytes(self._buffer)
-            self._buffer.clear()
+            data = self._let_go()
         elif self._paused:
             self._keep(data)
             return
@@ -56,10 +55,6 @@ class WebhookConnection(AnsweringConnection):
             self._since = self.read_at
         self._fresh = False
         self._take_guarded(data)
-
-    def _keep(self, data: bytes) -> None:
-        self._buffer += data
-        self._around.grew(len(data))
 
     def _take_guarded(self, data: bytes) -> None:
         try:
@@ -155,13 +150,11 @@ class WebhookConnection(AnsweringConnection):
         if self._writing_paused or (self._held and len(self._due) > MAX_DUE // 2):
             return
         self._held = False
-        data = bytes(self._buffer)
-        self._buffer.clear()
-        self._take_guarded(data)
+        self._take_guarded(self._let_go())
 
     def _leave(self, rest: bytes) -> None:
         self._state = State.LEAVING
-        self._buffer += rest
+        self._keep(rest)
         self._go_on()
 
 

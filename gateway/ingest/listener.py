@@ -207,7 +207,8 @@ class Listener:
                 async with asyncio.timeout(timeout_s):
                     await around.emptied.wait()
             except TimeoutError:
-                logger.warning("cutting off %d connections", len(around.open))
+                if around.open:
+                    logger.warning("cutting off %d connections", len(around.open))
         await self._runner.cleanup()
         for connection in (*around.open, *around.lingering):
             connection.abort()

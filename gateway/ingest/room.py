@@ -30,19 +30,26 @@ class Room:
     """Says who may come, and has others make room for them."""
 
     def __init__(
-        self, most: int, files: FileRoom, opened: "Collection[Connection]", metrics: Metrics
+        self,
+        most: int,
+        files: FileRoom,
+        opened: "Collection[Connection]",
+        lingering: "Collection[Connection]",
+        metrics: Metrics,
     ) -> None:
-        self._most, self._files, self._open, self._metrics = most, files, opened, metrics
+        """At most `most` may be `opened`; the `lingering` have a file, but no place."""
+        self._most, self._files, self._metrics = most, files, metrics
+        self._open, self._lingering = opened, lingering
         self._known: deque[tuple[Connection, Standing]] = deque()
         self._looked_at = -_KNOWN_S
         self._look_at = 0.0
         self._short_at: float | None = None  # of files, last
-        self._newest = 0  # descriptor: about as many files are open
+        self._newest = 0  # descriptor
 
     def admits(self, descriptor: int) -> bool:
         """Tell whether a connection with this descriptor may come; another may have made room."""
         self._newest = descriptor
-        is_short = descriptor >= self._files.senders_below
+        is_short = self._files_open() >= self._files.senders_below
         if is_short:
             self._tell_shortage()
         elif len(self._open) < self._most:
@@ -54,10 +61,16 @@ class Room:
 
     def has_file_to_keep(self) -> bool:
         """Tell whether a watcher may stay, whose connection is no sender's any more."""
-        if self._newest < self._files.watchers_below:
+        if self._files_open() < self._files.watchers_below:
             return True
         self._tell_shortage()
         return False
+
+    def _files_open(self) -> int:
+        """Return how many are open, but for what the process has opened since for itself."""
+        watchers = sum(number for _, number in self._metrics.feed_connections.rows())
+        held = len(self._open) + len(self._lingering) + int(watchers)
+        return max(self._files.used + held, self._newest)
 
     def _make(self) -> bool:
         """End one that may make room."""

@@ -96,7 +96,9 @@ class Surroundings:
         self.max_body_bytes = self.reception.options.max_body_bytes
         self.max_unfinished_bytes = max(self.server.max_unfinished_bytes, self.max_body_bytes)
         self.grows_to = self.max_unfinished_bytes
-        self.room = Room(self.server.max_connections, self.files, self.open, self.metrics)
+        self.room = Room(
+            self.server.max_connections, self.files, self.open, self.lingering, self.metrics
+        )
         self.submit, self.inlet = self.reception.submit, self.reception.intake.inlet
         self.counted = self.metrics.webhooks.values
         self.counted.setdefault(STORED_LABEL, 0)
