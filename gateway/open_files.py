@@ -52,6 +52,7 @@ class FileRoom:
     used: int = 0  # at the start, without any connection
     senders_below: int = _UNLIMITED
     watchers_below: int = _UNLIMITED
+    edge: int = _UNLIMITED  # a descriptor: from it on files run short, whatever has them
     lingering: int = LINGERING_FILES
 
 

@@ -74,7 +74,6 @@ class GuardedHandler(RequestHandler):
     __slots__ = (
         "_around",
         "_body",
-        "_body_bytes",
         "_cut_off_at",
         "_head_bytes",
         "_head_since",
@@ -96,7 +95,6 @@ class GuardedHandler(RequestHandler):
         self._body: Any = None  # of the newest request, read or not
         self._head_bytes = 0  # of a request whose head is not whole yet
         self._head_since: float | None = None
-        self._body_bytes = 0  # of the newest request, so far
         self._read_at = perf_counter()
         self._stuck_since: float | None = None  # answers that the peer does not take
         self._cut_off_at: float | None = None
@@ -122,9 +120,7 @@ class GuardedHandler(RequestHandler):
             self._head_since = None
         elif self._request_count != requests:
             self._begin(in_body=in_body)
-        elif data and in_body:
-            self._body_bytes += len(data)
-        elif data:
+        elif data and not in_body:
             self._head_bytes += len(data)
             if self._head_since is None:
                 self._head_since = self._read_at
@@ -141,7 +137,7 @@ class GuardedHandler(RequestHandler):
             if self._request_in_progress:
                 self._body.set_exception(RequestPayloadError("the body cannot be parsed"))
             self._body.feed_eof()
-        self._body, self._body_bytes = self._messages[-1][1] if self._messages else None, 0
+        self._body = self._messages[-1][1] if self._messages else None
         self._head_since, self._head_bytes = None, 0
         self._past = self._past._replace(since=self._read_at)
 
@@ -232,7 +228,7 @@ class GuardedHandler(RequestHandler):
         if self._stuck_since is not None:
             since = self._stuck_since
         elif self._in_body:
-            received = self._body_bytes
+            received = self._body.total_bytes
         elif not self._is_idle:
             return None
         elif self._head_since is not None:
@@ -245,7 +241,7 @@ class GuardedHandler(RequestHandler):
 
     @property
     def unfinished_bytes(self) -> int:
-        return self._body_bytes if self._in_body else self._head_bytes
+        return int(self._body.total_bytes) if self._in_body else self._head_bytes
 
     def has_unread(self) -> bool:
         transport = self.transport

@@ -47,8 +47,8 @@ def pace(one: Standing, now: float) -> float:
 
     That of all of it; or, where it has come to a halt, as if the next piece came now.
     """
-    arriving_s = max(now - one.since, 1e-3)
-    return min((one.received or 0) / arriving_s, _PIECE_BYTES / max(now - one.read_at, 1e-3))
+    arriving_s = max(now - one.since, 1e-6)
+    return min((one.received or 0) / arriving_s, _PIECE_BYTES / max(now - one.read_at, 1e-6))
 
 
 def turn(one: Standing | None, now: float) -> tuple[int, float] | None:

@@ -1,8 +1,8 @@
 """Room for one more connection: within the configured bound, and within the limit of open files.
 
 Whoever makes room makes it for one. Who they are is worked out for many at once, because looking
-at all costs; each is looked at again before its turn, and one that has something unread keeps its
-place, for it is about to be heard.
+at all costs; each is looked at again before its turn, and one that has something unread is passed
+over if another can be found, for it is about to be heard.
 """
 
 import logging
@@ -49,7 +49,7 @@ class Room:
     def admits(self, descriptor: int) -> bool:
         """Tell whether a connection with this descriptor may come; another may have made room."""
         self._newest = descriptor
-        is_short = self._files_open() >= self._files.senders_below
+        is_short = self._is_short(self._files.senders_below)
         if is_short:
             self._tell_shortage()
         elif len(self._open) < self._most:
@@ -61,16 +61,16 @@ class Room:
 
     def has_file_to_keep(self) -> bool:
         """Tell whether a watcher may stay, whose connection is no sender's any more."""
-        if self._files_open() < self._files.watchers_below:
+        if not self._is_short(self._files.watchers_below):
             return True
         self._tell_shortage()
         return False
 
-    def _files_open(self) -> int:
-        """Return how many are open, but for what the process has opened since for itself."""
+    def _is_short(self, below: int) -> bool:
+        """Tell whether connections have as many files as they may, or there are hardly any left."""
         watchers = sum(number for _, number in self._metrics.feed_connections.rows())
         held = len(self._open) + len(self._lingering) + int(watchers)
-        return max(self._files.used + held, self._newest)
+        return self._files.used + held >= below or self._newest >= self._files.edge
 
     def _make(self) -> bool:
         """End one that may make room."""
@@ -79,17 +79,23 @@ class Room:
             self._known.clear()
         if not self._known and now >= self._look_at:
             self._look(now)
+        passed_over: Connection | None = None
         while self._known:
             one, was = self._known.popleft()
             if one not in self._open or not _is_still(one, was, now):
                 continue
-            idle = was.received is None
-            if idle and one.has_unread():
+            if was.received is None and one.has_unread():
+                passed_over = passed_over or one
                 continue
-            self._metrics.connections_refused.add("silent" if idle else "slow")
-            one.cut_off()
+            self._end(one, "silent" if was.received is None else "slow")
             return True
-        return False
+        if passed_over is not None:
+            self._end(passed_over, "silent")
+        return passed_over is not None
+
+    def _end(self, one: "Connection", reason: str) -> None:
+        self._metrics.connections_refused.add(reason)
+        one.cut_off()
 
     def _look(self, now: float) -> None:
         self._known.extend(by_turn(self._open, now, max(1, len(self._open) // _SHARE)))
