@@ -63,7 +63,12 @@ def room(config: Config, most: int, used: int) -> FileRoom:
     senders_below = most - own
     share = min(_SENDERS_SHARE, config.server.max_connections, (senders_below - used) // 3)
     return FileRoom(
-        most, used, senders_below, senders_below - share, min(LINGERING_FILES, own // 4)
+        limit=most,
+        used=used,
+        senders_below=senders_below,
+        watchers_below=senders_below - share,
+        edge=most - own // 2,
+        lingering=min(LINGERING_FILES, free // 8),
     )
 
 

@@ -36,10 +36,18 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
+_WITH_FEW_FILES = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]) // 2, int(sys.argv[1])))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
 class RunningGateway:
     """`config` is what config.yaml holds; ports and the data directory are filled in.
 
-    `listening`: the public port, held open by the test as systemd would; `args`: more for `run`.
+    `listening`: the public port, held open by the test as systemd would; `args`: more for `run`;
+    `files`: so many may be open, once it has raised its limit.
     """
 
     def __init__(
@@ -49,9 +57,10 @@ class RunningGateway:
         *,
         args: tuple[str, ...] = (),
         listening: socket.socket | None = None,
+        files: int | None = None,
     ) -> None:
         self.folder = folder
-        self._args, self._listening = args, listening
+        self._args, self._listening, self._files = args, listening, files
         self.port, self.admin_port = free_port(), free_port()
         self.config = {
             "server": {"port": self.port, **config.pop("server", {})},
@@ -108,6 +117,8 @@ class RunningGateway:
         if self._listening is not None:
             fds = (self._listening.fileno(),)
             command = [sys.executable, "-c", _PASSING, str(fds[0]), *command]
+        if self._files is not None:
+            command = [sys.executable, "-c", _WITH_FEW_FILES, str(self._files), *command]
         return subprocess.Popen(
             command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             pass_fds=fds,
@@ -240,10 +251,11 @@ async def running_gateway(
     *,
     args: tuple[str, ...] = (),
     listening: socket.socket | None = None,
+    files: int | None = None,
     **config: Any,
 ):
     """Start a gateway; stop it at the end, and see that it told no secret."""
-    gateway = RunningGateway(folder, config, args=args, listening=listening)
+    gateway = RunningGateway(folder, config, args=args, listening=listening, files=files)
     await gateway.start()
     try:
         yield gateway
