@@ -5,15 +5,17 @@
 import asyncio
 import gzip
 import os
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from support import jwts
 from support.eventually import eventually
 from support.load import Load
 from support.running_gateway import running_gateway
 from support.strangers import BAD_WEBHOOK, HEALTH, UNSIGNED, room_for, strangers
-from support.webhooks import distinct_event
+from support.webhooks import API_KEY, SECRET, distinct_event
 
 LONG = bool(os.environ.get("GATEWAY_LONG"))
 IDLE, HALF_SPOKEN, PLACES = (10_000, 4_096, 4_096) if LONG else (600, 240, 200)
@@ -172,6 +174,35 @@ async def test_floods_and_bombs_are_refused(tmp_path):
         stop.set()
         await flooding
         assert memory(gateway.pid) - before < 80 * MIB
+        await adds_up(gateway, accepted)
+
+
+def watching(user):
+    """A request of server-sent events, by a user with a token."""
+    now = int(time.time())
+    token = jwts.encode({"user_id": user, "iat": now - 5, "exp": now + 3_600}, SECRET, "HS256")
+    path = f"/feed?api_key={API_KEY}&call=default:room"
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n".encode()
+
+
+async def test_watchers_leave_files_to_webhooks(tmp_path):
+    """Many more watchers than there are files: some watch, the others are turned away, and every
+    webhook is 200.
+    """
+    limit = 1_024 if LONG else 200
+    async with a_gateway(tmp_path, 2 * limit, files=limit, feed={"access": "any"}) as gateway:
+        await gateway.up()
+        with strangers(gateway.port) as some:
+            for user in range(0, 2 * limit, 20):
+                await some.come(20, watching(f"user-{user}"))
+            watch = 'gateway_feed_connections{protocol="plain"}'
+
+            async def all_settled():
+                return await gateway.metric(watch) + some.ended() >= 2 * limit
+
+            await eventually(all_settled)
+            assert limit / 4 < await gateway.metric(watch) < limit * 3 / 4
+            accepted = await send(gateway, 50, connections=4, fresh=20)
         await adds_up(gateway, accepted)
 
 
