@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import cast
 
 from gateway.ingest.answers import REQUEST_TIMEOUT, STORED, TOO_MANY_CONNECTIONS, Answer
+from gateway.ingest.holding import HoldingConnection
 from gateway.ingest.places import Standing
 from gateway.ingest.surroundings import LINGER_S, STORED_LABEL, Past, Surroundings
 from gateway.ingest.unread import has_unread
@@ -32,19 +33,16 @@ class State(Enum):
 
 
 _OPEN = State.OPEN
-_PIECE_BYTES = 64 << 10
 
 
-class AnsweringConnection(asyncio.Protocol):
+class AnsweringConnection(HoldingConnection):
     """The `Reply` of the webhooks that came over it. Taking requests is a subclass's business.
 
     It has its place from the moment it was accepted, before its transport is there (`arrive`).
     """
 
     __slots__ = (
-        "_around",
         "_arriving",
-        "_buffer",
         "_descriptor",
         "_due",
         "_fresh",
@@ -53,7 +51,6 @@ class AnsweringConnection(asyncio.Protocol):
         "_need",
         "_opened_at",
         "_paused",
-        "_pieces",
         "_receiver",
         "_signed_at",
         "_since",
@@ -66,11 +63,9 @@ class AnsweringConnection(asyncio.Protocol):
     _transport: asyncio.Transport
 
     def __init__(self, around: Surroundings) -> None:
-        self._around, self._receiver = around, around.receiver
+        super().__init__(around)
+        self._receiver = around.receiver
         self._state = State.OPEN
-        # Of requests that are not whole, or must wait: the end, and what came before if it is much.
-        self._buffer = bytearray()
-        self._pieces: list[bytes] | None = None
         self._need = 0  # bytes that the buffer must have before it is worth another look
         self._due: list[Answer | None] = []  # a few at most; a deque would be ten times the size
         self._held = False  # as many are due as may be; the buffer may have whole requests
@@ -192,33 +187,6 @@ class AnsweringConnection(asyncio.Protocol):
         self._transport.write(around.wire.render(answer, close=close))
         if close and self._state is State.OPEN:
             self._state = State.LAST
-
-    # What is held of requests
-
-    def _keep(self, data: bytes) -> None:
-        """Hold `data` behind what is held; in pieces, for one that grows is moved all the time."""
-        if len(self._buffer) >= _PIECE_BYTES:
-            self._pieces = self._pieces or []
-            self._pieces.append(bytes(self._buffer))
-            self._buffer.clear()
-        self._buffer += data
-        self._around.grew(len(data))
-
-    def _let_go(self) -> bytes:
-        """Return what is held, and hold nothing."""
-        pieces, self._pieces = self._pieces, None
-        held = b"".join((*pieces, self._buffer)) if pieces else bytes(self._buffer)
-        self._buffer.clear()
-        return held
-
-    @property
-    def unfinished_bytes(self) -> int:
-        before = sum(map(len, self._pieces)) if self._pieces else 0
-        return before + len(self._buffer)
-
-    def _drop(self) -> None:
-        self._pieces = None
-        self._buffer.clear()
 
     # Flow and end
 

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from gateway.ingest.surroundings import Connection
 
 _log = logging.getLogger("gateway.ingest")
-_LOOK_S = 0.05  # after a look that found nobody
+_COST = 10  # a look is paid for by as many times what it took: no crowd makes us look all the time
+_CREDIT_S = 0.5  # and may be paid for as much later
 _KNOWN_S = 1.0  # how long a look is good for
-_SHARE = 8  # of all connections, how many one look finds at most
+_SHARE, _FOUND = 8, 64  # of all connections, how many one look finds at most; or as many
 _OVER_S = 60.0  # without a shortage: then it is over
 
 
@@ -42,7 +43,7 @@ class Room:
         self._open, self._lingering = opened, lingering
         self._known: deque[tuple[Connection, Standing]] = deque()
         self._looked_at = -_KNOWN_S
-        self._look_at = 0.0
+        self._paid_at = 0.0  # when all looks are paid for
         self._short_at: float | None = None  # of files, last
         self._newest = 0  # descriptor
 
@@ -77,31 +78,33 @@ class Room:
         now = time.perf_counter()
         if now - self._looked_at > _KNOWN_S:
             self._known.clear()
-        if not self._known and now >= self._look_at:
+        found = self._next(now)
+        if found is None and now >= self._paid_at - _CREDIT_S:
             self._look(now)
-        passed_over: Connection | None = None
+            found = self._next(now)
+        if found is None:
+            return False
+        one, was = found
+        self._metrics.connections_refused.add("silent" if was.received is None else "slow")
+        one.cut_off()
+        return True
+
+    def _next(self, now: float) -> "tuple[Connection, Standing] | None":
+        """Return the next of those known whose turn it is still."""
+        passed_over = None
         while self._known:
-            one, was = self._known.popleft()
+            one, was = found = self._known.popleft()
             if one not in self._open or not _is_still(one, was, now):
                 continue
-            if was.received is None and one.has_unread():
-                passed_over = passed_over or one
-                continue
-            self._end(one, "silent" if was.received is None else "slow")
-            return True
-        if passed_over is not None:
-            self._end(passed_over, "silent")
-        return passed_over is not None
-
-    def _end(self, one: "Connection", reason: str) -> None:
-        self._metrics.connections_refused.add(reason)
-        one.cut_off()
+            if was.received is not None or not one.has_unread():
+                return found
+            passed_over = passed_over or found
+        return passed_over
 
     def _look(self, now: float) -> None:
-        self._known.extend(by_turn(self._open, now, max(1, len(self._open) // _SHARE)))
+        self._known.extend(by_turn(self._open, now, max(_FOUND, len(self._open) // _SHARE)))
         self._looked_at = now
-        if not self._known:
-            self._look_at = now + _LOOK_S
+        self._paid_at = max(self._paid_at, now) + _COST * (time.perf_counter() - now)
 
     # ---- what is told
 

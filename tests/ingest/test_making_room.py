@@ -49,7 +49,12 @@ async def test_strangers_make_room(tmp_path, first):
             same(await signers[-1].ask(good(n, way)), answers.STORED)
         some = stack.enter_context(strangers(doorway.port))
         await some.come(5, SPOKEN[first])
-        await eventually(lambda: len(doorway.connections) == 8)
+
+        def none_is_under_way():
+            standings = [one.standing for one in doorway.connections]
+            return len(standings) == 8 and None not in standings
+
+        await eventually(none_is_under_way)
         for n in range(10, 15):
             came = await stack.enter_async_context(connected(doorway.port))
             same(await came.ask(good(n)), answers.STORED)
