@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from gateway.ingest.surroundings import Connection
 
 _log = logging.getLogger("gateway.ingest")
-_COST = 10  # a look is paid for by as many times what it took: no crowd makes us look all the time
-_CREDIT_S = 0.5  # and may be paid for as much later
+_COST = 4  # a look is paid for by as many times what it took: no crowd makes us look all the time
+_CREDIT_S = 1.0  # and may be paid for as much later
 _KNOWN_S = 1.0  # how long a look is good for
-_SHARE, _FOUND = 8, 64  # of all connections, how many one look finds at most; or as many
+_SHARE, _FOUND = 2, 64  # of all connections, how many one look finds at most; or as many
 _OVER_S = 60.0  # without a shortage: then it is over
 
 

@@ -215,13 +215,13 @@ async def test_few_files(tmp_path, limit, workers):
     async with a_gateway(tmp_path, 3_000, files=limit, server={"workers": workers}) as gateway:
         assert f"at most {limit} files may be open" in gateway.log_text
         pids = {gateway.pid, *gateway.workers().values()}
-        accepted = 0
+        accepted, fresh = 0, 20 if limit > 100 else 4
         with strangers(gateway.port) as some:
             await some.come(2 * limit, HEALTH)
-            accepted += await send(gateway, 50, connections=4, fresh=20)
+            accepted += await send(gateway, 50, connections=4, fresh=fresh)
         with strangers(gateway.port) as some:
             await some.come(2 * limit, UNSIGNED[:60])
-            accepted += await send(gateway, 50, first=accepted, connections=4, fresh=20)
+            accepted += await send(gateway, 50, first=accepted, connections=4, fresh=fresh)
         accepted += await send(gateway, 50, first=accepted, connections=4)
         await adds_up(gateway, accepted)
         assert {gateway.pid, *gateway.workers().values()} == pids
