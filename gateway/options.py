@@ -27,6 +27,8 @@ class ServerOptions:
     port: int = 8080
     tls: TlsOptions | None = None
     max_connections: int = 4096
+    # Of requests that are not whole, all connections of a process together.
+    max_unfinished_bytes: int = 64 * MIB
     header_timeout_s: float = 5.0
     body_timeout_s: float = 10.0
     # Longer than any client keeps an idle connection: the client closes first, so no request

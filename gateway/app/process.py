@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gateway import native
+from gateway import native, open_files
 from gateway.admin.ledger import JournalSide
 from gateway.app.delivery import DeliveryPart
 from gateway.app.duty import Duty, journals
@@ -33,6 +33,7 @@ from gateway.ingest.listener import Listener
 from gateway.journal.journal import Journal
 from gateway.logs import log
 from gateway.metrics import Metrics
+from gateway.open_files import FileRoom
 from gateway.options import Config, JournalOptions
 from gateway.readiness import Readiness
 from gateway.stream.access import access_of
@@ -92,10 +93,20 @@ class Process:
             metrics=self._shared.metrics,
             is_ready=self._readiness.takes_webhooks,
             keyring=native.keyring(config.apps),
+            files=self._files(),
         )
         ingest.add_routes(self._listener.app)
         if self._feed is not None:
             self._feed.add_routes(self._listener.app)
+
+    def _files(self) -> FileRoom:
+        """Return how many files there are for connections; tell once where they are too few."""
+        config = self._shared.config
+        found = open_files.room(config, open_files.limit(), open_files.in_use())
+        lacking = open_files.shortage(config, found)
+        if lacking is not None and not self._duty.number:
+            log(_log, logging.WARNING, lacking)
+        return found
 
     @property
     def _parts(self) -> list[Part]:

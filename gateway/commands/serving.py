@@ -4,7 +4,7 @@ import sys
 
 import uvloop
 
-from gateway import app, logs
+from gateway import app, logs, open_files
 from gateway.app.collecting import collect_seldom
 from gateway.commands import failure, handing
 from gateway.commands.banner import announce
@@ -33,6 +33,7 @@ def serve(order: handing.Order) -> None:
             only=order.only,
         )  # fmt: skip
 
+    open_files.raise_limit()
     collect_seldom()
     parts = app.ALL if order.only is None else frozenset([order.only])
     uvloop.run(app.run(config, parts=parts, on_ready=say))

@@ -69,6 +69,7 @@ class Server(Section):
     port: values.PublicPort = OPTIONAL
     tls: Tls = OPTIONAL
     max_connections: values.Count = OPTIONAL
+    max_unfinished_bytes: values.Size = _called("max_unfinished")
     header_timeout_s: values.Duration = _called("header_timeout")
     body_timeout_s: values.Duration = _called("body_timeout")
     keepalive_timeout_s: values.Duration = _called("keepalive_timeout")

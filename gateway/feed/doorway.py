@@ -27,6 +27,9 @@ class GivesAway(Protocol):
     def set_aside(self) -> None:
         """Count the connection no longer: its answer has no end."""
 
+    def has_file_to_keep(self) -> bool:
+        """Tell whether the connection may stay for long, as open files go."""
+
 
 def handler_of(request: web.Request) -> GivesAway:
     return cast("GivesAway", request.protocol)
@@ -52,11 +55,14 @@ class Doorway:
         Either way the listener counts it no longer: a crowd that waits, or is turned away, must
         not keep webhooks out. An answer that refuses closes the connection.
         """
-        handler_of(request).set_aside()
-        if self._connections.is_full:
-            raise too_many()
+        handler = handler_of(request)
+        handler.set_aside()
+        self._check_room(handler)
         await self.admission.turn()
-        if self._connections.is_full:
+        self._check_room(handler)
+
+    def _check_room(self, handler: GivesAway) -> None:
+        if self._connections.is_full or not handler.has_file_to_keep():
             raise too_many()
 
     async def open(self, request: web.Request, protocol: str | None = None) -> Opened:

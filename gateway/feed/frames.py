@@ -39,9 +39,15 @@ def close_frame(code: int | None, reason: str = "") -> bytes:
 
 
 def answer_to(close: bytes) -> int | None:
-    """Return the code that answers the payload of a close: its own, if that may be sent."""
+    """Return the code that answers the payload of a close: its own, if that may be sent, and its
+    reason is text.
+    """
     if not close:
         return None
+    try:
+        close[2:].decode()
+    except UnicodeDecodeError:
+        return INVALID_TEXT
     code = int.from_bytes(close[:2], "big")
     is_known = 1000 <= code <= 1014 and code not in (1004, 1005, 1006)
     return code if len(close) > 1 and (is_known or 3000 <= code <= 4999) else PROTOCOL_ERROR

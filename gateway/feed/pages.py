@@ -4,7 +4,6 @@ The demo hands a guest's token to whoever opens it, of the demo app and no other
 the configuration turns it on.
 """
 
-from functools import cache
 from pathlib import Path
 from secrets import choice, token_hex
 
@@ -60,15 +59,12 @@ def add_demo(app: web.Application, api_key: str, tokens: Tokens) -> None:
     app.router.add_post("/demo/token", token)
 
 
-@cache
-def _read(name: str) -> bytes:
-    return (_STATIC / name).read_bytes()
-
-
 def _file(name: str, content_type: str, headers: dict[str, str] | None = None) -> Handler:
+    body = (_STATIC / name).read_bytes()  # at the start: later there may be no file left to open
+
     async def serve(_: web.Request) -> web.StreamResponse:
         return web.Response(
-            body=_read(name), content_type=content_type, charset="utf-8",
+            body=body, content_type=content_type, charset="utf-8",
             headers={**_SAFE, **(headers or {})},
         )  # fmt: skip
 

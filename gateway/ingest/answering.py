@@ -8,13 +8,18 @@ Deadlines are the listener's one sweep; nothing here makes a task, a future or a
 """
 
 import asyncio
+import contextlib
 import logging
+import socket
 from enum import Enum
 from time import perf_counter
 from typing import cast
 
 from gateway.ingest.answers import REQUEST_TIMEOUT, STORED, TOO_MANY_CONNECTIONS, Answer
-from gateway.ingest.surroundings import LINGER_S, MAX_LINGERING, STORED_LABEL, Surroundings
+from gateway.ingest.holding import HoldingConnection
+from gateway.ingest.places import Standing
+from gateway.ingest.surroundings import LINGER_S, STORED_LABEL, Past, Surroundings
+from gateway.ingest.unread import has_unread
 
 logger = logging.getLogger(__name__)
 
@@ -30,20 +35,24 @@ class State(Enum):
 _OPEN = State.OPEN
 
 
-class AnsweringConnection(asyncio.Protocol):
-    """The `Reply` of the webhooks that came over it. Taking requests is a subclass's business."""
+class AnsweringConnection(HoldingConnection):
+    """The `Reply` of the webhooks that came over it. Taking requests is a subclass's business.
+
+    It has its place from the moment it was accepted, before its transport is there (`arrive`).
+    """
 
     __slots__ = (
-        "_around",
-        "_buffer",
+        "_arriving",
         "_descriptor",
         "_due",
         "_fresh",
         "_held",
         "_joined",
         "_need",
+        "_opened_at",
         "_paused",
         "_receiver",
+        "_signed_at",
         "_since",
         "_state",
         "_transport",
@@ -54,9 +63,9 @@ class AnsweringConnection(asyncio.Protocol):
     _transport: asyncio.Transport
 
     def __init__(self, around: Surroundings) -> None:
-        self._around, self._receiver = around, around.receiver
+        super().__init__(around)
+        self._receiver = around.receiver
         self._state = State.OPEN
-        self._buffer = bytearray()  # of requests that are not whole, or must wait
         self._need = 0  # bytes that the buffer must have before it is worth another look
         self._due: list[Answer | None] = []  # a few at most; a deque would be ten times the size
         self._held = False  # as many are due as may be; the buffer may have whole requests
@@ -64,26 +73,42 @@ class AnsweringConnection(asyncio.Protocol):
         self._fresh = True  # has never sent anything
         self._unread = False  # the peer may still be sending what will never be read
         self._joined = -1  # its descriptor, while `native.Sockets` reads it, not the transport
-        # `_since`: the start of what has a deadline now; both by time.perf_counter().
-        self.read_at = self._since = perf_counter()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
+        # `_since`: the start of what has a deadline now; all by time.perf_counter().
+        self.read_at = self._since = self._opened_at = perf_counter()
+        self._signed_at = 0.0  # when it last brought a signed request
+        self._arriving: socket.socket | None = None
         # Of the socket, where plain answers may go past the transport: not over TLS, nor once the
         # transport has had anything to write, which may still be waiting.
         self._descriptor = -1
+
+    def arrive(self, accepted: socket.socket) -> bool:
+        """Take a place for what was accepted; tell whether there is one, if only to be refused."""
+        around = self._around
+        if around.room.admits(accepted.fileno()):
+            around.joined(self)
+        elif around.may_linger:
+            around.lingering.add(self)
+            self._state = State.LAST
+        else:
+            return False
+        self._arriving = accepted
+        return True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport, self._arriving = cast("asyncio.Transport", transport), None
+        if self._state is State.GONE:  # it had to make room before it was there
+            self._transport.abort()
+            return
         if self._receiver is not None and transport.get_extra_info("sslcontext") is None:
             self._descriptor = transport.get_extra_info("socket").fileno()
-        if self._around.has_room():
-            self._around.joined(self)
-            return
-        self._around.metrics.connections_refused.add("too_many")
-        self._state, self._unread = State.LAST, True
-        self._transport.write(self._around.wire.render(TOO_MANY_CONNECTIONS, close=True))
-        self._finish()
+        if self._state is State.LAST:  # there was no place for it
+            self._unread = True
+            self._transport.write(self._around.wire.render(TOO_MANY_CONNECTIONS, close=True))
+            self._finish()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._state = State.GONE
+        self._drop()
         if self._joined >= 0 and self._receiver is not None:
             self._receiver.sockets.leave(self)
         self._around.left(self)
@@ -194,14 +219,16 @@ class AnsweringConnection(asyncio.Protocol):
         self._state = State.GONE
         if self._paused:
             self._transport.resume_reading()
-        self._around.hand_over(self._transport, bytes(self._buffer), self._since)
+        past = Past(self._opened_at, self._since, self._signed_at)
+        self._around.hand_over(self._transport, self._let_go(), past)
         self._around.left(self)
 
     def _finish(self) -> None:
         """Close, reading on for a moment if the peer may still be sending."""
         around = self._around
-        crowded = len(around.lingering) >= MAX_LINGERING
-        if not self._unread or crowded or not self._transport.can_write_eof():
+        self._drop()
+        has_place = self in around.lingering or around.may_linger
+        if not self._unread or not has_place or not self._transport.can_write_eof():
             self._close()
             return
         self._state = State.LINGERING
@@ -215,16 +242,40 @@ class AnsweringConnection(asyncio.Protocol):
     def _close(self) -> None:
         self._state = State.GONE
         self._since = perf_counter()
+        self._drop()
         self._transport.close()
 
     # What the listener asks
 
     @property
-    def silent_since(self) -> float | None:
-        return self._since if self._fresh else None
+    def standing(self) -> Standing | None:
+        received: int | None = None
+        if self._writing_paused:
+            received = 0  # it does not take its answers
+        elif self._due or self._state is not State.OPEN:
+            return None
+        elif self._buffer:
+            received = self.unfinished_bytes
+        return Standing(self._opened_at, self._since, received, self.read_at, self._signed_at)
+
+    def has_unread(self) -> bool:
+        if self._arriving is not None:
+            return has_unread(self._arriving.fileno())
+        return has_unread(self._transport.get_extra_info("socket").fileno())
+
+    def cut_off(self) -> None:
+        if self._buffer and not self._writing_paused:
+            self._refuse(REQUEST_TIMEOUT, unread=True)
+        else:
+            self.abort()
+        self._around.left_its_place(self)
 
     def sweep(self, now: float) -> None:
         server, waited_s = self._around.server, now - self._since
+        if self._arriving is not None:
+            if waited_s > server.header_timeout_s + LINGER_S:  # TLS has its own deadline
+                self.abort()
+            return
         match self._state:
             case State.OPEN if not self._paused and not self._due:
                 self._sweep_waiting(waited_s)
@@ -245,9 +296,16 @@ class AnsweringConnection(asyncio.Protocol):
             self._close()
 
     def drain(self) -> None:
-        if self._state is State.OPEN and not self._due and not self._buffer:
+        if self._arriving is not None:
+            self.abort()
+        elif self._state is State.OPEN and not self._due and not self._buffer:
             self._close()
 
     def abort(self) -> None:
         self._state = State.GONE
-        self._transport.abort()
+        self._drop()
+        if self._arriving is None:
+            self._transport.abort()
+            return
+        with contextlib.suppress(OSError):  # it has gone by itself
+            self._arriving.shutdown(socket.SHUT_RDWR)

@@ -40,17 +40,16 @@ class WebhookConnection(AnsweringConnection):
     def _receive(self, data: bytes) -> None:
         if self._state is not State.OPEN:
             if self._state is State.LEAVING:
-                self._buffer += data
+                self._keep(data)
             return
         self.read_at = perf_counter()
         if self._buffer:
-            self._buffer += data
-            if len(self._buffer) < self._need or self._paused:
+            self._keep(data)
+            if self.unfinished_bytes < self._need or self._paused:
                 return
-            data = bytes(self._buffer)
-            self._buffer.clear()
+            data = self._let_go()
         elif self._paused:
-            self._buffer += data
+            self._keep(data)
             return
         else:
             self._since = self.read_at
@@ -74,7 +73,7 @@ class WebhookConnection(AnsweringConnection):
                 break
             start += taken
         if self._state is State.OPEN and start < size:
-            self._buffer += data[start:] if start else data
+            self._keep(data[start:] if start else data)
         self._held = len(self._due) >= MAX_DUE
 
     def _take_plain(self, take: TakePlain, data: bytes, start: int) -> int:
@@ -90,6 +89,7 @@ class WebhookConnection(AnsweringConnection):
         if event is None:
             self._refuse_forged(data[start : start + length])
         else:
+            self._signed_at = self.read_at
             self._submit(event)
         return length
 
@@ -161,6 +161,7 @@ class WebhookConnection(AnsweringConnection):
         if isinstance(verdict, Answer):
             self._refuse(verdict, last=head.close)
             return
+        self._signed_at = self.read_at
         if head.close:
             self._state = State.LAST
         self._submit(verdict)
@@ -178,13 +179,11 @@ class WebhookConnection(AnsweringConnection):
         if self._writing_paused or (self._held and len(self._due) > MAX_DUE // 2):
             return
         self._held = False
-        data = bytes(self._buffer)
-        self._buffer.clear()
-        self._take_guarded(data)
+        self._take_guarded(self._let_go())
 
     def _leave(self, rest: bytes) -> None:
         self._state = State.LEAVING
-        self._buffer += rest
+        self._keep(rest)
         self._go_on()
 
 

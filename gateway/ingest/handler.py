@@ -29,7 +29,7 @@ from gateway.ingest.answers import (
     UNAVAILABLE,
     Answer,
 )
-from gateway.ingest.handover import AnswerResponse
+from gateway.ingest.handover import AnswerResponse, has_signed
 from gateway.ingest.surroundings import Surroundings
 from gateway.ingest.waiting import Waiting
 
@@ -80,6 +80,7 @@ class Webhooks:
         )
         if isinstance(verdict, Answer):
             return verdict
+        has_signed(request)
         waiting = Waiting()
         reception.submit(verdict, waiting)
         return await waiting.answered

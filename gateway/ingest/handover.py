@@ -1,5 +1,5 @@
 """aiohttp's connection handler with what it lacks: a header deadline, a bound on a whole head, and
-our answers to requests that it cannot parse.
+our answers to requests that it cannot parse, a deadline for answers that are not taken.
 
 This module, alone, leans on aiohttp's internals (hence its upper version bound): which of the
 handler's states means idle, where its parsed messages wait, and how it answers parse errors.
@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import LineTooLong
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from gateway.ingest.answers import (
     BAD_REQUEST,
@@ -21,7 +21,9 @@ from gateway.ingest.answers import (
     REQUEST_TIMEOUT,
     Answer,
 )
-from gateway.ingest.surroundings import LINGER_S, MAX_HEAD_BYTES, Surroundings
+from gateway.ingest.places import Standing
+from gateway.ingest.surroundings import LINGER_S, MAX_HEAD_BYTES, Past, Surroundings
+from gateway.ingest.unread import has_unread
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +62,25 @@ class GivenAway(web.StreamResponse):
         """Write nothing: another protocol speaks on this connection."""
 
 
+def has_signed(request: web.BaseRequest) -> None:
+    """Note on the connection of `request` that it is signed."""
+    if isinstance(request.protocol, GuardedHandler):
+        request.protocol.has_signed()
+
+
 class GuardedHandler(RequestHandler):
     """Takes a connection over from the fast path, and keeps it."""
 
-    __slots__ = ("_around", "_body", "_head_bytes", "_head_since")
+    __slots__ = (
+        "_around",
+        "_body",
+        "_cut_off_at",
+        "_head_bytes",
+        "_head_since",
+        "_past",
+        "_read_at",
+        "_stuck_since",
+    )
 
     def __init__(self, server: web.Server, around: Surroundings) -> None:
         super().__init__(
@@ -78,10 +95,14 @@ class GuardedHandler(RequestHandler):
         self._body: Any = None  # of the newest request, read or not
         self._head_bytes = 0  # of a request whose head is not whole yet
         self._head_since: float | None = None
+        self._read_at = perf_counter()
+        self._stuck_since: float | None = None  # answers that the peer does not take
+        self._cut_off_at: float | None = None
+        self._past = Past(self._read_at, self._read_at, 0.0)  # `since`: of the newest request
 
-    def take_over(self, transport: asyncio.Transport, first: bytes, since: float) -> None:
-        """Go on with `first`, the bytes of a request whose first byte came at `since`."""
-        self._head_since = since
+    def take_over(self, transport: asyncio.Transport, first: bytes, past: Past) -> None:
+        """Go on with `first`, the first bytes of a request."""
+        self._past, self._head_since = past, past.since
         transport.set_protocol(self)
         self.connection_made(transport)
         self._around.joined(self)
@@ -93,18 +114,32 @@ class GuardedHandler(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         requests, in_body = self._request_count, self._in_body
+        self._read_at = perf_counter()
         super().data_received(data)
         if self._is_upgraded:
             self._head_since = None
         elif self._request_count != requests:
-            self._body = self._messages[-1][1] if self._messages else None
-            self._head_since, self._head_bytes = None, 0
+            self._begin(in_body=in_body)
         elif data and not in_body:
             self._head_bytes += len(data)
             if self._head_since is None:
-                self._head_since = perf_counter()
+                self._head_since = self._read_at
+                self._past = self._past._replace(since=self._read_at)
             if self._head_bytes > MAX_HEAD_BYTES and self._is_idle:
                 self._end(HEADERS_TOO_LARGE)
+        if self._in_body:
+            self._around.grew(len(data))
+
+    def _begin(self, *, in_body: bool) -> None:
+        """Note what the head of a request, or what cannot be parsed, has brought."""
+        if in_body and self._in_body:
+            # What came cannot be parsed; aiohttp leaves the body as it is, and its reader waiting.
+            if self._request_in_progress:
+                self._body.set_exception(RequestPayloadError("the body cannot be parsed"))
+            self._body.feed_eof()
+        self._body = self._messages[-1][1] if self._messages else None
+        self._head_since, self._head_bytes = None, 0
+        self._past = self._past._replace(since=self._read_at)
 
     @property
     def _in_body(self) -> bool:
@@ -171,13 +206,67 @@ class GuardedHandler(RequestHandler):
         """Take the connection out of the listener's count: its answer has no end."""
         self._around.left(self)
 
+    def has_signed(self) -> None:
+        """Note that it has brought a signed request, now."""
+        self._past = self._past._replace(signed_at=perf_counter())
+
+    def has_file_to_keep(self) -> bool:
+        """Tell whether the connection may stay for long, as open files go."""
+        return self._around.room.has_file_to_keep()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stuck_since = perf_counter()
+
+    def resume_writing(self) -> None:
+        self._stuck_since = None
+        super().resume_writing()
+
     @property
-    def silent_since(self) -> None:
-        """None: it was taken over with the first bytes of a request."""
+    def standing(self) -> Standing | None:
+        since, received = self._past.since, 0
+        if self._stuck_since is not None:
+            since = self._stuck_since
+        elif self._in_body:
+            received = self._body.total_bytes
+        elif not self._is_idle:
+            return None
+        elif self._head_since is not None:
+            received = self._head_bytes
+        else:
+            return Standing(
+                self._past.opened_at, self._read_at, None, self._read_at, self._past.signed_at
+            )
+        return Standing(self._past.opened_at, since, received, self._read_at, self._past.signed_at)
+
+    @property
+    def unfinished_bytes(self) -> int:
+        return int(self._body.total_bytes) if self._in_body else self._head_bytes
+
+    def has_unread(self) -> bool:
+        transport = self.transport
+        return transport is not None and has_unread(transport.get_extra_info("socket").fileno())
+
+    def cut_off(self) -> None:
+        self._cut_off_at = perf_counter()
+        if self._stuck_since is not None or not self._around.may_linger:
+            self.abort()
+        elif self._in_body:
+            self._body.set_exception(TimeoutError())  # as at its deadline
+        elif self._head_since is not None:
+            self._end(REQUEST_TIMEOUT)
+        else:
+            self.abort()
+        self._around.left_its_place(self)
 
     def sweep(self, now: float) -> None:
-        late = self._around.server.header_timeout_s
-        if self._head_since is not None and now - self._head_since > late and self._is_idle:
+        server = self._around.server
+        is_cut_off = self._cut_off_at is not None and now - self._cut_off_at > 2 * LINGER_S
+        stuck_s = now - self._stuck_since if self._stuck_since is not None else 0.0
+        head_s = now - self._head_since if self._head_since is not None else 0.0
+        if is_cut_off or stuck_s > server.body_timeout_s:
+            self.abort()
+        elif head_s > server.header_timeout_s and self._is_idle:
             self._end(REQUEST_TIMEOUT)
 
     def drain(self) -> None:

@@ -5,6 +5,7 @@ deadline is therefore kept to within `_SWEEP_S`.
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
@@ -16,22 +17,24 @@ from aiohttp import web
 
 from gateway.ingest.acceptance import Acceptance
 from gateway.ingest.accepting import Acceptor, Loads
-from gateway.ingest.answers import Wire
+from gateway.ingest.answers import TOO_MANY_CONNECTIONS, Wire
 from gateway.ingest.fast_path import WebhookConnection
 from gateway.ingest.handler import build_app
 from gateway.ingest.handover import GuardedHandler
 from gateway.ingest.reception import Intake, Reception
-from gateway.ingest.surroundings import Connection, Surroundings
+from gateway.ingest.surroundings import Connection, Past, Surroundings
 from gateway.listening import EVERYWHERE, listen_everywhere
-from gateway.lookup.own import own_hosts
+from gateway.lookup.own import own_addresses
 from gateway.metrics import Metrics
 from gateway.native import Keyring
+from gateway.open_files import FileRoom
 from gateway.options import IngestOptions, ServerOptions, TlsOptions
 
 logger = logging.getLogger(__name__)
 
 _SWEEP_S = 0.25
 _BACKLOG = 1024
+_UNREAD_BYTES = 64 << 10
 _LAST_WORDS_S = 1.0  # for handlers of aiohttp's that are cut off at the end of draining
 
 
@@ -42,6 +45,23 @@ def tls_context(options: TlsOptions) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     context.load_cert_chain(options.cert, options.key)
     return context
+
+
+async def _listen(options: ServerOptions) -> list[socket.socket]:
+    """Open the port on every address that `host` stands for. Raises OSError."""
+    if options.host == EVERYWHERE:
+        return [listen_everywhere(options.port, _BACKLOG)]
+    found = await own_addresses(options.host, options.port)
+    opened: list[socket.socket] = []
+    try:
+        for family, address in dict.fromkeys((one[0], one[4]) for one in found):
+            opened.append(socket.create_server(address, family=family, backlog=_BACKLOG))
+            opened[-1].setblocking(False)
+    except OSError:
+        for each in opened:
+            each.close()
+        raise
+    return opened
 
 
 class Listener:
@@ -57,10 +77,12 @@ class Listener:
         metrics: Metrics,
         is_ready: Callable[[], bool] = lambda: True,
         keyring: Keyring | None = None,
+        files: FileRoom | None = None,
     ) -> None:
         """Open nothing yet. `is_ready` answers /readyz; add routes to `app` before `start`.
 
-        `keyring` takes plain requests whole; what it leaves comes to `acceptance`.
+        `keyring` takes plain requests whole; what it leaves comes to `acceptance`. `files`: how
+        many there are for connections; None: enough.
         """
         self._options = options
         self._around = Surroundings(
@@ -71,13 +93,13 @@ class Listener:
             request_line=f"POST {ingest.path} HTTP/1.1\r\n".encode(),
             hand_over=self._hand_over,
             keyring=keyring,
+            files=files or FileRoom(),
         )
         metrics.connections.track(read=lambda: len(self._around.open))
         self.app = build_app(self._around, is_ready)
         self._runner = web.AppRunner(self.app, shutdown_timeout=_LAST_WORDS_S)
-        self._server: asyncio.Server | None = None
-        self._acceptor: Acceptor | None = None  # instead, where others accept too
-        self._listening: socket.socket | None = None
+        self._acceptors: list[Acceptor] = []
+        self._port: int | None = None
         self._tls_terms: dict[str, Any] = {}
         self._coming: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -87,31 +109,34 @@ class Listener:
 
         Raises OSError if the address is taken, or TLS files cannot be read.
         """
-        await self._runner.setup()
-        if listening is None and self._options.host == EVERYWHERE:
-            listening = listen_everywhere(self._options.port, _BACKLOG)
-        where: dict[str, Any] = {"sock": listening}
-        if listening is None:
-            host, port = self._options.host, self._options.port
-            where = {"host": await own_hosts(host, port), "port": port}
-        self._server = await asyncio.get_running_loop().create_server(
-            self._connection, **where, **self._tls(), backlog=_BACKLOG
-        )
-        self._listening = self._server.sockets[0]
-        self._sweep()
+        opened = [listening] if listening is not None else await _listen(self._options)
+        await self._accept(opened, None, 0)
 
     async def share(self, listening: socket.socket, loads: Loads, number: int) -> None:
         """Accept from a socket that other workers accept from too. Raises OSError as `start`."""
-        await self._runner.setup()
-        self._listening, self._tls_terms = listening, self._tls()
-        self._acceptor = Acceptor(
-            listening, loads, number, connections=self._connections, take=self._take
-        )
-        self._acceptor.start()
-        self._sweep()
+        await self._accept([listening], loads, number)
 
-    def _connection(self) -> WebhookConnection:
-        return WebhookConnection(self._around)
+    async def _accept(
+        self, listening: list[socket.socket], loads: Loads | None, number: int
+    ) -> None:
+        try:
+            self._tls_terms = self._tls()
+            await self._runner.setup()
+            self._port = listening[0].getsockname()[1]
+            for each in listening:
+                self._acceptors.append(
+                    Acceptor(
+                        each, loads, number,
+                        connections=self._connections, take=self._take, refuse=self._refuse,
+                    )
+                )  # fmt: skip
+        except BaseException:
+            for each in listening:
+                each.close()
+            raise
+        for acceptor in self._acceptors:
+            acceptor.start()
+        self._sweep()
 
     def _tls(self) -> dict[str, Any]:
         tls = self._options.tls
@@ -126,38 +151,53 @@ class Listener:
         """Return how many there are here: senders, watchers, and those that come just now."""
         metrics = self._around.metrics
         rows = (*metrics.connections.rows(), *metrics.feed_connections.rows())
-        return len(self._coming) + int(sum(number for _, number in rows))
+        return int(sum(number for _, number in rows))
 
     def _take(self, accepted: socket.socket) -> None:
-        task = asyncio.create_task(self._come(accepted), name="accepted")
+        connection = WebhookConnection(self._around)
+        if not connection.arrive(accepted):
+            self._refuse(accepted)
+            return
+        task = asyncio.create_task(self._come(accepted, connection), name="accepted")
         self._coming.add(task)
         task.add_done_callback(self._coming.discard)
 
-    async def _come(self, accepted: socket.socket) -> None:
+    async def _come(self, accepted: socket.socket, connection: WebhookConnection) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.connect_accepted_socket(self._connection, accepted, **self._tls_terms)
+            await loop.connect_accepted_socket(lambda: connection, accepted, **self._tls_terms)
         except OSError:  # it has gone, or speaks no TLS: its own business
             accepted.close()
+            self._around.left(connection)
+        except BaseException:
+            accepted.close()
+            self._around.left(connection)
+            raise
+
+    def _refuse(self, accepted: socket.socket) -> None:
+        """Answer 503 to one for whom there is not even a place to wait for its request."""
+        with accepted, contextlib.suppress(OSError):
+            accepted.setblocking(False)
+            if not self._options.tls:
+                with contextlib.suppress(BlockingIOError):
+                    accepted.recv(_UNREAD_BYTES)  # what is left unread would undo the answer
+                accepted.send(self._around.wire.render(TOO_MANY_CONNECTIONS, close=True))
+                accepted.shutdown(socket.SHUT_WR)
 
     @property
     def port(self) -> int:
         """The port that was bound, which matters when port 0 was asked for."""
-        if self._listening is None:
+        if self._port is None:
             raise RuntimeError("not listening")
-        port: int = self._listening.getsockname()[1]
-        return port
+        return self._port
 
     async def drain(self, timeout_s: float) -> None:
         """Stop listening, answer what is under way, then close what is left.
 
         Every answer from now on says `Connection: close`; idle connections close at once.
         """
-        if self._server is not None:
-            self._server.close()
-        if self._acceptor is not None:
-            self._acceptor.close()
-            self._acceptor = None
+        while self._acceptors:
+            self._acceptors.pop().close()
         around = self._around
         around.drain()
         for connection in tuple(around.open):
@@ -168,7 +208,8 @@ class Listener:
                 async with asyncio.timeout(timeout_s):
                     await around.emptied.wait()
             except TimeoutError:
-                logger.warning("cutting off %d connections", len(around.open))
+                if around.open:
+                    logger.warning("cutting off %d connections", len(around.open))
         await self._runner.cleanup()
         for connection in (*around.open, *around.lingering):
             connection.abort()
@@ -177,20 +218,20 @@ class Listener:
         if self._sweeper is not None:
             self._sweeper.cancel()
 
-    def _hand_over(self, transport: asyncio.Transport, first: bytes, since: float) -> None:
+    def _hand_over(self, transport: asyncio.Transport, first: bytes, past: Past) -> None:
         server = self._runner.server
         if server is None or transport.is_closing():
             transport.close()
             return
-        GuardedHandler(server, self._around).take_over(transport, first, since)
+        GuardedHandler(server, self._around).take_over(transport, first, past)
 
     def _sweep(self) -> None:
         interval_s = min(_SWEEP_S, self._options.header_timeout_s / 4)
         self._sweeper = asyncio.get_running_loop().call_later(interval_s, self._sweep)
         self._around.tick()
         self._around.reception.expire()
-        if self._acceptor is not None:
-            self._acceptor.tell()
+        for acceptor in self._acceptors:
+            acceptor.tell()
         now = time.perf_counter()
         for connections in (self._around.open, self._around.lingering):
             for connection in tuple(connections):

@@ -4,15 +4,17 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway import native
 from gateway.event import Event
 from gateway.ingest.answers import STORED, Reply, Wire
 from gateway.ingest.inlet import Inlet
+from gateway.ingest.places import Standing, slowest
 from gateway.ingest.reception import Reception
+from gateway.ingest.room import Room
 from gateway.metrics import Metrics
+from gateway.open_files import FileRoom
 from gateway.options import ServerOptions
 
 # How long, and for how many at once, we read on and throw away after an answer that came before
@@ -20,17 +22,24 @@ from gateway.options import ServerOptions
 LINGER_S = 1.0
 MAX_HEAD_BYTES = 16 << 10
 STORED_LABEL = (str(STORED.status),)
-MAX_LINGERING = 256
-_LOOK_S = 0.05  # after nobody was found who is silent
-_ROOM_SHARE = 8  # of all connections, how many make room at once: looking costs a little
 
 
 class Connection(Protocol):
     """What the listener asks of an open connection, whoever speaks on it."""
 
     @property
-    def silent_since(self) -> float | None:
-        """When it was opened, if it has not said a word yet; by time.perf_counter()."""
+    def standing(self) -> Standing | None:
+        """How it stands; None while a request is under way."""
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """What it holds of a request that is not whole."""
+
+    def has_unread(self) -> bool:
+        """Tell whether something has come that was not read yet."""
+
+    def cut_off(self) -> None:
+        """End, an unfinished request with 408, and hold nothing from now on."""
 
     def sweep(self, now: float) -> None:
         """Enforce the deadlines; `now` is time.perf_counter()."""
@@ -42,9 +51,16 @@ class Connection(Protocol):
         """Close at once."""
 
 
-# Gives a connection away: its transport, the bytes of a request read so far, and when the first
-# of them came.
-HandOver = Callable[[asyncio.Transport, bytes, float], None]
+class Past(NamedTuple):
+    """What is known of a connection that is given away; times by time.perf_counter()."""
+
+    opened_at: float
+    since: float  # the first bytes of its request
+    signed_at: float  # when it last brought a signed request; 0: never
+
+
+# Gives a connection away: its transport, the bytes of a request read so far, and its past.
+HandOver = Callable[[asyncio.Transport, bytes, Past], None]
 
 # Takes a plain request whole: (data, start, request_line, max_head_bytes, max_body_bytes, now_ms)
 # to its length and event, no event if its signature is nobody's; None: not the plain case. See
@@ -61,6 +77,8 @@ class Surroundings:
     request_line: bytes  # of a webhook, with its line end
     hand_over: HandOver
     keyring: native.Keyring | None = None
+    files: FileRoom = field(default_factory=FileRoom)
+    room: Room = field(init=False)
     max_body_bytes: int = field(init=False)
     submit: Callable[[Event, Reply], None] = field(init=False)
     take: TakePlain | None = field(init=False)
@@ -69,12 +87,19 @@ class Surroundings:
     counted: dict[tuple[str, ...], float] = field(init=False)  # answers, by status
     open: set[Connection] = field(default_factory=set)
     lingering: set[Connection] = field(default_factory=set)
-    look_at: float = 0.0  # when it is worth looking again for who is silent
+    max_unfinished_bytes: int = field(init=False)
+    grown: int = 0  # of unfinished requests, since what they hold was added up
+    grows_to: int = field(init=False)  # then it is added up again
     draining: bool = False
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.max_body_bytes = self.reception.options.max_body_bytes
+        self.max_unfinished_bytes = max(self.server.max_unfinished_bytes, self.max_body_bytes)
+        self.grows_to = self.max_unfinished_bytes
+        self.room = Room(
+            self.server.max_connections, self.files, self.open, self.lingering, self.metrics
+        )
         self.submit, self.inlet = self.reception.submit, self.reception.intake.inlet
         self.counted = self.metrics.webhooks.values
         self.counted.setdefault(STORED_LABEL, 0)
@@ -95,6 +120,7 @@ class Surroundings:
     def tick(self) -> None:
         """Follow the clock: answers bear a date."""
         self.wire.tick(time.time())
+        self.room.tick()
         if self.receiver is not None:
             self.receiver.stored = None if self.draining else self.wire.stored
 
@@ -103,31 +129,43 @@ class Surroundings:
         self.draining = True
         self.tick()
 
-    def has_room(self) -> bool:
-        """Tell whether one more may be open. Who has been silent for longest makes room.
+    def grew(self, size: int) -> None:
+        """Count what was read of unfinished requests; bound what all of them hold together.
 
-        So a crowd that connects at once, before it has sent a byte, keeps nobody out who speaks.
+        Adding up costs, and so is done only when there may be too much.
         """
-        most = self.server.max_connections
-        if len(self.open) < most:
-            return True
-        now = time.perf_counter()
-        if now < self.look_at:
-            return False
-        silent = [(since, one) for one in self.open if (since := one.silent_since) is not None]
-        silent.sort(key=itemgetter(0))
-        for _, one in silent[: max(1, most // _ROOM_SHARE)]:
-            self.metrics.connections_refused.add("silent")
-            one.abort()
-            self.left(one)
-        if not silent:
-            self.look_at = now + _LOOK_S
-        return bool(silent)
+        self.grown += size
+        if self.grown >= self.grows_to:
+            self.bound_unfinished(time.perf_counter())
+
+    def bound_unfinished(self, now: float) -> None:
+        """Cut off the slowest strangers where unfinished requests hold too much."""
+        most, held = self.max_unfinished_bytes, self._unfinished()
+        if held >= most:
+            for one in slowest(self.open, now, most - most // 8):
+                self.metrics.connections_refused.add("slow")
+                one.cut_off()
+            held = self._unfinished()
+        self.grown, self.grows_to = 0, max(most - held, most // 8)
+
+    def _unfinished(self) -> int:
+        return sum(one.unfinished_bytes for one in self.open)
+
+    @property
+    def may_linger(self) -> bool:
+        return len(self.lingering) < self.files.lingering
 
     def left(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
         self.open.discard(connection)
         self.lingering.discard(connection)
+        if not self.open:
+            self.emptied.set()
+
+    def left_its_place(self, connection: Connection) -> None:
+        """Count a connection no longer that was cut off; its last words may be under way."""
+        self.open.discard(connection)
+        self.lingering.add(connection)
         if not self.open:
             self.emptied.set()
 

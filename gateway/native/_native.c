@@ -37,7 +37,7 @@ static int find_slots(PyObject *type, const char *const *names, Py_ssize_t *offs
         if (!found) return -1;
         if (!Py_IS_TYPE(found, &PyMemberDescr_Type)) {
             Py_DECREF(found);
-            PyErr_Format(PyExc_ImportError, "Event.%s is no slot", SLOT_NAMES[i]);
+            PyErr_Format(PyExc_ImportError, "%R has no slot %s", type, names[i]);
             return -1;
         }
         offsets[i] = ((PyMemberDescrObject *)found)->d_member->offset;
@@ -137,6 +137,7 @@ static void keyring_dealloc(keyring *self) {
 
 /* add(api_key: bytes, app: str, app_json: bytes, identity: bytes, secrets: tuple[bytes, ...]) */
 static PyObject *keyring_add(keyring *self, PyObject *args) {
+    if (hmac_refuse()) return NULL;
     PyObject *api_key, *app, *app_json, *secrets;
     const char *identity;
     Py_ssize_t identity_size;

@@ -34,11 +34,11 @@ static PyTypeObject *receiver_type;
 
 enum {
     RECEIVER, STATE, DUE, BUFFER, PAUSED, FRESH, SINCE, TRANSPORT, DESCRIPTOR, JOINED,
-    CONNECTION_SLOTS
+    SIGNED, CONNECTION_SLOTS
 };
 static const char *const CONNECTION_SLOT_NAMES[CONNECTION_SLOTS] = {
     "_receiver", "_state", "_due", "_buffer", "_paused", "_fresh", "_since", "_transport",
-    "_descriptor", "_joined",
+    "_descriptor", "_joined", "_signed_at",
 };
 static PyTypeObject *connection_type;
 static Py_ssize_t connection_offsets[CONNECTION_SLOTS];
@@ -108,7 +108,7 @@ static int receive(receiver *to, PyObject *one, slice given) {
     PyObject *now = moment();
     if (!now) return -1;
     if (CONNECTION(one, FRESH) != Py_False) put_slot(one, FRESH, Py_False);
-    put_slot(one, SINCE, now);
+    put_slot(one, SINCE, now), put_slot(one, SIGNED, now);
     const int failed = submit(to, one, &found, now);
     Py_DECREF(now);
     return failed ? -1 : GENUINE;

@@ -31,7 +31,7 @@ static const uint32_t SHA256_ROUND[64] = {
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 };
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(GATEWAY_NO_SHA256)
 #include <cpuid.h>
 #include <immintrin.h>
 

@@ -31,7 +31,7 @@ from gateway.ingest.answers import (
     UNAVAILABLE,
     Answer,
 )
-from gateway.ingest.handover import AnswerResponse
+from gateway.ingest.handover import AnswerResponse, has_signed
 from gateway.ingest.reception import Intake
 from gateway.ingest.waiting import Waiting
 from gateway.logs import Seldom, log
@@ -76,7 +76,10 @@ class SnsSource:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
-        return AnswerResponse(await self._answer(request))
+        answer = await self._answer(request)
+        if answer is STORED:
+            has_signed(request)
+        return AnswerResponse(answer)
 
     async def _answer(self, request: web.Request) -> Answer:
         body = await _read(request)

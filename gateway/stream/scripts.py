@@ -4,6 +4,8 @@ A script is sent by digest; an engine that has lost it (restart, SCRIPT FLUSH, f
 NOSCRIPT without having run anything, so sending it once more in full is safe. So it is sent from
 the first where an engine refuses to be given scripts beforehand (SCRIPT LOAD), as some hosted ones
 and some users' rights do.
+
+All are read at the start: later there may be no file left to open.
 """
 
 from collections.abc import Mapping
@@ -25,10 +27,12 @@ class Script:
         self.sha = sha1(source).hexdigest()  # noqa: S324  # Redis names scripts by SHA-1
 
 
-@cache
+_SCRIPTS = {path.stem: Script(path.stem, path.read_bytes()) for path in _FOLDER.glob("*.lua")}
+
+
 def script(name: str) -> Script:
-    """Return the script in `lua/<name>.lua`. Raises `FileNotFoundError` for an unknown one."""
-    return Script(name, (_FOLDER / f"{name}.lua").read_bytes())
+    """Return the script in `lua/<name>.lua`. Raises `KeyError` for an unknown one."""
+    return _SCRIPTS[name]
 
 
 @cache

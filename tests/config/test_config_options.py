@@ -15,7 +15,8 @@ def test_every_option_can_be_set(tmp_path, certificates):
     (everything,) = loaded.subscribers
     tls = tmp_path / "tls"
     assert loaded.server == options.ServerOptions(
-        host="::1", port=0, workers=3, max_connections=7, header_timeout_s=1, body_timeout_s=2,
+        host="::1", port=0, workers=3, max_connections=7, max_unfinished_bytes=3 << 20,
+        header_timeout_s=1, body_timeout_s=2,
         keepalive_timeout_s=180, drain_s=4,
         tls=options.TlsOptions(cert=tls / "cert.pem", key=tls / "key.pem"),
     )  # fmt: skip

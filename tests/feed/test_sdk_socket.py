@@ -264,6 +264,7 @@ async def test_bad_input_has_its_answer(gateway, name):
         (b"\x03\xe9bye", b"\x03\xe9"),
         (b"\x03", b"\x03\xea"),
         (b"\x03\xed", b"\x03\xea"),
+        (b"\x03\xe8\xce\xba\xe1", b"\x03\xef"),  # a reason that is no UTF-8
     ],
 )
 async def test_a_close_is_answered(gateway, payload, answer):

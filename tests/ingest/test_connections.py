@@ -275,20 +275,21 @@ async def test_drain_has_an_end(tmp_path):
         assert not doorway.connections
 
 
-async def flood(client):
+async def flood(client, request):
     """Send without end."""
     while True:
-        client.send(BAD * 1000)
+        client.send(request * 1000)
         await client.writer.drain()
 
 
-async def test_a_client_that_reads_nothing_is_cut_off(tmp_path):
+@pytest.mark.parametrize("request_", [BAD, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"])
+async def test_a_client_that_reads_nothing_is_cut_off(tmp_path, request_):
     """One that only sends is read no further, and does not keep its place for ever."""
     async with opened(tmp_path, body_timeout_s=0.3) as doorway:
         async with connected(doorway.port) as client:
             client.writer.transport.pause_reading()
             with pytest.raises(ConnectionError):
-                await flood(client)
+                await flood(client, request_)
         await eventually(lambda: not doorway.connections)
 
 

@@ -54,6 +54,7 @@ async def test_who_does_not_read_loses_no_answer(tmp_path):
             await loop.sock_connect(peer, ("127.0.0.1", doorway.port))
             await eventually(lambda: len(doorway.connections) == 1)
             (connection,) = doorway.connections
+            await eventually(lambda: connection._descriptor >= 0)
             with socket.socket(fileno=os.dup(connection._descriptor)) as ours:
                 ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
             waited = 0

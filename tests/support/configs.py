@@ -33,7 +33,7 @@ QUEUE = "queue_url: https://sqs.eu-west-1.amazonaws.com/1/q,\n"
 FULL = """\
 server:
   {host: "::1", port: 0, tls: {cert: tls/cert.pem, key: tls/key.pem}, max_connections: 7,
-   header_timeout: 1s, body_timeout: 2s, keepalive_timeout: 3m, drain: 4s, workers: 3}
+   max_unfinished: 3MiB, header_timeout: 1s, body_timeout: 2s, keepalive_timeout: 3m, drain: 4s, workers: 3}
 admin: {host: 0.0.0.0, port: 9, allow_remote: true}
 data_dir: /var/lib/gateway
 apps:

@@ -36,12 +36,20 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
+_WITH_FEW_FILES = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]) // 2, int(sys.argv[1])))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
 class RunningGateway:
     """`config` is what config.yaml holds; ports and the data directory are filled in.
 
     `listening`: the public port, held open by the test as systemd would; `args`: more for `run`;
     `within`: a command that runs it in other surroundings, by exec;
-    `environ`: of the next start, None for ours: another version is found by its PYTHONPATH.
+    `environ`: of the next start, None for ours: another version is found by its PYTHONPATH;
+    `files`: so many may be open, once it has raised its limit.
     """
 
     def __init__(
@@ -52,9 +60,11 @@ class RunningGateway:
         args: tuple[str, ...] = (),
         listening: socket.socket | None = None,
         within: tuple[str, ...] = (),
+        files: int | None = None,
     ) -> None:
         self.folder = folder
         self._args, self._listening, self._within = args, listening, within
+        self._files = files
         self.port, self.admin_port = free_port(), free_port()
         self.config = {
             "server": {"port": self.port, **config.pop("server", {})},
@@ -112,6 +122,8 @@ class RunningGateway:
         if self._listening is not None:
             fds = (self._listening.fileno(),)
             command = [sys.executable, "-c", _PASSING, str(fds[0]), *command]
+        if self._files is not None:
+            command = [sys.executable, "-c", _WITH_FEW_FILES, str(self._files), *command]
         return subprocess.Popen(
             [*self._within, *command], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             pass_fds=fds, env=self.environ,
@@ -248,10 +260,13 @@ async def running_gateway(
     args: tuple[str, ...] = (),
     listening: socket.socket | None = None,
     within: tuple[str, ...] = (),
+    files: int | None = None,
     **config: Any,
 ):
     """Start a gateway; stop it at the end, and see that it told no secret."""
-    gateway = RunningGateway(folder, config, args=args, listening=listening, within=within)
+    gateway = RunningGateway(
+        folder, config, args=args, listening=listening, within=within, files=files
+    )
     await gateway.start()
     try:
         yield gateway

@@ -21,6 +21,7 @@ class Sharing:
             Acceptor(
                 listening.dup(), Loads(fd, count), number,
                 connections=lambda mine=mine: len(mine), take=mine.append,
+                refuse=socket.socket.close,
             )
             for number, mine in enumerate(self.taken)
         ]  # fmt: skip

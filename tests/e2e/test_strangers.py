@@ -1,0 +1,229 @@
+"""Good traffic beside crowds of strangers, counted in requests answered. Full counts by
+`make test-long`.
+"""
+
+import asyncio
+import gzip
+import os
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from support import jwts
+from support.eventually import eventually
+from support.load import Load
+from support.running_gateway import running_gateway
+from support.strangers import BAD_WEBHOOK, HEALTH, UNSIGNED, room_for, strangers
+from support.webhooks import API_KEY, SECRET, distinct_event
+
+LONG = bool(os.environ.get("GATEWAY_LONG"))
+IDLE, HALF_SPOKEN, PLACES = (10_000, 4_096, 4_096) if LONG else (600, 240, 200)
+EVENTS = 2_000 if LONG else 200
+MIB = 1 << 20
+LOG = [{"name": "console", "kind": "log"}]
+_CHUNKED = b"POST /webhooks/stream HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+# How each begins, and what it says again and again, slowly.
+SLOW = {
+    "request line": (b"POST /web", b"h"),
+    "head": (UNSIGNED[:50], b"x"),
+    "body": (UNSIGNED % 100_000, b"x"),
+    "head elsewhere": (b"GET /healthz HTTP/1.1\r\nA", b"x"),
+    "chunk": (_CHUNKED + b"ffff\r\n", b"x"),
+    "chunk's extension": (_CHUNKED + b"5;", b"x"),
+    "trailer": (_CHUNKED + b"5\r\nhello\r\n0\r\nX", b"x"),
+    "second request": (HEALTH + b"GET /h", b"x"),
+    "lines before a request": (b"\r\n", b"\r\n"),
+    "watcher's handshake": (b"GET /feed HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nA: ", b"x"),
+}
+
+
+def memory(pid):
+    """What a process holds, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS"))
+
+
+async def send(gateway, count, *, first=0, connections=8, fresh=0):
+    """Send events over connections that are kept, or each over one of its own; all are 200 at
+    once. Returns how many.
+    """
+    kept, new = Load(gateway.port), Load(gateway.port)
+    waves = [kept.run(count, connections=connections, first=first)]
+    for begin in range(0, fresh, 50):
+        number = min(50, fresh - begin)
+        waves.append(new.run(number, connections=number, first=first + count + begin))
+    for wave in waves:
+        await wave
+    assert kept.statuses + new.statuses == {200: count + fresh}
+    return count + fresh
+
+
+async def adds_up(gateway, accepted):
+    ledger = await gateway.settled()
+    assert ledger["overall"]["published"] == accepted
+    assert ledger["subscribers"]["console"]["delivered"] == accepted
+
+
+@asynccontextmanager
+async def a_gateway(folder, count=0, **more):
+    if not room_for(count):
+        pytest.skip(f"this machine has no {count} open files for one process")
+    server = {"max_connections": PLACES, **more.pop("server", {})}
+    async with running_gateway(folder / "g", server=server, subscribers=LOG, **more) as gateway:
+        yield gateway
+
+
+@pytest.mark.parametrize("first", [b"", HEALTH, BAD_WEBHOOK], ids=["silent", "spoke", "unsigned"])
+async def test_idle_strangers_keep_no_webhook_out(tmp_path, first):
+    """Many more idle connections than there are places: every webhook is 200, on connections that
+    were there and on new ones.
+    """
+    async with a_gateway(tmp_path, IDLE) as gateway:
+        accepted = await send(gateway, EVENTS)
+        with strangers(gateway.port) as some:
+            coming = asyncio.create_task(some.come(IDLE, first))
+            accepted += await send(gateway, EVENTS, first=accepted, fresh=EVENTS)
+            await coming
+            accepted += await send(gateway, EVENTS, first=accepted, fresh=EVENTS)
+            assert await gateway.metric("gateway_connections") <= PLACES
+        await adds_up(gateway, accepted)
+
+
+async def test_unfinished_requests_keep_no_webhook_out(tmp_path):
+    """As many half-spoken connections as there are places, on every path: every webhook is 200."""
+    starts = [UNSIGNED[:70], UNSIGNED % 5_000 + b"x" * 4_000, HEALTH[:-3], _CHUNKED + b"5\r\nhe"]
+    server = {"header_timeout": "10m", "body_timeout": "10m"}
+    async with a_gateway(tmp_path, HALF_SPOKEN, server=server) as gateway:
+        with strangers(gateway.port) as some:
+            for start in starts:
+                await some.come(HALF_SPOKEN // len(starts), start)
+            accepted = await send(gateway, EVENTS, fresh=EVENTS)
+            await some.come(100, b"")
+            accepted += await send(gateway, EVENTS, first=accepted, fresh=EVENTS)
+        await adds_up(gateway, accepted)
+
+
+@pytest.mark.parametrize("kind", SLOW)
+async def test_who_drips_is_ended(tmp_path, kind):
+    """However slowly a stranger speaks, there is a deadline; meanwhile webhooks are answered."""
+    begins, goes_on = SLOW[kind]
+    count = 500 if LONG else 40
+    server = {"header_timeout": "1s", "body_timeout": "1s"}
+    async with a_gateway(tmp_path, count, server=server) as gateway:
+        with strangers(gateway.port) as some:
+            await some.come(count, begins)
+            accepted = 0
+
+            async def all_ended():
+                nonlocal accepted
+                some.say(goes_on)
+                accepted += await send(gateway, 16, first=accepted)
+                return some.ended() == count
+
+            await eventually(all_ended)
+        await adds_up(gateway, accepted)
+
+
+async def test_bodies_that_strangers_withhold_keep_no_webhook_out(tmp_path):
+    """300 strangers with a body of 1 MiB but for its last byte, and 50 new connections that bring
+    1 MiB each: all 50 are 200, and memory stays within its bound.
+    """
+    count, many = (300, 50) if LONG else (90, 10)
+    server = {} if LONG else {"max_unfinished": "24MiB"}
+    bound = (64 if LONG else 24) * MIB
+    async with a_gateway(tmp_path, count, server=server) as gateway:
+        accepted = await send(gateway, EVENTS)
+        before = memory(gateway.pid)
+        with strangers(gateway.port) as some:
+            await some.come(count, UNSIGNED % MIB + b"x" * (MIB - 1))
+            most = memory(gateway.pid)
+            load = Load(gateway.port)
+            bodies = [distinct_event(accepted + n, size_bytes=MIB) for n in range(many)]
+            streams = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in bodies]
+            sent = (load._send(each, body) for each, body in zip(streams, bodies, strict=True))
+            assert [status for status, _ in await asyncio.gather(*sent)] == [200] * many
+            for _, writer in streams:
+                writer.close()
+            await eventually(lambda: some.ended() >= count - bound // MIB)
+        assert most - before < bound + 40 * MIB
+        await adds_up(gateway, accepted + many)
+
+
+async def test_floods_and_bombs_are_refused(tmp_path):
+    """Connections that come and go without end, forged and inflating bodies: webhooks beside them
+    are 200, and memory is as before.
+    """
+    rounds = 50 if LONG else 5
+    bomb = gzip.compress(bytes(256 * MIB))[: MIB - 1]
+    forged = UNSIGNED % len(bomb) + bomb
+    async with a_gateway(tmp_path, 400) as gateway:
+        accepted = await send(gateway, EVENTS)
+        before, stop = memory(gateway.pid), asyncio.Event()
+
+        async def flood():
+            while not stop.is_set():
+                with strangers(gateway.port) as some:
+                    await some.come(100, HEALTH * 20)
+                    await some.come(4, forged)
+                    await some.come(100, BAD_WEBHOOK * 10)
+
+        flooding = asyncio.create_task(flood())
+        for _ in range(rounds):
+            accepted += await send(gateway, 40, first=accepted, fresh=40)
+        stop.set()
+        await flooding
+        assert memory(gateway.pid) - before < 80 * MIB
+        await adds_up(gateway, accepted)
+
+
+def watching(user):
+    """A request of server-sent events, by a user with a token."""
+    now = int(time.time())
+    token = jwts.encode({"user_id": user, "iat": now - 5, "exp": now + 3_600}, SECRET, "HS256")
+    path = f"/feed?api_key={API_KEY}&call=default:room"
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n".encode()
+
+
+async def test_watchers_leave_files_to_webhooks(tmp_path):
+    """Many more watchers than there are files: some watch, the others are turned away, and every
+    webhook is 200.
+    """
+    limit = 1_024 if LONG else 200
+    async with a_gateway(tmp_path, 2 * limit, files=limit, feed={"access": "any"}) as gateway:
+        await gateway.up()
+        with strangers(gateway.port) as some:
+            for user in range(0, 2 * limit, 20):
+                await some.come(20, watching(f"user-{user}"))
+            watch = 'gateway_feed_connections{protocol="plain"}'
+
+            async def all_settled():
+                return await gateway.metric(watch) + some.ended() >= 2 * limit
+
+            await eventually(all_settled)
+            assert limit / 4 < await gateway.metric(watch) < limit * 3 / 4
+            accepted = await send(gateway, 50, connections=4, fresh=20)
+        await adds_up(gateway, accepted)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("limit", [100, 1_024])
+async def test_few_files(tmp_path, limit, workers):
+    """Where hardly any files may be open, strangers are turned away and webhooks are not; nothing
+    ends, what it means is told at the start, and afterwards all is as before.
+    """
+    async with a_gateway(tmp_path, 3_000, files=limit, server={"workers": workers}) as gateway:
+        assert f"at most {limit} files may be open" in gateway.log_text
+        pids = {gateway.pid, *gateway.workers().values()}
+        accepted, fresh = 0, 20 if limit > 100 else 4
+        with strangers(gateway.port) as some:
+            await some.come(2 * limit, HEALTH)
+            accepted += await send(gateway, 50, connections=4, fresh=fresh)
+        with strangers(gateway.port) as some:
+            await some.come(2 * limit, UNSIGNED[:60])
+            accepted += await send(gateway, 50, first=accepted, connections=4, fresh=fresh)
+        accepted += await send(gateway, 50, first=accepted, connections=4)
+        await adds_up(gateway, accepted)
+        assert {gateway.pid, *gateway.workers().values()} == pids
+        if limit > 100:
+            assert "cannot accept" not in gateway.log_text

@@ -1,0 +1,78 @@
+"""Connections of strangers: raw sockets that say what they are told to, and then nothing."""
+
+import asyncio
+import contextlib
+import resource
+import socket
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+UNSIGNED = (
+    b"POST /webhooks/stream HTTP/1.1\r\nHost: x\r\nX-Api-Key: demo-key\r\n"
+    b"X-Signature: " + b"0" * 64 + b"\r\nContent-Length: %d\r\n\r\n"
+)
+BAD_WEBHOOK = UNSIGNED % 2 + b"{}"
+
+
+def room_for(count):
+    """Raise the limit of open files for this process; tell whether so many sockets fit in."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard == resource.RLIM_INFINITY or hard > count + 500
+
+
+class Strangers:
+    """As many as were asked to come. Not one of them ever reads what it is answered."""
+
+    def __init__(self, port):
+        self.port, self.sockets = port, []
+
+    async def come(self, count, first=b""):
+        """Connect `count` times, and send `first`: all of it, unless the other side ends it."""
+        for begin in range(0, count, 100):
+            some = range(begin, min(begin + 100, count))
+            await asyncio.gather(*(self._come(first) for _ in some))
+
+    async def _come(self, first):
+        one = socket.socket()
+        one.setblocking(False)
+        self.sockets.append(one)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(one, ("127.0.0.1", self.port))
+        with contextlib.suppress(ConnectionError):
+            if first:
+                await loop.sock_sendall(one, first)
+
+    def say(self, data):
+        """Send a little more on each, as far as it goes."""
+        for one in self.sockets:
+            with contextlib.suppress(OSError):
+                one.send(data)
+
+    def ended(self):
+        """How many the other side has ended by now."""
+        return sum(map(_is_ended, self.sockets))
+
+    def leave(self):
+        for one in self.sockets:
+            one.close()
+        self.sockets.clear()
+
+
+def _is_ended(one):
+    try:
+        while data := one.recv(65536):
+            del data
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def strangers(port):
+    some = Strangers(port)
+    try:
+        yield some
+    finally:
+        some.leave()
