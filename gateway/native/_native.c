@@ -16,7 +16,7 @@
 #include "sha256.h"
 #include "keyed_hash.h"
 
-enum { MAX_SHARDS = 64, MAX_BOUNDS = 64, KEY_BYTES = 16, SIGNATURE_BYTES = 64, MAX_WEBHOOK_ID = 128, MAX_SECRETS = 2 };
+enum { MAX_SHARDS = 64, MAX_BOUNDS = 64, KEY_BYTES = 16, SIGNATURE_BYTES = 64, MAX_WEBHOOK_ID = 128, MAX_SECRETS = 2, MAX_SLOTS = 16 };
 
 /* ---- gateway.event: its classes, and where the slots of an Event lie */
 
@@ -30,8 +30,9 @@ static PyObject *empty_text;
 
 #define SLOT(event, slot) (*(PyObject **)((char *)(event) + slot_offsets[slot]))
 
-/* Look up where the named slots of a class lie in its objects. */
+/* Look up where the named slots of a class lie in its objects: all of them, or nothing changes. */
 static int find_slots(PyObject *type, const char *const *names, Py_ssize_t *offsets, int count) {
+    Py_ssize_t found_at[MAX_SLOTS];
     for (int i = 0; i < count; i++) {
         PyObject *found = PyObject_GetAttrString(type, names[i]);
         if (!found) return -1;
@@ -40,9 +41,10 @@ static int find_slots(PyObject *type, const char *const *names, Py_ssize_t *offs
             PyErr_Format(PyExc_ImportError, "%R has no slot %s", type, names[i]);
             return -1;
         }
-        offsets[i] = ((PyMemberDescrObject *)found)->d_member->offset;
+        found_at[i] = ((PyMemberDescrObject *)found)->d_member->offset;
         Py_DECREF(found);
     }
+    memcpy(offsets, found_at, (size_t)count * sizeof *offsets);
     return 0;
 }
 
