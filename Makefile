@@ -1,5 +1,5 @@
 # make run    a gateway on this machine; everything it needs goes into .venv
-# make test   the tests, in under 15 minutes on two cores    make test-long   with the full counts
+# make test   the tests, about a quarter of an hour on two cores    make test-long   with the full counts
 # make check  style, types and imports
 # make bench  the measurements, some minutes           make bench-full  the long ones
 # make clean  removes .venv and caches; never ./data
