@@ -6,13 +6,16 @@ Where the event does not say who that is, such a watcher is set aside with what 
 until the call's state has been asked. A call that a token names is open to its bearer until he is
 blocked.
 
+Anybody may make a call here, under any name. Once Stream tells of one of that name, who watches it
+and is not named by that is set aside in the same way, before the event: it is not his call.
+
 Who asked to watch before the event and comes to it after is refused: `is_out` remembers, for
 longer than asking takes.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable, Container, Iterable
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -28,7 +31,8 @@ from gateway.stream.tail import Entry
 BLOCKED, REMOVED = "call.blocked_user", "call.member_removed"
 LEAVING_TYPES = frozenset((BLOCKED, REMOVED))
 UNBLOCKED = "call.unblocked_user"
-COMING_TYPES = frozenset(("call.member_added", "call.created", UNBLOCKED))
+CREATED = "call.created"
+COMING_TYPES = frozenset(("call.member_added", CREATED, UNBLOCKED))
 _REMEMBERED_S, _MOST_REMEMBERED = 8.0, 20_000
 _MOST_DOUBTS = 1000  # beyond it nobody is asked about
 _DOUBT_BYTES = 256 * KIB  # what comes meanwhile; beyond it the watcher comes back by itself
@@ -92,6 +96,17 @@ class Leaving:
                 self._shut_out(meta.app, meta.call_cid, user_id, meta.type)
             elif said.creator is None:
                 self._ask(meta.app, meta.call_cid, user_id)
+
+    def see_created(self, entry: Entry, watching: Iterable[str]) -> None:
+        """Set aside those of `watching`, users, whom the making of a call does not name.
+
+        Before anything else is done with the event.
+        """
+        meta = entry.meta
+        if meta.call_cid is None or not self._by_state or meta.app in self._open_apps:
+            return
+        for user_id in set(watching) - named_by(entry.body):
+            self._ask(meta.app, meta.call_cid, user_id)
 
     def welcome(self, entry: Entry) -> None:
         """Know whom an event of `COMING_TYPES` lets in again."""
