@@ -14,7 +14,13 @@ from gateway import native
 from gateway.clock import now_ms
 from gateway.feed.connections import Connections
 from gateway.feed.frames import text_frame
-from gateway.feed.leaving import COMING_TYPES, CREATED, LEAVING_TYPES, Leaving
+from gateway.feed.leaving import (
+    COMING_TYPES,
+    CREATED,
+    LEAVING_TYPES,
+    Leaving,
+    has_blocked,
+)
 from gateway.feed.members import CALLING_TYPES, members_of
 from gateway.feed.waiting import Waiting
 from gateway.logs import Seldom
@@ -174,7 +180,7 @@ class Hub:
             for watcher in tuple(audience.choosy):  # one that is full leaves at once
                 watcher.offer(entry)
             self._choosy |= audience.choosy
-            if meta.type in LEAVING_TYPES and self._leaving is not None:
+            if self._leaving is not None and (meta.type in LEAVING_TYPES or has_blocked(entry)):
                 for group in audience.groups.values():
                     self._write(group)  # whoever leaves gets this one, and no other
         self._see_who_leaves(entry)
@@ -202,6 +208,8 @@ class Hub:
             self._leaving.take(entry)
         elif entry.meta.type in COMING_TYPES:
             self._leaving.welcome(entry)
+        if has_blocked(entry):
+            self._leaving.see_blocked(entry)
 
     def _is_text(self, entry: Entry) -> bool:
         """Tell whether a body is UTF-8: any other would end the connections it is sent on."""

@@ -68,6 +68,41 @@ async def test_who_is_shut_out_hears_no_more(gateway, event):
             await plain.receive_json(timeout=0.3)
 
 
+def _tells_of_block(*blocked, at="2026-12-01T00:00:05Z"):
+    call = {"created_by": {"id": "anna"}, "blocked_user_ids": list(blocked)}
+    return {"type": "call.updated", "created_at": at, "call": call}
+
+
+async def test_a_block_counts_whatever_event_brings_it(gateway):
+    """That event is the last one, also where no `call.blocked_user` came; one that comes late,
+    and tells of a block that is over, shuts nobody out.
+    """
+    base = f"http://127.0.0.1:{gateway.port}"
+    async with (
+        stream_client(base, "anna") as anna,
+        stream_client(base, "ben") as ben,
+        aiohttp.ClientSession() as session,
+    ):
+        call = {"created_by": {"id": "anna"}}
+        members = [{"user_id": "ben"}]
+        await _tell(session, gateway, type="call.created", created_at="2026-12-01T00:00:02Z",
+                    call=call, members=members)  # fmt: skip
+        for one in (anna, ben):
+            await one.connect()
+            assert (await one.ask("GET", PATH, watching=True)).status == 200
+        await _tell(session, gateway, **_tells_of_block("ben", at="2026-12-01T00:00:01Z"))
+        await _tell(session, gateway, type="custom", custom={"n": 1})
+        for one in (anna, ben):
+            told = [(await one.event())["type"] for _ in range(2)]
+            assert told == ["call.updated", "custom"]
+        await _tell(session, gateway, **_tells_of_block("ben"))
+        await _tell(session, gateway, type="custom", custom={"n": 2})
+        assert [(await anna.event())["type"] for _ in range(2)] == ["call.updated", "custom"]
+        assert (await ben.event())["type"] == "call.updated"
+        with pytest.raises(TimeoutError):
+            await ben.event(within_s=0.3)
+
+
 async def _is_refused(client):
     return (await client.ask("GET", PATH)).status == 403
 
