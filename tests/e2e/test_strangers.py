@@ -206,6 +206,38 @@ async def test_watchers_leave_files_to_webhooks(tmp_path):
         await adds_up(gateway, accepted)
 
 
+FOREIGN = (
+    b"GET /feed HTTP/1.1\r\nHost: x\r\nOrigin: https://elsewhere.example\r\n"
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+async def test_who_has_been_told_to_go_leaves_files_to_webhooks(tmp_path):
+    """Sockets that were closed with a word and do not answer it have files like watchers: they
+    take none of those that are left to webhooks, every one of which is 200.
+    """
+    limit = 200
+    async with a_gateway(tmp_path, 2 * limit, files=limit) as gateway:
+        await gateway.up()
+        closing = 'gateway_feed_connections{protocol="closing"}'
+        with strangers(gateway.port) as some:
+            for _ in range(0, 2 * limit, 20):
+                await some.come(20, FOREIGN)
+
+            async def all_answered():
+                return await gateway.metric(closing) + some.ended() >= 2 * limit
+
+            await eventually(all_answered)
+            accepted = await send(gateway, 50, connections=4, fresh=20)
+
+        async def all_gone():
+            return await gateway.metric(closing) == 0
+
+        await eventually(all_gone)
+        await adds_up(gateway, accepted)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("limit", [100, 1_024])
 async def test_few_files(tmp_path, limit, workers):
