@@ -193,15 +193,15 @@ async def test_watchers_leave_files_to_webhooks(tmp_path):
     async with a_gateway(tmp_path, 2 * limit, files=limit, feed={"access": "any"}) as gateway:
         await gateway.up()
         with strangers(gateway.port) as some:
-            for user in range(0, 2 * limit, 20):
-                await some.come(20, watching(f"user-{user}"))
+            for user in range(0, 2 * limit, 10):  # as many as one user may have
+                await some.come(10, watching(f"user-{user}"))
             watch = 'gateway_feed_connections{protocol="plain"}'
 
             async def all_settled():
                 return await gateway.metric(watch) + some.ended() >= 2 * limit
 
             await eventually(all_settled)
-            assert limit / 4 < await gateway.metric(watch) < limit * 3 / 4
+            assert 0 < await gateway.metric(watch) < limit * 3 / 4
             accepted = await send(gateway, 50, connections=4, fresh=20)
         await adds_up(gateway, accepted)
 
