@@ -78,11 +78,14 @@ class Calls:
         return Said(201, {**content, "created": created})
 
     async def _seen(self, caller: Identity, cid: str) -> Whole:
-        """Return the state of a call that `caller` may see. Raises `StreamError` 16 or 17."""
+        """Return the state of a call that `caller` may see. Raises `StreamError` 16 or 17.
+
+        17 whether there is such a call or not: who may not see it does not learn that either.
+        """
+        await self._parts.access.check(caller, cid)
         whole = await self._parts.store.read(caller.app, cid)
         if whole is None:
             raise no_such_call(cid)
-        await self._parts.access.check(caller, cid)
         return whole
 
     async def _make(self, caller: Identity, cid: str, asked: making.Asked) -> bool:

@@ -13,7 +13,7 @@ from gateway.calls.errors import bad_input
 from gateway.feed import upgrade
 from gateway.feed.admission import Admission, too_many
 from gateway.feed.connections import Connections
-from gateway.feed.socket_connection import SocketConnection
+from gateway.feed.socket_connection import Goodbyes, SocketConnection
 from gateway.feed.upgrade import NoUpgrade
 from gateway.options import FeedOptions
 
@@ -46,7 +46,7 @@ class Opened(NamedTuple):
 
 class Doorway:
     def __init__(self, options: FeedOptions, connections: Connections) -> None:
-        self.admission = Admission()
+        self.admission, self.goodbyes = Admission(), Goodbyes()
         self._options, self._connections = options, connections
 
     async def enter(self, request: web.Request) -> None:
@@ -80,5 +80,6 @@ class Doorway:
             transport,
             max_message_bytes=self._options.max_message_bytes,
             outbox_bytes=self._options.outbox_bytes,
+            goodbyes=self.goodbyes,
         )
         return Opened(connection, answer, early, response)

@@ -14,7 +14,13 @@ from gateway import native
 from gateway.clock import now_ms
 from gateway.feed.connections import Connections
 from gateway.feed.frames import text_frame
-from gateway.feed.leaving import COMING_TYPES, LEAVING_TYPES, Leaving
+from gateway.feed.leaving import (
+    COMING_TYPES,
+    CREATED,
+    LEAVING_TYPES,
+    Leaving,
+    has_blocked,
+)
 from gateway.feed.members import CALLING_TYPES, members_of
 from gateway.feed.waiting import Waiting
 from gateway.logs import Seldom
@@ -27,6 +33,7 @@ Render = Callable[[Entry], bytes]
 
 class Watcher(Protocol):
     app: str
+    user_id: str | None
     calls: set[str]
 
 
@@ -69,6 +76,10 @@ class _Audience:
     def __init__(self) -> None:
         self.groups: dict[Render, _Group] = {}
         self.choosy: set[Choosy] = set()
+
+    def users(self) -> set[str]:
+        outlets = [one for group in self.groups.values() for one in group.outlets]
+        return {one.user_id for one in (*outlets, *self.choosy) if one.user_id is not None}
 
     def forget(self, watcher: Watcher) -> None:
         self.choosy.discard(watcher)  # if it is of that kind
@@ -152,6 +163,8 @@ class Hub:
 
     def offer(self, entry: Entry) -> None:
         meta = entry.meta
+        if meta.type == CREATED:
+            self._see_created(entry)
         self._tell_others(entry)
         audience = self._audiences.get((meta.app, meta.call_cid))
         is_calling = meta.type in CALLING_TYPES
@@ -167,12 +180,19 @@ class Hub:
             for watcher in tuple(audience.choosy):  # one that is full leaves at once
                 watcher.offer(entry)
             self._choosy |= audience.choosy
-            if meta.type in LEAVING_TYPES and self._leaving is not None:
+            if self._leaving is not None and (meta.type in LEAVING_TYPES or has_blocked(entry)):
                 for group in audience.groups.values():
                     self._write(group)  # whoever leaves gets this one, and no other
         self._see_who_leaves(entry)
         if is_calling and meta.call_cid is not None:
             self._call(meta.app, meta.call_cid, entry.body, _bare(entry))
+
+    def _see_created(self, entry: Entry) -> None:
+        audience = self._audiences.get((entry.meta.app, entry.meta.call_cid))
+        if audience is not None and self._leaving is not None:
+            for group in audience.groups.values():
+                self._write(group)  # of before, to whoever may be set aside
+            self._leaving.see_created(entry, audience.users())
 
     def _tell_others(self, entry: Entry) -> None:
         """Tell of an entry those who wait: set aside from its call, or for a call to begin."""
@@ -188,6 +208,8 @@ class Hub:
             self._leaving.take(entry)
         elif entry.meta.type in COMING_TYPES:
             self._leaving.welcome(entry)
+        if has_blocked(entry):
+            self._leaving.see_blocked(entry)
 
     def _is_text(self, entry: Entry) -> bool:
         """Tell whether a body is UTF-8: any other would end the connections it is sent on."""

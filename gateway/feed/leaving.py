@@ -6,13 +6,16 @@ Where the event does not say who that is, such a watcher is set aside with what 
 until the call's state has been asked. A call that a token names is open to its bearer until he is
 blocked.
 
+Anybody may make a call here, under any name. Once Stream tells of one of that name, who watches it
+and is not named by that is set aside in the same way, before the event: it is not his call.
+
 Who asked to watch before the event and comes to it after is refused: `is_out` remembers, for
 longer than asking takes.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable, Container, Iterable
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -20,7 +23,7 @@ import orjson
 
 from gateway.errors import StreamRefused, StreamUnavailable
 from gateway.feed.connections import Connected, Connections
-from gateway.feed.members import members_of, named_by
+from gateway.feed.members import blocked_by, members_of, named_by
 from gateway.logs import Seldom
 from gateway.options import KIB
 from gateway.stream.tail import Entry
@@ -28,7 +31,9 @@ from gateway.stream.tail import Entry
 BLOCKED, REMOVED = "call.blocked_user", "call.member_removed"
 LEAVING_TYPES = frozenset((BLOCKED, REMOVED))
 UNBLOCKED = "call.unblocked_user"
-COMING_TYPES = frozenset(("call.member_added", "call.created", UNBLOCKED))
+CREATED = "call.created"
+COMING_TYPES = frozenset(("call.member_added", CREATED, UNBLOCKED))
+_BLOCKED_IDS, _NOBODY_BLOCKED = b'"blocked_user_ids"', b'"blocked_user_ids":[]'
 _REMEMBERED_S, _MOST_REMEMBERED = 8.0, 20_000
 _MOST_DOUBTS = 1000  # beyond it nobody is asked about
 _DOUBT_BYTES = 256 * KIB  # what comes meanwhile; beyond it the watcher comes back by itself
@@ -93,6 +98,29 @@ class Leaving:
             elif said.creator is None:
                 self._ask(meta.app, meta.call_cid, user_id)
 
+    def see_created(self, entry: Entry, watching: Iterable[str]) -> None:
+        """Set aside those of `watching`, users, whom the making of a call does not name.
+
+        Before anything else is done with the event.
+        """
+        meta = entry.meta
+        if meta.call_cid is None or not self._by_state or meta.app in self._open_apps:
+            return
+        for user_id in set(watching) - named_by(entry.body):
+            self._ask(meta.app, meta.call_cid, user_id)
+
+    def see_blocked(self, entry: Entry) -> None:
+        """See whether those whom a call brought by an event has blocked watch it still.
+
+        What it brings may be older than what is known, so that decides.
+        """
+        meta = entry.meta
+        if meta.call_cid is None or meta.app in self._open_apps:
+            return
+        for user_id in blocked_by(entry.body):
+            if self._watchers(meta.app, meta.call_cid, user_id):
+                self._ask(meta.app, meta.call_cid, user_id)
+
     def welcome(self, entry: Entry) -> None:
         """Know whom an event of `COMING_TYPES` lets in again."""
         meta = entry.meta
@@ -134,11 +162,7 @@ class Leaving:
     # ---- who may be the creator
 
     def _ask(self, app: str, cid: str, user_id: str) -> None:
-        watchers = [
-            one
-            for one in self._connections.of_user(app, user_id)
-            if cid in one.calls and cid not in one.granted
-        ]
+        watchers = self._watchers(app, cid, user_id)
         one = _Doubt((app, cid), user_id, watchers, [])
         if self._asked.full():
             self._shut_out(app, cid, user_id, REMOVED)  # who may watch after all can ask to
@@ -148,6 +172,14 @@ class Leaving:
         self._remember(app, cid, user_id, REMOVED)
         self.doubts.setdefault(one.call, []).append(one)
         self._asked.put_nowait(one)
+
+    def _watchers(self, app: str, cid: str, user_id: str) -> list[Connected]:
+        """Return whom only the call's naming him lets watch."""
+        return [
+            one
+            for one in self._connections.of_user(app, user_id)
+            if cid in one.calls and cid not in one.granted
+        ]
 
     async def run(self) -> None:
         """Ask whether those who were set aside may stay, until cancelled."""
@@ -180,6 +212,13 @@ class Leaving:
                 watcher.taken_back(cid, one.entries)
             else:
                 watcher.barred(cid)
+
+
+def has_blocked(entry: Entry) -> bool:
+    """Tell whether an event may bring a call that has blocked somebody."""
+    if not entry.meta.type.startswith("call."):
+        return False
+    return entry.body.count(_BLOCKED_IDS) > entry.body.count(_NOBODY_BLOCKED)
 
 
 class Left(NamedTuple):

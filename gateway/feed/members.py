@@ -50,6 +50,15 @@ def members_of(body: bytes) -> set[str]:
     return {member.user_id for member in (said.members or ())[:_MOST]}.difference(blocked)
 
 
+def blocked_by(body: bytes) -> list[str]:
+    """Return whom the call that an event brings has blocked."""
+    try:
+        said = _decode_who(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return []
+    return (said.call and said.call.blocked_user_ids) or []
+
+
 def named_by(body: bytes) -> set[str]:
     """Return whom an event names in any way: members, its user, who created its call."""
     try:

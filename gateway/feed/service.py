@@ -82,6 +82,8 @@ class FeedService:
             self._waiting, shows,
         )  # fmt: skip
         self._plain = PlainFeed(plain, tokens, Tickets(TicketStore(engine), options))
+        # Of either, and of those that were turned away: they have files, as watchers have.
+        metrics.feed_connections.track("closing", read=lambda: self._doorway.goodbyes.count)
         metrics.feed_connections.track("sdk", read=lambda: len(self._sdk.open))
         metrics.feed_connections.track(
             "plain", read=lambda: self._connections.open - len(self._sdk.open)

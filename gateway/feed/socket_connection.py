@@ -48,10 +48,18 @@ class Receiver(Protocol):
         """Know that the connection has ended, or is ending; nothing more comes. Called once."""
 
 
+class Goodbyes:
+    """How many connections have been said goodbye to and are not gone: each has a file still."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class SocketConnection(asyncio.Protocol):
     """Made of the transport of a request to upgrade; `begin` answers that and goes on."""
 
     __slots__ = (
+        "_goodbyes",
         "_is_closing",
         "_is_full",
         "_is_heard",
@@ -67,9 +75,10 @@ class SocketConnection(asyncio.Protocol):
     )
 
     def __init__(
-        self, transport: asyncio.Transport, *, max_message_bytes: int, outbox_bytes: int
-    ) -> None:
-        self.transport = transport
+        self, transport: asyncio.Transport, *, max_message_bytes: int, outbox_bytes: int,
+        goodbyes: Goodbyes,
+    ) -> None:  # fmt: skip
+        self.transport, self._goodbyes = transport, goodbyes
         self._reader = FrameReader(max_message_bytes)
         self._outbox_bytes = outbox_bytes
         self._receiver: Receiver | None = None  # None once told that it is lost
@@ -149,6 +158,7 @@ class SocketConnection(asyncio.Protocol):
         if self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(_GOODBYE_S, self.transport.abort)
+            self._goodbyes.count += 1
         self._end()
 
     def _end(self) -> None:
@@ -221,6 +231,7 @@ class SocketConnection(asyncio.Protocol):
         self.descriptor = self._socket = -1  # closed right after this
         if self._timer is not None:
             self._timer.cancel()
+            self._goodbyes.count -= 1
         self._end()
 
 

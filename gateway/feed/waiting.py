@@ -1,7 +1,8 @@
 """Watchers that wait for a call to name them: for a webhook that has not come yet.
 
 An event that names such a user has his watcher asked again at once. All others are asked again
-in rounds, some a second, for what no event told us. Places are bounded, for each connection and
+in rounds, some a second, for what no event told us; they do not hold up the others where what they
+ask, such as Stream, does not answer. Places are bounded, for each connection and
 for all of them; who finds none is told to come again.
 """
 
@@ -17,7 +18,7 @@ from gateway.logs import Seldom
 from gateway.stream.tail import Entry
 
 MOST_OF_CONNECTION, MOST = 10, 10_000
-_ASKING = 8  # at a time
+_ASKING = 8  # at a time, of those whom an event names, and of the others
 _ROUND_S, _LEAST_PAUSE_S = 5.0, 0.01  # between two rounds, and two who are asked in one
 _AGAIN_S = 0.5
 _logger = logging.getLogger(__name__)
@@ -34,6 +35,29 @@ class Waiter(Protocol):
         """See whether the call may be watched now. Raises `StreamUnavailable`."""
 
 
+class _Due:
+    """Who is to ask, the longest waiting first."""
+
+    def __init__(self) -> None:
+        self._all: dict[tuple[Waiter, str], None] = {}
+        self._news = asyncio.Event()
+
+    def add(self, place: tuple[Waiter, str]) -> None:
+        self._all[place] = None
+        self._news.set()
+
+    def forget(self, place: tuple[Waiter, str]) -> None:
+        self._all.pop(place, None)
+
+    async def take(self) -> tuple[Waiter, str]:
+        while not self._all:
+            self._news.clear()
+            await self._news.wait()
+        place = next(iter(self._all))
+        del self._all[place]
+        return place
+
+
 class Waiting:
     """All places of a process. The hub tells it of events; `run` it beside."""
 
@@ -42,8 +66,7 @@ class Waiting:
         self._pause_s = pause_s
         self._places: dict[tuple[str, str], dict[Waiter, None]] = {}
         self.taken = 0
-        self._due: dict[tuple[Waiter, str], None] = {}
-        self._news = asyncio.Event()
+        self._named, self._others = _Due(), _Due()
         self._seldom = Seldom()
 
     def enter(self, one: Waiter, call_cid: str) -> bool:
@@ -63,7 +86,8 @@ class Waiting:
             if not places:
                 del self._places[one.app, cid]
             self.taken -= 1
-            self._due.pop((one, cid), None)
+            self._named.forget((one, cid))
+            self._others.forget((one, cid))
 
     def heard(self, entry: Entry) -> None:
         """Take an event that passes: whom it names may watch its call from now on."""
@@ -76,12 +100,11 @@ class Waiting:
         named = named_by(entry.body)
         for one in places:
             if one.user_id in named:
-                self.ask(one, meta.call_cid)
+                self._named.add((one, meta.call_cid))
 
     def ask(self, one: Waiter, call_cid: str) -> None:
         """Have one that waits ask again, soon."""
-        self._due[one, call_cid] = None
-        self._news.set()
+        self._others.add((one, call_cid))
 
     # ---- asking
 
@@ -89,16 +112,13 @@ class Waiting:
         """Ask for those who wait, until cancelled."""
         async with asyncio.TaskGroup() as loops:
             for _ in range(_ASKING):
-                loops.create_task(self._keep_asking())
+                loops.create_task(self._keep_asking(self._named))
+                loops.create_task(self._keep_asking(self._others))
             loops.create_task(self._go_round())
 
-    async def _keep_asking(self) -> None:
+    async def _keep_asking(self, due: _Due) -> None:
         while True:
-            while not self._due:
-                self._news.clear()
-                await self._news.wait()
-            one, cid = next(iter(self._due))
-            del self._due[one, cid]
+            one, cid = await due.take()
             try:
                 await one.ask_again(cid)
             except (StreamUnavailable, StreamRefused) as error:

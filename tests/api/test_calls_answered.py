@@ -72,6 +72,21 @@ async def test_a_call_from_a_webhook_is_known(gateway, clients):
     assert (await app.ask("GET", "/video/call/default/never")).code == 16
 
 
+async def test_that_a_call_exists_is_told_to_nobody_else(clients):
+    """One that does not name the user answers as one that does not exist, but for its name."""
+    anna, kim = await clients("anna"), await clients("kim")
+    await anna.ask("POST", PATH, {})
+    unknown = PATH.replace("room", "moor")
+    for method, rest, body in (
+        ("GET", "", None), ("POST", "/join", {"location": "FRA"}), ("POST", "/event", {}),
+    ):  # fmt: skip
+        theirs = await kim.ask(method, PATH + rest, body)
+        none = await kim.ask(method, unknown + rest, body)
+        assert theirs.code == 17
+        assert theirs.status == none.status
+        assert theirs.body.replace(b"room", b"moor") == none.body
+
+
 async def _status(client, status):
     return (await client.ask("GET", PATH)).status == status
 
@@ -136,9 +151,10 @@ async def test_anothers_connection_is_not_given_away(clients):
 
 
 async def test_a_join_has_no_media(clients):
-    """All that an SDK looks for, and empty credentials; without `create` an unknown call is 16."""
-    anna = await clients("anna")
-    assert (await anna.ask("POST", PATH + "/join", {"location": "FRA"})).code == 16
+    """All that an SDK looks for, and empty credentials; without `create` none is made."""
+    anna, app = await clients("anna"), await clients(None)
+    assert (await anna.ask("POST", PATH + "/join", {"location": "FRA"})).code == 17
+    assert (await app.ask("POST", PATH + "/join", {"location": "FRA"})).code == 16
     joined = await anna.ask("POST", PATH + "/join", {"location": "FRA", "create": True})
     assert (joined.status, joined.json["created"]) == (201, True)
     assert joined.json["credentials"]["server"]["ws_endpoint"] == ""
@@ -269,7 +285,7 @@ async def test_a_guest_with_a_long_name(clients):
         assert said.status == status
         if status == 201:
             visitor.token = said.json["access_token"]
-            assert (await visitor.ask("GET", PATH)).code == 16
+            assert (await visitor.ask("GET", PATH)).code == 17
 
 
 async def test_a_name_taken_beforehand_opens_no_call_of_streams(gateway, clients):

@@ -14,7 +14,7 @@ from gateway import native
 from gateway.event import Meta
 from gateway.feed.connections import Connections
 from gateway.feed.hub import Hub
-from gateway.feed.socket_connection import SocketConnection
+from gateway.feed.socket_connection import Goodbyes, SocketConnection
 from gateway.metrics import Metrics
 from gateway.options import FeedOptions
 from gateway.stream.tail import Entry
@@ -39,7 +39,9 @@ class Watcher:
         self._hub = hub
 
     def begin(self, transport):
-        self.outlet = SocketConnection(transport, max_message_bytes=1024, outbox_bytes=OUTBOX)
+        self.outlet = SocketConnection(
+            transport, max_message_bytes=1024, outbox_bytes=OUTBOX, goodbyes=Goodbyes()
+        )
         self.outlet.begin(self, HELLO)
         self._hub.relay(self, ["default:call"], lambda entry: entry.body)
 

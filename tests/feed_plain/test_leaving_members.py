@@ -1,6 +1,7 @@
 """Who is a member no more, or blocked: in the whole gateway, on all kinds of connections."""
 
 import asyncio
+import contextlib
 import json
 
 import aiohttp
@@ -67,6 +68,41 @@ async def test_who_is_shut_out_hears_no_more(gateway, event):
             await plain.receive_json(timeout=0.3)
 
 
+def _tells_of_block(*blocked, at="2026-12-01T00:00:05Z"):
+    call = {"created_by": {"id": "anna"}, "blocked_user_ids": list(blocked)}
+    return {"type": "call.updated", "created_at": at, "call": call}
+
+
+async def test_a_block_counts_whatever_event_brings_it(gateway):
+    """That event is the last one, also where no `call.blocked_user` came; one that comes late,
+    and tells of a block that is over, shuts nobody out.
+    """
+    base = f"http://127.0.0.1:{gateway.port}"
+    async with (
+        stream_client(base, "anna") as anna,
+        stream_client(base, "ben") as ben,
+        aiohttp.ClientSession() as session,
+    ):
+        call = {"created_by": {"id": "anna"}}
+        members = [{"user_id": "ben"}]
+        await _tell(session, gateway, type="call.created", created_at="2026-12-01T00:00:02Z",
+                    call=call, members=members)  # fmt: skip
+        for one in (anna, ben):
+            await one.connect()
+            assert (await one.ask("GET", PATH, watching=True)).status == 200
+        await _tell(session, gateway, **_tells_of_block("ben", at="2026-12-01T00:00:01Z"))
+        await _tell(session, gateway, type="custom", custom={"n": 1})
+        for one in (anna, ben):
+            told = [(await one.event())["type"] for _ in range(2)]
+            assert told == ["call.updated", "custom"]
+        await _tell(session, gateway, **_tells_of_block("ben"))
+        await _tell(session, gateway, type="custom", custom={"n": 2})
+        assert [(await anna.event())["type"] for _ in range(2)] == ["call.updated", "custom"]
+        assert (await ben.event())["type"] == "call.updated"
+        with pytest.raises(TimeoutError):
+            await ben.event(within_s=0.3)
+
+
 async def _is_refused(client):
     return (await client.ask("GET", PATH)).status == 403
 
@@ -99,3 +135,44 @@ async def test_who_comes_back_too_early_is_found(gateway):
 
         heard = []
         await eventually(hears_nothing, within_s=60)
+
+
+async def test_who_took_a_calls_name_beforehand_hears_nothing_of_streams(gateway):
+    """Not he who made a call here that Stream then makes for another, nor whom he named; whom
+    Stream names hears on, and so does who has a token that names it.
+    """
+    base = f"http://127.0.0.1:{gateway.port}"
+    async with contextlib.AsyncExitStack() as stack:
+        eve, ben, kim, ida = [
+            await (await stack.enter_async_context(stream_client(base, name))).connect()
+            for name in ("eve", "ben", "kim", "ida")
+        ]
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        plain = await stack.enter_async_context(session.ws_connect(f"{base}/feed"))
+        made = {"data": {"members": [{"user_id": one} for one in ("ben", "kim")]}}
+        assert (await eve.ask("POST", PATH, made, watching=True)).status == 201
+        ida.token = token("ida", call_cids=[CID])
+        await ida.socket.close()
+        await ida.connect()
+        for one in (ben, kim, ida):
+            assert (await one.ask("GET", PATH, watching=True)).status == 200
+        first = {"type": "watch", "token": token("ben"), "api_key": KEY, "calls": [CID]}
+        await plain.send_json(first)
+        assert (await plain.receive_json(timeout=30))["calls"] == [CID]
+        call = {"created_at": "2026-12-01T00:00:00Z", "created_by": {"id": "anna"}}
+        named = [{"user_id": "kim"}]
+        await _tell(session, gateway, type="custom", custom={"n": 0})
+        await _tell(session, gateway, type="call.created", call=call, members=named)
+        await _tell(session, gateway, type="custom", custom={"n": 1})
+        for one in (kim, ida):
+            told = [(await one.event())["type"] for _ in range(3)]
+            assert told == ["custom", "call.created", "custom"]
+        for one in (eve, ben):
+            assert (await one.event())["custom"] == {"n": 0}
+            with pytest.raises(TimeoutError):
+                await one.event(within_s=0.3)
+        assert (await plain.receive_json(timeout=30))["event"]["custom"] == {"n": 0}
+        said = await plain.receive_json(timeout=30)
+        assert (said["type"], said["code"], said["calls"]) == ("error", 17, [CID])
+        with pytest.raises(asyncio.TimeoutError):
+            await plain.receive_json(timeout=0.3)

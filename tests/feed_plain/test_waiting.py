@@ -150,6 +150,30 @@ async def test_only_whom_an_event_names_is_asked_for():
     await asyncio.wait([loop])
 
 
+class Hanging(Patient):
+    """One whose question nobody answers."""
+
+    async def ask_again(self, call_cid):
+        await super().ask_again(call_cid)
+        await asyncio.Event().wait()
+
+
+async def test_whom_an_event_names_waits_for_nobody_else():
+    """However many ask for what does not answer, such as Stream: who is named is let in."""
+    waiting, ann, many = Waiting(), Patient("ann"), [Hanging(f"u{n}") for n in range(100)]
+    waiting.enter(ann, CID)
+    loop = asyncio.create_task(waiting.run())
+    await eventually(lambda: ann.asked)
+    for one in many:
+        waiting.enter(one, CID)
+    await eventually(lambda: any(one.asked for one in many))
+    ann.asked.clear()
+    waiting.heard(entry("call.member_added", members=[{"user_id": "ann"}]))
+    await eventually(lambda: ann.asked)
+    loop.cancel()
+    await asyncio.wait([loop])
+
+
 async def test_with_upstream_stream_is_asked(tmp_path):
     """What Stream shows is watched, though no webhook has told of it; what it does not is waited
     for, and asked again.
