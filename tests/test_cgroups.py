@@ -1,6 +1,7 @@
 """What bounds our memory is found, in either version of control groups."""
 
 import pytest
+from support.control_groups import mounted
 
 from gateway.cgroups import memory_limit_bytes
 
@@ -9,12 +10,7 @@ UNBOUND = "9223372036854771712\n"  # version 1's word for it
 
 
 def found(tmp_path, own, files):
-    (tmp_path / "own").write_text(own)
-    for name, text in files.items():
-        path = tmp_path / "mount" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return memory_limit_bytes(tmp_path / "own", tmp_path / "mount")
+    return memory_limit_bytes(*mounted(tmp_path, own, files))
 
 
 @pytest.mark.parametrize(

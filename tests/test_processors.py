@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from support.control_groups import mounted
 
 from gateway.config.processors import processors
 
@@ -11,12 +12,7 @@ VISIBLE = len(os.sched_getaffinity(0))
 
 
 def found(tmp_path, own, files):
-    (tmp_path / "own").write_text(own)
-    for name, text in files.items():
-        path = tmp_path / "mount" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return processors(tmp_path / "own", tmp_path / "mount")
+    return processors(*mounted(tmp_path, own, files))
 
 
 @pytest.mark.parametrize(

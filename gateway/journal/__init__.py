@@ -5,6 +5,7 @@ only ever grows, survives restarts, and names a record for ever, whatever file h
 
 `records` is the codec; `segment` one file; `disk` the only code that touches the file system;
 `journal` appends, reads and forgets; `syncer` runs fdatasync on a thread of its own; `recovery`
-finds the ends after a crash. Published segments are kept for a while, so that an engine that
-lost its newest entries is healed from here.
+finds the ends after a crash, and `overlaps` what two files claim at one place. `ownership` says
+whose the journal is and under which name it is published, `watermarks` how far. Published
+segments are kept for a while, so that an engine that lost its newest entries is healed from here.
 """

@@ -6,13 +6,12 @@ gets it again, and its cursors mean nothing any more.
 
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from gateway import clock
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.stream import keys
-from gateway.stream.owning import Exchange, own, read
+from gateway.stream.owning import Exchange, Owned, own, read
 from gateway.stream.resp import pack
 from gateway.stream.shards import ShardState
 from gateway.stream.source import Source
@@ -21,23 +20,13 @@ _log = logging.getLogger("gateway.publisher")
 _ALL = range(keys.SHARDS)
 
 
-class Asked(NamedTuple):
-    """What each shard has; `created`: shards that had no position under the journal's name;
-    `had_left`: of these, those that the name had left for having been silent.
-    """
-
-    states: list[ShardState]
-    created: frozenset[int]
-    had_left: frozenset[int]
-
-
 async def ask(
     source: Source,
     before: Sequence[ShardState],
     exchange: Exchange,
     metrics: Metrics,
     window_ms: int,
-) -> Asked:
+) -> Owned:
     """Return the state of every shard, whose owner we then are; `before`: what it was when we last
     knew, empty at the start. Raises `StreamUnavailable` when somebody came between.
     """
@@ -60,7 +49,7 @@ async def ask(
                 _log, logging.WARNING, "Redis has lost entries, healing from the journal",
                 shard=shard, had=had, has=has,
             )  # fmt: skip
-    return Asked(states, created, had_left)
+    return Owned(states, created, had_left)
 
 
 def _is_ours(source: Source, states: Sequence[ShardState]) -> bool:

@@ -7,22 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 from support.eventually import eventually
 from support.load import Load
-from support.ports import free_port
 from support.receiver import running_receiver
 from support.running_gateway import RunningGateway, running_gateway
-from support.servers import Server, data_lines
+from support.servers import one_redis
 
 from gateway.stream import keys
-
-
-@asynccontextmanager
-async def one_redis(folder):
-    server = Server(folder, free_port(), data_lines())
-    await server.start()
-    try:
-        yield server
-    finally:
-        await server.close()
 
 
 def settings(redis, receiver, **more):

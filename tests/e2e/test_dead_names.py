@@ -3,7 +3,6 @@ comes when it should. The system's own resolver asks a DNS server of the test.
 """
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -13,7 +12,7 @@ from support.name_server import name_server
 from support.ports import free_port, full_port
 from support.receiver import black_hole, raw, running_receiver
 from support.running_gateway import RunningGateway, running_gateway
-from support.servers import SOON_MS, Server, data_lines, sentinel_set
+from support.servers import SOON_MS, one_redis, sentinel_set
 from support.verdict import assert_nothing_lost
 
 pytestmark = pytest.mark.xdist_group("servers")
@@ -26,16 +25,6 @@ QUEUE = {
     "name": "queue", "kind": "sqs", "app": "demo-key", "endpoint": "http://dead.test:9",
     "queue_url": "https://sqs.eu-west-1.amazonaws.com/000000000000/q",
 }  # fmt: skip
-
-
-@asynccontextmanager
-async def redis_server(folder):
-    server = Server(folder, free_port(), data_lines())
-    await server.start()
-    try:
-        yield server
-    finally:
-        await server.close()
 
 
 def patient():
@@ -58,7 +47,7 @@ async def test_dozens_of_dead_names_hold_up_nobody(tmp_path):
     """Beside them another subscriber gets its events, and Redis is reached again, both by name."""
     async with (
         name_server(tmp_path / "dns", options=FOR_MINUTES) as dns,
-        redis_server(tmp_path / "r") as server,
+        one_redis(tmp_path / "r") as server,
         running_receiver(otherwise=CLOSING) as receiver,
     ):
         dead = [f"dead-{number}" for number in range(50)]
@@ -99,7 +88,7 @@ async def test_what_is_known_is_used_while_dns_tells_nothing(tmp_path, how):
     """
     async with (
         name_server(tmp_path / "dns", options=FOR_MINUTES) as dns,
-        redis_server(tmp_path / "r") as server,
+        one_redis(tmp_path / "r") as server,
         running_receiver(otherwise=CLOSING) as receiver,
         running_receiver(otherwise=CLOSING) as stream,
     ):
@@ -217,7 +206,7 @@ async def test_sigterm_while_the_engines_name_hangs(tmp_path, engine):
     """From the start on: what was taken is in the journal, and published by the next life."""
     async with (
         name_server(tmp_path / "dns", options=FOR_MINUTES) as dns,
-        redis_server(tmp_path / "r") as server,
+        one_redis(tmp_path / "r") as server,
         running_receiver() as receiver,
     ):
         dns.silent.add("dead.test")
@@ -253,7 +242,7 @@ async def test_sigterm_while_all_that_is_called_hangs(tmp_path):
     """
     async with (
         name_server(tmp_path / "dns", options=FOR_MINUTES) as dns,
-        redis_server(tmp_path / "r") as server,
+        one_redis(tmp_path / "r") as server,
         running_receiver(otherwise=black_hole()) as silent,
     ):
         dns.silent.add("dead.test")

@@ -3,26 +3,13 @@
 import asyncio
 import os
 import signal
-from contextlib import asynccontextmanager
 
 import pytest
 from support.eventually import eventually
 from support.load import Load
-from support.ports import free_port
 from support.receiver import running_receiver
 from support.running_gateway import running_gateway
-from support.servers import Server, data_lines
-
-
-@asynccontextmanager
-async def one_redis(folder):
-    server = Server(folder, free_port(), data_lines("appendfsync always"))
-    await server.start()
-    try:
-        yield server
-    finally:
-        server.signal(signal.SIGCONT)
-        await server.close()
+from support.servers import one_redis
 
 
 def journal_files(gateway):
@@ -54,7 +41,10 @@ async def test_what_was_taken_before_redis_was_reached(tmp_path, damage, how, st
     webhooks with 200 while Redis is not reached, and is stopped, once or more often: all of that is
     delivered once, and the ledger counts what is true.
     """
-    async with one_redis(tmp_path / "r") as redis, running_receiver() as receiver:
+    async with (
+        one_redis(tmp_path / "r", "appendfsync always") as redis,
+        running_receiver() as receiver,
+    ):
         config = {
             "redis": {"url": f"redis://127.0.0.1:{redis.port}", "timeout": "500ms"},
             "server": {"drain": "1s"},
@@ -93,8 +83,8 @@ async def test_nothing_is_acknowledged_that_no_replica_has(tmp_path):
     power failure means what it says: Redis and its replica have the event.
     """
     async with (
-        one_redis(tmp_path / "r") as redis,
-        one_redis(tmp_path / "replica") as replica,
+        one_redis(tmp_path / "r", "appendfsync always") as redis,
+        one_redis(tmp_path / "replica", "appendfsync always") as replica,
         running_receiver() as receiver,
     ):
         await replica.client.execute_command("REPLICAOF", "127.0.0.1", redis.port)

@@ -14,7 +14,7 @@ from pathlib import Path
 import redis.asyncio as aioredis
 from redis.exceptions import RedisError
 from support.eventually import eventually
-from support.ports import free_ports
+from support.ports import free_port, free_ports
 from support.tls_servers import NAME, Fronts
 
 from gateway.embedded import find_server
@@ -90,6 +90,18 @@ class Server:
 def data_lines(*more: str) -> list[str]:
     return ["appendonly yes", 'save ""', "maxmemory-policy noeviction",
             "repl-diskless-sync-delay 0", *more]  # fmt: skip
+
+
+@asynccontextmanager
+async def one_redis(folder: Path, *lines: str):
+    """A server of its own for a test; it may be left frozen."""
+    server = Server(folder, free_port(), data_lines(*lines))
+    await server.start()
+    try:
+        yield server
+    finally:
+        server.signal(signal.SIGCONT)
+        await server.close()
 
 
 @asynccontextmanager
