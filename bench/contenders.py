@@ -101,10 +101,19 @@ AIOHTTP = Peer("aiohttp", "aiohttp + redis.asyncio", _module("aiohttp_plain", "a
 BUN = Peer("bun", "Bun + its Redis client", _bun)
 FASTIFY = Peer("fastify", "fastify + ioredis, autopipelining", _fastify)
 CONTENDERS: tuple[Contender, ...] = (
-    Gateway("journal"), Gateway("redis"), REFERENCE, Nginx(), BUN, AIOHTTP, FASTIFY, FASTAPI,
-)  # fmt: skip
+    Gateway("journal"),
+    Gateway("redis"),
+    REFERENCE,
+    Nginx(),
+    BUN,
+    AIOHTTP,
+    FASTIFY,
+    FASTAPI,
+)
 # Measured in one case only.
 VARIANTS: tuple[Contender, ...] = (
-    Gateway("replicated"), Gateway("journal", tls=True), Gateway("redis", tls=True),
+    Gateway("replicated"),
+    Gateway("journal", tls=True),
+    Gateway("redis", tls=True),
     Gateway("journal", feed=True),
-)  # fmt: skip
+)

@@ -58,9 +58,15 @@ class Crowd:
 
 @contextmanager
 def crowd(
-    folder: Path, port: int, *, core: int, body_bytes: int, handshakes: Sequence[tuple[int, bytes]],
-    stalled: int, messages: Sequence[tuple[int, int, bytes]],
-) -> Iterator[Crowd]:  # fmt: skip
+    folder: Path,
+    port: int,
+    *,
+    core: int,
+    body_bytes: int,
+    handshakes: Sequence[tuple[int, bytes]],
+    stalled: int,
+    messages: Sequence[tuple[int, int, bytes]],
+) -> Iterator[Crowd]:
     """Open a watcher for each of `handshakes`, a call and a request; the last `stalled` never read.
 
     `messages`: for each its call, how many watchers are to get it, and the request that publishes.

@@ -57,9 +57,15 @@ class Deliverer(Protocol):
 def gateway_for(urls: Sequence[str], **more: Any) -> Gateway:
     """Return a gateway whose subscribers these are; `more` goes into its configuration."""
     subscribers = [
-        {"name": f"s{number}", "kind": "http", "url": url, "start": "earliest",
-         "concurrency": CONCURRENCY} for number, url in enumerate(urls)
-    ]  # fmt: skip
+        {
+            "name": f"s{number}",
+            "kind": "http",
+            "url": url,
+            "start": "earliest",
+            "concurrency": CONCURRENCY,
+        }
+        for number, url in enumerate(urls)
+    ]
     return Gateway("journal", more={"subscribers": subscribers, **more})
 
 

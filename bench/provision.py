@@ -119,9 +119,15 @@ def _run(command: list[str], what: str, folder: Path | None = None, **more: str)
     environment.pop("NODE_ENV", None)  # "production" would leave packages out
     try:
         done = subprocess.run(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=_INSTALL_TIMEOUT_S, check=False,
-        )  # fmt: skip
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_INSTALL_TIMEOUT_S,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         raise Missing(f"{what} did not come within {_INSTALL_TIMEOUT_S} s") from None
     if done.returncode:

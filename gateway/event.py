@@ -40,8 +40,16 @@ class Event:
     """
 
     __slots__ = (
-        "accepted_ms", "app", "body", "call_cid", "key", "meta", "order_hash", "type", "unfit",
-    )  # fmt: skip
+        "accepted_ms",
+        "app",
+        "body",
+        "call_cid",
+        "key",
+        "meta",
+        "order_hash",
+        "type",
+        "unfit",
+    )
 
     def __init__(
         self,

@@ -15,8 +15,22 @@ from gateway.tally import Snapshot
 
 # Seconds; from the 20 us of an ack to the 15 s after which Stream gives up.
 LATENCY_BUCKETS_S = (
-    2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 1.0, 5.0, 15.0,
-)  # fmt: skip
+    2e-5,
+    5e-5,
+    1e-4,
+    2e-4,
+    5e-4,
+    1e-3,
+    2e-3,
+    5e-3,
+    1e-2,
+    2.5e-2,
+    0.1,
+    0.5,
+    1.0,
+    5.0,
+    15.0,
+)
 
 
 def _quote(value: str) -> str:
@@ -256,9 +270,10 @@ class Metrics:
             "gateway_feed_seconds", "From accepting an event to its frames written to watchers."
         )
         self.feed_let_go = Counter(
-            "gateway_feed_let_go_total", "Connections of watchers that we ended, by reason.",
+            "gateway_feed_let_go_total",
+            "Connections of watchers that we ended, by reason.",
             ("reason",),
-        )  # fmt: skip
+        )
         self.feed_refused = Counter(
             "gateway_feed_refused_total",
             "Connections of watchers turned away, by Stream's code for why.",

@@ -95,8 +95,10 @@ def test_a_callback_that_fails():
     """The loop tells of it by the same rule."""
     found = lines("asyncio.run(in_a_callback())")
     assert [("exception" in one, one["error"]) for one in found] == [
-        (True, "KeyError"), (False, "KeyError"), (False, "KeyError"),
-    ]  # fmt: skip
+        (True, "KeyError"),
+        (False, "KeyError"),
+        (False, "KeyError"),
+    ]
 
 
 def test_in_text():

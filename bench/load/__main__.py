@@ -43,8 +43,10 @@ def _fire_in_c(program: str, requests: list[bytes], order: dict[str, Any]) -> di
         where = (order["host"], order["port"], order["connections"], order.get("rate", 0))
         done = subprocess.run(
             [program, *map(str, where), f"/proc/self/fd/{fd}"],
-            stdout=subprocess.PIPE, check=True, pass_fds=(fd,),
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            check=True,
+            pass_fds=(fd,),
+        )
     finally:
         os.close(fd)
     report: dict[str, Any] = orjson.loads(done.stdout)

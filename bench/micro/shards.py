@@ -33,11 +33,15 @@ def events() -> list[Event]:
     pad = b"x" * 900
     return [
         Event(
-            app="bench", type="custom", call_cid=f"default:{n % CALLS}", accepted_ms=now_ms(),
-            key=os.urandom(16), body=b'{"type":"custom","n":%d,"pad":"%b"}' % (n, pad),
+            app="bench",
+            type="custom",
+            call_cid=f"default:{n % CALLS}",
+            accepted_ms=now_ms(),
+            key=os.urandom(16),
+            body=b'{"type":"custom","n":%d,"pad":"%b"}' % (n, pad),
         )
         for n in range(EVENTS)
-    ]  # fmt: skip
+    ]
 
 
 async def publish(folder: Path, url: str) -> float:

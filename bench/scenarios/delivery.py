@@ -88,9 +88,11 @@ def run(wanted: argparse.Namespace) -> Results:
     if wanted.full:
         plan = replace(plan, events=100000, rounds=7, all_rounds=7, paced=30000)
     plan = replace(
-        plan, rounds=wanted.rounds or plan.rounds, events=wanted.events or plan.events,
+        plan,
+        rounds=wanted.rounds or plan.rounds,
+        events=wanted.events or plan.events,
         subscribers=tuple(wanted.subscribers or plan.subscribers),
-    )  # fmt: skip
+    )
     samples, paced, left_out = _rounds(plan)
     facts = {
         "plan": asdict(plan),
@@ -141,8 +143,9 @@ def _measure(
     own, other = machine.cores()
     total = plan.events * subscribers
     with receiver(folder, core=other, room_bytes=total * (plan.size + 16) + 4096) as sink:
-        job = Job(folder, engine, fire, token_hex(4), plan.events, plan.size,
-                  [sink.url] * subscribers)  # fmt: skip
+        job = Job(
+            folder, engine, fire, token_hex(4), plan.events, plan.size, [sink.url] * subscribers
+        )
         one.fill(job)
         sink.freeze()
         with one.start(job, core=own) as process:
@@ -185,9 +188,12 @@ def _pace(plan: Plan, beside: str, folder: Path, engine: Valkey) -> Paced:
             what = (gateway.port, plan.rate, token, 1, plan.paced, plan.size)
             command = [sys.executable, "-m", "bench.load.paced", *map(str, what)]
             done = subprocess.run(
-                ["taskset", "-c", str(other), *command], cwd=_ROOT, stdout=subprocess.PIPE,
-                check=True, timeout=300,
-            )  # fmt: skip
+                ["taskset", "-c", str(other), *command],
+                cwd=_ROOT,
+                stdout=subprocess.PIPE,
+                check=True,
+                timeout=300,
+            )
             sent = orjson.loads(done.stdout)
             wait_until(lambda: sink.count == plan.paced, "all has arrived", within_s=30)
         return Paced(beside, plan.paced, _latency(plan, token, sent, sink))
@@ -214,9 +220,14 @@ def _black_hole() -> Iterator[str]:
 
 SHOWN = {one.name: one.shown for one in DELIVERERS}
 HEADER = (
-    "subscribers", "contender", "CPU us/delivery", "times ours", "Valkey us/delivery",
-    "deliveries/s", "RSS MB",
-)  # fmt: skip
+    "subscribers",
+    "contender",
+    "CPU us/delivery",
+    "times ours",
+    "Valkey us/delivery",
+    "deliveries/s",
+    "RSS MB",
+)
 
 
 def _groups(samples: Sequence[Sample]) -> dict[tuple[int, str], list[Sample]]:
@@ -233,15 +244,17 @@ def _table(samples: Sequence[Sample]) -> str:
     for (subscribers, name), group in groups.items():
         cpu = median(s.cpu_us for s in group)
         ours = [s.cpu_us for s in groups.get((subscribers, "gateway"), [])]
-        rows.append((
-            str(subscribers),
-            SHOWN[name],
-            spread([s.cpu_us for s in group]),
-            f"{cpu / median(ours):.1f}" if ours else "-",
-            spread([s.valkey_cpu_us for s in group]),
-            f"{median(s.deliveries / s.seconds for s in group):.0f}",
-            f"{median(s.resident_bytes for s in group) / 1e6:.0f}",
-        ))  # fmt: skip
+        rows.append(
+            (
+                str(subscribers),
+                SHOWN[name],
+                spread([s.cpu_us for s in group]),
+                f"{cpu / median(ours):.1f}" if ours else "-",
+                spread([s.valkey_cpu_us for s in group]),
+                f"{median(s.deliveries / s.seconds for s in group):.0f}",
+                f"{median(s.resident_bytes for s in group) / 1e6:.0f}",
+            )
+        )
     return markdown(HEADER, rows)
 
 

@@ -54,9 +54,11 @@ class Case:
 
     def longer(self, times: int) -> "Case":
         return replace(
-            self, alone=self.alone * times, in_flight=self.in_flight * times,
+            self,
+            alone=self.alone * times,
+            in_flight=self.in_flight * times,
             paced=self.paced * times,
-        )  # fmt: skip
+        )
 
 
 BASE = Case(1000, 1, alone=100, in_flight=128, paced=240, warm_up=30)
@@ -96,9 +98,13 @@ def run(wanted: argparse.Namespace) -> Results:
     samples, left_out = _rounds(plan)
     facts = {"plan": asdict(plan), "samples": [asdict(one) for one in samples]}
     return Results(
-        "From an event to all who watch its call", feed_table.table(samples), facts,
-        feed_table.panels(samples), left_out, feed_table.notes(samples),
-    )  # fmt: skip
+        "From an event to all who watch its call",
+        feed_table.table(samples),
+        facts,
+        feed_table.panels(samples),
+        left_out,
+        feed_table.notes(samples),
+    )
 
 
 def _rounds(plan: Plan) -> tuple[list[Sample], list[str]]:
@@ -138,10 +144,12 @@ def _measure(
             samples = [
                 _phase(one, case, server, watching, phase=phase, count=count)
                 for phase, count in (
-                    ("alone", case.alone), ("in flight", case.in_flight), ("paced", case.paced)
+                    ("alone", case.alone),
+                    ("in flight", case.in_flight),
+                    ("paced", case.paced),
                 )
                 if count
-            ]  # fmt: skip
+            ]
             busy = machine.resident_bytes(server.pid) - before
     each = case.watchers + case.stalled
     return [replace(s, idle_bytes=idle / each, busy_bytes=busy / each) for s in samples]
@@ -162,9 +170,14 @@ def _watched(plan: Plan, one: Broadcaster, case: Case, folder: Path, port: int) 
         for n in range(case.watchers + case.stalled)
     ]
     with crowd(
-        folder, port, core=machine.cores()[1], body_bytes=plan.size, handshakes=watchers,
-        stalled=case.stalled, messages=messages,
-    ) as watching:  # fmt: skip
+        folder,
+        port,
+        core=machine.cores()[1],
+        body_bytes=plan.size,
+        handshakes=watchers,
+        stalled=case.stalled,
+        messages=messages,
+    ) as watching:
         yield watching
 
 
@@ -186,14 +199,23 @@ def _phase(
         for (bound, count), (_, was) in zip(_buckets(server), buckets, strict=True)
     ]
     return Sample(
-        contender=one.name, watchers=case.watchers, calls=case.calls, stalled=case.stalled,
-        phase=phase, deliveries=expected, reordered=seen["reordered"], seconds=seen["seconds"], cpu_us=cpu * 1e6 / expected,
+        contender=one.name,
+        watchers=case.watchers,
+        calls=case.calls,
+        stalled=case.stalled,
+        phase=phase,
+        deliveries=expected,
+        reordered=seen["reordered"],
+        seconds=seen["seconds"],
+        cpu_us=cpu * 1e6 / expected,
         latency_ms={name: us / 1000 for name, us in seen["latency_us"].items()},
         inside_ms={
             name: 1000 * (from_buckets(inside, share) or 0)
             for name, share in (("p50", 0.5), ("p99", 0.99))
-        } if inside else {},
-    )  # fmt: skip
+        }
+        if inside
+        else {},
+    )
 
 
 def _buckets(server: Broadcasting) -> Sequence[tuple[float, float]]:

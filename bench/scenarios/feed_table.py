@@ -9,9 +9,15 @@ from bench.chart import Bar, Panel
 from bench.report import markdown, spread
 
 _HEADER = (
-    "watchers, calls", "messages", "contender", "CPU us/delivery", "times ours", "deliveries/s",
-    "latency ms p50 / p99", "KB/watcher",
-)  # fmt: skip
+    "watchers, calls",
+    "messages",
+    "contender",
+    "CPU us/delivery",
+    "times ours",
+    "deliveries/s",
+    "latency ms p50 / p99",
+    "KB/watcher",
+)
 _PHASES = {"alone": "one at a time", "in flight": "16 in flight", "paced": "200/s"}
 _SHOWN = {one.name: one.shown for one in BROADCASTERS}
 _OURS = "gateway"
@@ -74,16 +80,18 @@ def table(samples: _Samples) -> str:
     for (watchers, calls, phase), group in _groups(samples).items():
         ours = group.get(_OURS)
         for name, of in group.items():
-            rows.append((
-                f"{watchers:,}, {calls:,}",
-                _PHASES[phase],
-                _SHOWN[name],
-                spread([one.cpu_us for one in of], 2),
-                f"{_cpu(of) / _cpu(ours):.1f}" if ours else "-",
-                f"{median(one.per_second for one in of):,.0f}",
-                _latency(of),
-                f"{median(one.busy_bytes for one in of) / 1000:.1f}",
-            ))  # fmt: skip
+            rows.append(
+                (
+                    f"{watchers:,}, {calls:,}",
+                    _PHASES[phase],
+                    _SHOWN[name],
+                    spread([one.cpu_us for one in of], 2),
+                    f"{_cpu(of) / _cpu(ours):.1f}" if ours else "-",
+                    f"{median(one.per_second for one in of):,.0f}",
+                    _latency(of),
+                    f"{median(one.busy_bytes for one in of) / 1000:.1f}",
+                )
+            )
     return markdown(_HEADER, rows)
 
 

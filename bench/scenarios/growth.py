@@ -82,9 +82,13 @@ class _Run:
         wait_until(is_done, "all is delivered", within_s=120, every_s=0.02)
         own, its = (machine.cpu_seconds(p) - was for p, was in zip(pids, before, strict=True))
         return Sample(
-            what, size, own * 1e6 / count, its * 1e6 / count,
-            machine.resident_bytes(self.gateway.pid), machine.resident_bytes(self.engine.pid),
-        )  # fmt: skip
+            what,
+            size,
+            own * 1e6 / count,
+            its * 1e6 / count,
+            machine.resident_bytes(self.gateway.pid),
+            machine.resident_bytes(self.engine.pid),
+        )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,9 +99,10 @@ def run(wanted: argparse.Namespace) -> Results:
     plan = Plan(rounds=wanted.rounds or (5 if wanted.full else 1))
     if wanted.most:
         plan = replace(
-            plan, calls=tuple(n for n in plan.calls if n <= wanted.most),
+            plan,
+            calls=tuple(n for n in plan.calls if n <= wanted.most),
             backlogs=tuple(n for n in plan.backlogs if n <= wanted.most),
-        )  # fmt: skip
+        )
     samples = list(_rounds(plan))
     facts = {"plan": asdict(plan), "samples": [asdict(one) for one in samples]}
     return Results("As it grows", _table(samples), facts, _panels(samples))
@@ -174,14 +179,16 @@ def _table(samples: Sequence[Sample]) -> str:
     first: dict[str, float] = {}
     for (what, count), group in groups.items():
         cpu = median(one.cpu_us for one in group)
-        rows.append((
-            _SHOWN[what].format(count),
-            spread([one.cpu_us for one in group]),
-            f"{cpu / first.setdefault(what, cpu):.2f}",
-            spread([one.valkey_cpu_us for one in group]),
-            f"{median(one.resident_bytes for one in group) / 1e6:.0f}",
-            f"{median(one.valkey_bytes for one in group) / 1e6:.0f}",
-        ))  # fmt: skip
+        rows.append(
+            (
+                _SHOWN[what].format(count),
+                spread([one.cpu_us for one in group]),
+                f"{cpu / first.setdefault(what, cpu):.2f}",
+                spread([one.valkey_cpu_us for one in group]),
+                f"{median(one.resident_bytes for one in group) / 1e6:.0f}",
+                f"{median(one.valkey_bytes for one in group) / 1e6:.0f}",
+            )
+        )
     return markdown(header, rows)
 
 

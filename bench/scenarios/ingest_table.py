@@ -17,9 +17,16 @@ Group = Sequence["Sample"]
 OURS = ("gateway-journal", "gateway-redis")
 SHOWN = {one.name: one.shown for one in (*CONTENDERS, *VARIANTS)}
 HEADER = (
-    "load", "contender", "CPU us/event", "times ours (journal / redis)", "Valkey us/event",
-    "events/s", "ack us p50 / p99", "latency ms p50 / p99", "RSS MB",
-)  # fmt: skip
+    "load",
+    "contender",
+    "CPU us/event",
+    "times ours (journal / redis)",
+    "Valkey us/event",
+    "events/s",
+    "ack us p50 / p99",
+    "latency ms p50 / p99",
+    "RSS MB",
+)
 
 
 def _by_case(samples: Group) -> Mapping["Case", Mapping[str, Group]]:
@@ -59,17 +66,19 @@ def table(samples: Group) -> str:
     for case, of_case in _by_case(samples).items():
         for name, group in of_case.items():
             latency = [median(s.latency_us[p] for s in group) / 1000 for p in ("p50", "p99")]
-            rows.append((
-                case.shown,
-                SHOWN[name],
-                spread([s.cpu_us for s in group]),
-                _times_ours(group, of_case),
-                spread([s.valkey_cpu_us for s in group]),
-                f"{median(s.per_second for s in group):.0f}",
-                _ack(group),
-                f"{latency[0]:.2f} / {latency[1]:.2f}",
-                f"{median(s.resident_bytes for s in group) / 1e6:.0f}",
-            ))  # fmt: skip
+            rows.append(
+                (
+                    case.shown,
+                    SHOWN[name],
+                    spread([s.cpu_us for s in group]),
+                    _times_ours(group, of_case),
+                    spread([s.valkey_cpu_us for s in group]),
+                    f"{median(s.per_second for s in group):.0f}",
+                    _ack(group),
+                    f"{latency[0]:.2f} / {latency[1]:.2f}",
+                    f"{median(s.resident_bytes for s in group) / 1e6:.0f}",
+                )
+            )
     return markdown(HEADER, rows)
 
 

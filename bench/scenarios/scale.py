@@ -25,9 +25,15 @@ from bench.scenarios.ingest import Bench, Case, Numbers, Sample, measure
 WORKERS = (1, 2)
 CASES = {Case(connections=4): 6000, Case(connections=64): 20000}
 HEADER = (
-    "load", "workers", "CPU us/event", "times one", "Valkey us/event", "events/s",
-    "latency ms p50 / p99", "RSS MB",
-)  # fmt: skip
+    "load",
+    "workers",
+    "CPU us/event",
+    "times one",
+    "Valkey us/event",
+    "events/s",
+    "latency ms p50 / p99",
+    "RSS MB",
+)
 
 
 def _gateway(workers: int) -> Gateway:
@@ -95,16 +101,18 @@ def _table(samples: Sequence[Sample]) -> str:
         for name, group in of_case.items():
             cpu = median(s.cpu_us for s in group)
             latency = [median(s.latency_us[p] for s in group) / 1000 for p in ("p50", "p99")]
-            rows.append((
-                case.shown,
-                name.split()[0],
-                spread([s.cpu_us for s in group]),
-                f"{cpu / median(s.cpu_us for s in one):.2f}" if one else "-",
-                spread([s.valkey_cpu_us for s in group]),
-                f"{median(s.per_second for s in group):.0f}",
-                f"{latency[0]:.2f} / {latency[1]:.2f}",
-                f"{median(s.resident_bytes for s in group) / 1e6:.0f}",
-            ))  # fmt: skip
+            rows.append(
+                (
+                    case.shown,
+                    name.split()[0],
+                    spread([s.cpu_us for s in group]),
+                    f"{cpu / median(s.cpu_us for s in one):.2f}" if one else "-",
+                    spread([s.valkey_cpu_us for s in group]),
+                    f"{median(s.per_second for s in group):.0f}",
+                    f"{latency[0]:.2f} / {latency[1]:.2f}",
+                    f"{median(s.resident_bytes for s in group) / 1e6:.0f}",
+                )
+            )
     return markdown(HEADER, rows)
 
 

@@ -183,8 +183,14 @@ def _fill_streams(given: _Round, contender: str) -> None:
         _gateway_process(given, "fill") as (_, port, _),
         load(given.folder, core=machine.cores()[1]) as fire,
     ):
-        fire(prepare={"token": given.token, "first": 1, "count": given.plan.messages,
-                      "size": given.plan.size})  # fmt: skip
+        fire(
+            prepare={
+                "token": given.token,
+                "first": 1,
+                "count": given.plan.messages,
+                "size": given.plan.size,
+            }
+        )
         fire(fire={"host": "127.0.0.1", "port": port, "connections": 16})
         client = given.engine.client
         wait_until(
@@ -286,12 +292,14 @@ def _table(samples: list[Sample]) -> str:
     for (direction, name), group in groups.items():
         own = median(s.cpu_us for s in group)
         peer = median(s.cpu_us for s in groups[direction, PEER])
-        rows.append((
-            direction,
-            SHOWN[name],
-            spread([s.cpu_us for s in group], 0),
-            f"{peer / own:.1f}x",
-            f"{median(s.messages / s.seconds for s in group):.0f}",
-            f"{median(s.resident_bytes for s in group) / 1e6:.0f}",
-        ))  # fmt: skip
+        rows.append(
+            (
+                direction,
+                SHOWN[name],
+                spread([s.cpu_us for s in group], 0),
+                f"{peer / own:.1f}x",
+                f"{median(s.messages / s.seconds for s in group):.0f}",
+                f"{median(s.resident_bytes for s in group) / 1e6:.0f}",
+            )
+        )
     return markdown(HEADER, rows)

@@ -26,10 +26,12 @@ MakeRoom = Callable[[str, str], Awaitable[None]]
 _TRIES = 5  # to make a call that others make, change or forget at the same time
 _NO_MEDIA = {
     "credentials": {
-        "server": {"edge_name": "", "url": "", "ws_endpoint": ""}, "token": "", "ice_servers": [],
+        "server": {"edge_name": "", "url": "", "ws_endpoint": ""},
+        "token": "",
+        "ice_servers": [],
     },
     "stats_options": {"enable_rtc_stats": False, "reporting_interval_ms": 60_000},
-}  # fmt: skip
+}
 
 
 class CallParts(NamedTuple):
@@ -68,9 +70,14 @@ class Calls:
         return making.read_asked(await read_body(request, self._parts.body_timeout_s))
 
     async def _answer(
-        self, request: web.Request, caller: Identity, cid: str, asked: making.Asked, *,
+        self,
+        request: web.Request,
+        caller: Identity,
+        cid: str,
+        asked: making.Asked,
+        *,
         may_make: bool,
-    ) -> Said:  # fmt: skip
+    ) -> Said:
         connection_id, limit = asked_to_watch(request), _limit(asked.members_limit)
         created = may_make and await self._make(caller, cid, asked)
         whole = await self._seen(caller, cid)

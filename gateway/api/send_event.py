@@ -25,9 +25,15 @@ Store = Callable[[str, str, str, bytes], Awaitable[bool]]
 
 class SendEvent:
     def __init__(
-        self, tokens: Tokens, access: Access, store: Store, rates: Rates, refused: Counter, *,
+        self,
+        tokens: Tokens,
+        access: Access,
+        store: Store,
+        rates: Rates,
+        refused: Counter,
+        *,
         body_timeout_s: float,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`refused` counts what came too fast."""
         self._tokens, self._access, self._store = tokens, access, store
         self._rates, self._too_fast = rates, refused

@@ -61,10 +61,13 @@ class ApiService:
         """Yield method, path below a root, name, and who answers."""
         if self._upstream is None or self._config.upstream.custom_events == "local":
             send = SendEvent(
-                self._parts.tokens, self._parts.access, self._store,
-                Rates(self._config.feed), self._refused,
+                self._parts.tokens,
+                self._parts.access,
+                self._store,
+                Rates(self._config.feed),
+                self._refused,
                 body_timeout_s=self._parts.body_timeout_s,
-            )  # fmt: skip
+            )
             yield "POST", _EVENT, "send_event", send.send
         if self._upstream is None:
             yield from self._ours()
@@ -75,9 +78,11 @@ class ApiService:
         calls = Calls(self._parts)
         apps = frozenset(app.api_key for app in self._config.apps)
         guests = Guests(
-            self._parts.tokens, apps, self._parts.body_timeout_s,
+            self._parts.tokens,
+            apps,
+            self._parts.body_timeout_s,
             enabled=self._config.feed.guests,
-        )  # fmt: skip
+        )
         yield "GET", _CALL, "get_call", calls.get
         yield "POST", _CALL, "get_or_create_call", calls.get_or_create
         yield "POST", _CALL + "/join", "join_call", calls.join
@@ -108,7 +113,8 @@ class ApiService:
 
 async def _unknown(request: web.Request) -> Said:
     raise StreamError(
-        NOT_FOUND, 404,
+        NOT_FOUND,
+        404,
         f"{request.method} {request.path[:256]} is not answered here; with `upstream.url`"
         " it would go on to Stream",
-    )  # fmt: skip
+    )

@@ -20,23 +20,42 @@ _MAX_DECODED = 4  # how often a path may be percent-encoded, one in another
 
 _HOP_BY_HOP = frozenset(
     {
-        "connection", "keep-alive", "proxy-connection", "proxy-authenticate",
-        "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade",
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
     }
-)  # fmt: skip
+)
 # Of the request: our own address, what our own server has dealt with, and what a browser or
 # proxy says about the way to us. Origin and Referer go with CORS, which is answered here.
 _NOT_ON = _HOP_BY_HOP | {
-    "host", "content-length", "expect", "cookie", "origin", "referer", "forwarded", "via",
-    "x-real-ip", "x-api-key",
-}  # fmt: skip
+    "host",
+    "content-length",
+    "expect",
+    "cookie",
+    "origin",
+    "referer",
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-api-key",
+}
 _NOT_ON_PREFIXES = ("x-forwarded-", "access-control-", "sec-")
 # Of a request whose answer we read: what would have Stream answer with less than the whole.
 _CONDITIONS = {"if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "range"}
 # Of the answer: what binds a browser to Stream's address would bind it to ours.
 _NOT_BACK = _HOP_BY_HOP | {
-    "content-length", "set-cookie", "alt-svc", "strict-transport-security", "clear-site-data",
-}  # fmt: skip
+    "content-length",
+    "set-cookie",
+    "alt-svc",
+    "strict-transport-security",
+    "clear-site-data",
+}
 _NOT_BACK_PREFIXES = ("access-control-",)
 
 _object: Any = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -21,16 +21,22 @@ class DeliveryPart:
     def __init__(self, shared: Shared, holder: Holder, *, yields: bool) -> None:
         self._served = [_served(shared, one) for one in shared.config.subscribers]
         self._service = DeliveryService(
-            shared.engine, self._served, shared.metrics, holder=holder,
-            ttl_s=shared.config.redis.lease_s, restorer=shared.restorer,
-        )  # fmt: skip
+            shared.engine,
+            self._served,
+            shared.metrics,
+            holder=holder,
+            ttl_s=shared.config.redis.lease_s,
+            restorer=shared.restorer,
+        )
         self._janitor = Janitor(shared.engine, shared.config.retention)
         self._yielding: Yielding | None = None
         if yields:
             self._yielding = Yielding(
-                shared.engine, shared.config.retention, shared.metrics,
+                shared.engine,
+                shared.config.retention,
+                shared.metrics,
                 is_own=shared.config.redis.url == "embedded",
-            )  # fmt: skip
+            )
 
     @property
     def joined(self) -> asyncio.Event:

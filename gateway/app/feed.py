@@ -52,9 +52,13 @@ class FeedPart:
         )
         self._sweeper = CallSweeper(calls, config.feed)
         parts = CallParts(
-            tokens, access, calls, self._feed.registration.watch, self._sweeper.make_room,
+            tokens,
+            access,
+            calls,
+            self._feed.registration.watch,
+            self._sweeper.make_room,
             config.server.body_timeout_s,
-        )  # fmt: skip
+        )
         self._api = ApiService(config, shared.metrics, parts, store)
 
     async def _shows(self, app: str, cid: str, token: str) -> bool:

@@ -90,11 +90,12 @@ async def _embedded(config: Config, stack: AsyncExitStack) -> EmbeddedEngine | N
     bound_bytes = engine_bound_bytes(config, memory_limit_bytes())
     if bound_bytes < config.redis.max_memory_bytes:
         log(
-            _log, logging.WARNING,
+            _log,
+            logging.WARNING,
             "redis.max_memory does not fit into the memory that this container may use: the"
             " embedded engine gets what is left of it (gateway check adds up)",
             max_memory=size(bound_bytes),
-        )  # fmt: skip
+        )
     embedded = EmbeddedEngine(config.data_dir, max_memory_bytes=bound_bytes)
     await embedded.start()
     stack.push_async_callback(embedded.stop)

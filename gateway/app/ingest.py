@@ -79,19 +79,25 @@ class IngestPart:
         waiting = Waiting()
         self.intake.submit(
             Event(
-                app=app, type=kind, call_cid=call_cid, accepted_ms=now_ms(), key=key, body=body,
+                app=app,
+                type=kind,
+                call_cid=call_cid,
+                accepted_ms=now_ms(),
+                key=key,
+                body=body,
                 source="api",
             ),
             waiting,
-        )  # fmt: skip
+        )
         return (await waiting.answered).status == HTTPStatus.OK
 
     def loops(self) -> Mapping[str, Coroutine[Any, Any, None]]:
         running = {
-            "publisher" if number == 0 else f"publisher of what is left over {number}":
-                self._publish(publisher)
+            "publisher"
+            if number == 0
+            else f"publisher of what is left over {number}": self._publish(publisher)
             for number, publisher in enumerate(self._publishers)
-        }  # fmt: skip
+        }
         if self._sources is not None:
             running["sources"] = self._sources.run()
         running["folders"] = self._watch_folders()

@@ -67,9 +67,13 @@ class Seat:
             self.deaths += 1
             self._next_start = monotonic() + pause_s
             log(
-                _log, logging.WARNING, "a worker has ended, starting another",
-                worker=self.number, why=self.why, pause_s=pause_s,
-            )  # fmt: skip
+                _log,
+                logging.WARNING,
+                "a worker has ended, starting another",
+                worker=self.number,
+                why=self.why,
+                pause_s=pause_s,
+            )
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
@@ -101,9 +105,14 @@ class Seat:
         with contextlib.closing(theirs), contextlib.ExitStack() as on_failure:
             on_failure.callback(ours.close)
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "gateway.app.worker", str(self.number), str(theirs.fileno()),
-                pass_fds=(theirs.fileno(), *self._pass_fds), stdin=asyncio.subprocess.DEVNULL,
-            )  # fmt: skip
+                sys.executable,
+                "-m",
+                "gateway.app.worker",
+                str(self.number),
+                str(theirs.fileno()),
+                pass_fds=(theirs.fileno(), *self._pass_fds),
+                stdin=asyncio.subprocess.DEVNULL,
+            )
             on_failure.pop_all()
         return process, ours
 
@@ -141,9 +150,12 @@ class Seat:
         silent_s = monotonic() - self._heard
         if self._process is not None and self.is_ready.is_set() and silent_s > HANG_S:
             log(
-                _log, logging.ERROR, "a worker hangs: killed",
-                worker=self.number, silent_s=round(silent_s),
-            )  # fmt: skip
+                _log,
+                logging.ERROR,
+                "a worker hangs: killed",
+                worker=self.number,
+                silent_s=round(silent_s),
+            )
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
 

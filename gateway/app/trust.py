@@ -39,10 +39,12 @@ def check_trust(data_dir: Path) -> None:
         )
     if not _is_volume(data_dir):
         log(
-            _log, logging.WARNING,
+            _log,
+            logging.WARNING,
             "others can write into data_dir, and what they put there would be taken for ours: take"
-            " that right away (chmod go-w)", data_dir=str(data_dir),
-        )  # fmt: skip
+            " that right away (chmod go-w)",
+            data_dir=str(data_dir),
+        )
 
 
 def _others_write(found: os.stat_result) -> bool:

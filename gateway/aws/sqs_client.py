@@ -28,14 +28,32 @@ _KEEP_ALIVE_S = 15.0
 # Refusals that other credentials may heal.
 _CREDENTIALS = frozenset(
     {
-        "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "InvalidAccessKeyId",
-        "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidSignatureException",
-        "IncompleteSignature", "InvalidSecurity", "MissingAuthenticationToken", "AuthFailure",
-        "MissingAuthenticationTokenException", "NotAuthorized", "OptInRequired",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "InvalidAccessKeyId",
+        "UnrecognizedClientException",
+        "SignatureDoesNotMatch",
+        "InvalidSignatureException",
+        "IncompleteSignature",
+        "InvalidSecurity",
+        "MissingAuthenticationToken",
+        "AuthFailure",
+        "MissingAuthenticationTokenException",
+        "NotAuthorized",
+        "OptInRequired",
     }
-)  # fmt: skip
-_THROTTLED = ("Throttl", "RequestThrottled", "KmsThrottled", "KMS.Throttl", "OverLimit",
-              "TooManyRequests", "RequestLimitExceeded", "SlowDown")  # fmt: skip
+)
+_THROTTLED = (
+    "Throttl",
+    "RequestThrottled",
+    "KmsThrottled",
+    "KMS.Throttl",
+    "OverLimit",
+    "TooManyRequests",
+    "RequestLimitExceeded",
+    "SlowDown",
+)
 
 
 class SqsUnreachable(GatewayError):

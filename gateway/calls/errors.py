@@ -29,9 +29,13 @@ class StreamError(GatewayError):
 def error_body(code: int, status: int, message: str) -> dict[str, object]:
     """Return all six fields of an error: Stream's SDKs break on a missing one."""
     return {
-        "code": code, "StatusCode": status, "message": message, "duration": "0.00ms",
-        "more_info": "", "details": [],
-    }  # fmt: skip
+        "code": code,
+        "StatusCode": status,
+        "message": message,
+        "duration": "0.00ms",
+        "more_info": "",
+        "details": [],
+    }
 
 
 def unknown_key() -> StreamError:

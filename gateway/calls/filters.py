@@ -31,8 +31,11 @@ MAX_MEMBERS = 20  # asked for by one filter: each is looked up in every call
 MAX_PATH_CHARS = 256
 _ABSENT: Any = object()
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
-    "$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le,
-}  # fmt: skip
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
+}
 _JOINED = {"$and", "$or", "$nor"}
 _KNOWN = "$eq, $in, $gt, $gte, $lt, $lte, $exists, $and, $or, $nor"
 # Lie apart from the rest, which is what is read of every call that a query looks at.

@@ -62,9 +62,14 @@ class Keeper:
     """Keeps the states of all calls until cancelled. `holder`: this process, in leases."""
 
     def __init__(
-        self, engine: Engine, store: CallStore, metrics: Metrics, *, holder: Holder,
+        self,
+        engine: Engine,
+        store: CallStore,
+        metrics: Metrics,
+        *,
+        holder: Holder,
         ttl_s: float = TTL_S,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._engine, self._store = engine, store
         self._events = metrics.call_events
         self._holder, self._ttl_s = holder, ttl_s
@@ -137,9 +142,14 @@ class Keeper:
     def _keep(self, one: _Shard, *, count: int = BATCH) -> ScriptCall[Read]:
         one.keep_at = time.monotonic() + self._ttl_s / 3
         return one.calls.keep(
-            one.token, int(self._ttl_s * 1000), one.done, count=count, max_bytes=BATCH_BYTES,
-            passing_over=SAYS_NOTHING, letting_go=CROWD_MOVES if one.is_flooded else (),
-        )  # fmt: skip
+            one.token,
+            int(self._ttl_s * 1000),
+            one.done,
+            count=count,
+            max_bytes=BATCH_BYTES,
+            passing_over=SAYS_NOTHING,
+            letting_go=CROWD_MOVES if one.is_flooded else (),
+        )
 
     async def _take_in(self, one: _Shard, read: Read) -> None:
         """Bring the states of a batch's calls forward; then all up to its end is kept."""

@@ -78,10 +78,16 @@ def outcome(app: str, cid: str, read: Document | None, events: Iterable[Told]) -
 def draft(app: str, read: Document | None, now: Progress, applied: Id = NOTHING) -> Draft:
     """Return what is to be written so that `now` is the call's state."""
     return Draft(
-        app, now.cid, read, orjson.dumps(now.call), now.created_ns // 1_000_000,
+        app,
+        now.cid,
+        read,
+        orjson.dumps(now.call),
+        now.created_ns // 1_000_000,
         more=None if now.more is None else orjson.dumps(now.more),
-        users=list(_merged(now.users)), applied=applied, seen_ns=now.seen_ns,
-    )  # fmt: skip
+        users=list(_merged(now.users)),
+        applied=applied,
+        seen_ns=now.seen_ns,
+    )
 
 
 def _after(cid: str, now: Progress | None, one: Told, event: dict[str, Any]) -> Progress:

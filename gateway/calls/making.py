@@ -105,9 +105,13 @@ def _named(member: _Member, at: str) -> Named:
     if not is_user_id(user.id):
         raise bad_input("a member has a user_id")
     shown = {
-        "user_id": user.id, "user": _shown(user, at), "role": member.role or "user",
-        "custom": _custom(member.custom), "created_at": at, "updated_at": at,
-    }  # fmt: skip
+        "user_id": user.id,
+        "user": _shown(user, at),
+        "role": member.role or "user",
+        "custom": _custom(member.custom),
+        "created_at": at,
+        "updated_at": at,
+    }
     try:
         return Named(user.id, set="m", member=orjson.dumps(shown))
     except orjson.JSONEncodeError:

@@ -181,9 +181,8 @@ class CallQuery:
         if caller.user_id is not None:
             own = await self._store.users_of(app, cids, caller.user_id)
         may = [
-            self._access.lets_in(caller, cid, named)
-            for cid, named in zip(cids, own, strict=True)
-        ]  # fmt: skip
+            self._access.lets_in(caller, cid, named) for cid, named in zip(cids, own, strict=True)
+        ]
         members: list[list[str]] = [[] for _ in cids]
         for user_id in sorted(wanted.members):
             named = await self._store.users_of(app, cids, user_id)

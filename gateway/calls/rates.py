@@ -83,6 +83,8 @@ def too_fast(wait: Wait) -> StreamError:
     """Say what is refused, and when to come again."""
     whom = "this user sends" if wait.bound == "user" else "the users of this call send"
     return StreamError(
-        RATE_LIMIT, 429, f"{whom} too many events",
+        RATE_LIMIT,
+        429,
+        f"{whom} too many events",
         retry_after_s=max(1, ceil(wait.seconds)),
-    )  # fmt: skip
+    )

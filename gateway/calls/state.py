@@ -26,18 +26,26 @@ DELETED = "call.deleted"
 # Happen all the time and say nothing about a state.
 SAYS_NOTHING = frozenset(
     {
-        "call.reaction_new", "call.closed_caption", "call.stats_report_ready", "call.dtmf",
-        "call.user_feedback_submitted", "call.moderation_blur", "call.moderation_warning",
-        "call.permission_request", "call.user_muted", "call.kicked_user",
+        "call.reaction_new",
+        "call.closed_caption",
+        "call.stats_report_ready",
+        "call.dtmf",
+        "call.user_feedback_submitted",
+        "call.moderation_blur",
+        "call.moderation_warning",
+        "call.permission_request",
+        "call.user_muted",
+        "call.kicked_user",
     }
-)  # fmt: skip
+)
 # Happens most of all, and counts only until the next `call` comes: let go in a flood.
 CROWD_MOVES = frozenset(
     {
-        "call.session_participant_joined", "call.session_participant_left",
+        "call.session_participant_joined",
+        "call.session_participant_left",
         "call.session_participant_count_updated",
     }
-)  # fmt: skip
+)
 _SWITCHES = {
     "call.recording_started": ("recording", True),
     "call.recording_stopped": ("recording", False),
@@ -75,10 +83,19 @@ def begin(cid: str, at: str) -> Progress:
     """Return the state of a call of which only the name is known, since `at`."""
     kind, _, name = cid.partition(":")
     call = {
-        "type": kind, "id": name, "cid": cid, "created_at": at, "updated_at": at,
-        "current_session_id": "", "backstage": False, "recording": False, "transcribing": False,
-        "captioning": False, "blocked_user_ids": [], "custom": {},
-    }  # fmt: skip
+        "type": kind,
+        "id": name,
+        "cid": cid,
+        "created_at": at,
+        "updated_at": at,
+        "current_session_id": "",
+        "backstage": False,
+        "recording": False,
+        "transcribing": False,
+        "captioning": False,
+        "blocked_user_ids": [],
+        "custom": {},
+    }
     return Progress(cid, call, complete({}))
 
 

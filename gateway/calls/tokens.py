@@ -101,9 +101,11 @@ class Tokens:
         """
         keys = self._keys[api_key]
         claims = {
-            "user_id": user_id, "role": GUEST_ROLE,
-            "iat": int(now_s), "exp": int(now_s + lifetime_s),
-        }  # fmt: skip
+            "user_id": user_id,
+            "role": GUEST_ROLE,
+            "iat": int(now_s),
+            "exp": int(now_s + lifetime_s),
+        }
         return signed.sign(claims, keys.all[keys.secrets])
 
 

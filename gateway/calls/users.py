@@ -17,8 +17,14 @@ def user_object(
 ) -> dict[str, Any]:
     """Return JSON content for a user of whom we know this much; `at`: RFC 3339."""
     said = {
-        "id": user_id, "role": role or "user", "custom": custom or {}, "teams": [], "language": "",
-        "blocked_user_ids": [], "created_at": at, "updated_at": at,
-    }  # fmt: skip
+        "id": user_id,
+        "role": role or "user",
+        "custom": custom or {},
+        "teams": [],
+        "language": "",
+        "blocked_user_ids": [],
+        "created_at": at,
+        "updated_at": at,
+    }
     told = {"name": name, "image": image}
     return said | {field: text for field, text in told.items() if text is not None}

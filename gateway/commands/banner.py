@@ -85,9 +85,16 @@ def announce(
     open_to = {name: sentences for name, sentences in told.items() if sentences}
     part = {} if only is None else {"only": only}
     log(
-        _logger, logging.INFO, "listening", **webhooks, admin=admin_url(config, admin_port),
-        data=str(config.data_dir), demo=in_demo_use(config), **open_to, **part,
-    )  # fmt: skip
+        _logger,
+        logging.INFO,
+        "listening",
+        **webhooks,
+        admin=admin_url(config, admin_port),
+        data=str(config.data_dir),
+        demo=in_demo_use(config),
+        **open_to,
+        **part,
+    )
 
 
 def _served(config: Config, public_port: int | None, only: str | None) -> Config:

@@ -105,9 +105,14 @@ async def _found(config: Config, name: str, ids: Sequence[str]) -> list[DeadLett
 @_NAME
 @_IDS
 def revive(
-    *, config_path: Path, subscriber: str, ids: tuple[str, ...], every: bool,
-    reason: str | None, dry_run: bool,
-) -> None:  # fmt: skip
+    *,
+    config_path: Path,
+    subscriber: str,
+    ids: tuple[str, ...],
+    every: bool,
+    reason: str | None,
+    dry_run: bool,
+) -> None:
     """Deliver dead letters again, from now on; they arrive marked as late."""
     _check_choice(ids, every=every)
     if subscriber == keys.GATEWAY:
@@ -126,9 +131,14 @@ def revive(
 @_NAME
 @_IDS
 def purge(
-    *, config_path: Path, subscriber: str, ids: tuple[str, ...], every: bool,
-    reason: str | None, dry_run: bool,
-) -> None:  # fmt: skip
+    *,
+    config_path: Path,
+    subscriber: str,
+    ids: tuple[str, ...],
+    every: bool,
+    reason: str | None,
+    dry_run: bool,
+) -> None:
     """Delete dead letters for good."""
     _check_choice(ids, every=every)
     config = load(config_path)

@@ -25,9 +25,19 @@ from gateway.stream.ledger import read_ledger
 
 _PATIENCE_S = 15.0
 _HEAD = (
-    "SUBSCRIBER", "BEFORE START", "PUBLISHED", "REPEATS", "UNMATCHED", "DELIVERED", "UNREAD",
-    "IN FLIGHT", "PARKED", "BURIED", "DISCARDED", "BALANCE",
-)  # fmt: skip
+    "SUBSCRIBER",
+    "BEFORE START",
+    "PUBLISHED",
+    "REPEATS",
+    "UNMATCHED",
+    "DELIVERED",
+    "UNREAD",
+    "IN FLIGHT",
+    "PARKED",
+    "BURIED",
+    "DISCARDED",
+    "BALANCE",
+)
 _PARTS = {"overall", "subscribers", "balanced"}
 _NOT_RUNNING = "no gateway answers at {url}: this is Redis' side alone, without the journal's"
 
@@ -112,7 +122,16 @@ def _verdict(found: dict[str, Any]) -> str:
 def _row(name: str, account: dict[str, Any]) -> tuple[object, ...]:
     waiting = account["waiting"]
     return (
-        name, account.get("before_start", "?"), account["published"], account["repeats"],
-        account["unmatched"], account["delivered"], waiting["unread"], waiting["in_flight"],
-        waiting["parked"], account["buried"], account["discarded"], account["balance"],
-    )  # fmt: skip
+        name,
+        account.get("before_start", "?"),
+        account["published"],
+        account["repeats"],
+        account["unmatched"],
+        account["delivered"],
+        waiting["unread"],
+        waiting["in_flight"],
+        waiting["parked"],
+        account["buried"],
+        account["discarded"],
+        account["balance"],
+    )

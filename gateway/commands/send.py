@@ -34,31 +34,44 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.argument("files", nargs=-1, type=_FILE)
 @click.option("--file", "more_files", multiple=True, type=_FILE, help="A body to send.")
 @click.option(
-    "--type", "types", multiple=True, metavar="GLOB",
+    "--type",
+    "types",
+    multiple=True,
+    metavar="GLOB",
     help="Samples of these types only; may be repeated.",
-)  # fmt: skip
+)
 @click.option("--count", type=click.IntRange(1), help="Events in all.  [default: each body once]")
 @click.option(
-    "--rate", type=click.FloatRange(0, min_open=True),
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
     help="Requests a second.  [default: as fast as they are answered]",
-)  # fmt: skip
+)
 @click.option("--connections", type=click.IntRange(1), default=8, show_default=True)
 @click.option("--gzip", is_flag=True, help="Compress the bodies.")
 @click.option(
-    "--duplicate", type=click.IntRange(1), default=1, metavar="N",
+    "--duplicate",
+    type=click.IntRange(1),
+    default=1,
+    metavar="N",
     help="Send each event N times, as attempts of one webhook.",
-)  # fmt: skip
+)
 @click.option("--url", help="Where to.  [default: the configuration's own address]")
 @click.option("--key", "api_key", help="The app's API key.  [default: the first app's]")
 @click.option(
-    "--secret", envvar="GATEWAY_SEND_SECRET", show_envvar=True,
+    "--secret",
+    envvar="GATEWAY_SEND_SECRET",
+    show_envvar=True,
     help="The app's secret; others can see it in the process list.",
-)  # fmt: skip
+)
 @click.option("--secret-file", type=_FILE, help="The file that holds the app's secret, instead.")
 @click.option(
-    "--timeout", "timeout_s", type=click.FloatRange(0, min_open=True), default=6.0,
-    show_default=True, help="Seconds for one request.",
-)  # fmt: skip
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0, min_open=True),
+    default=6.0,
+    show_default=True,
+    help="Seconds for one request.",
+)
 @click.option("--ca", type=_FILE, help="Certificates to trust for https.")
 def send(
     *,
@@ -86,10 +99,19 @@ def send(
     secret = _secret_in(secret_file) if secret_file else secret
     where = target(config_path, url, api_key, secret)
     plan = SendPlan(
-        url=where.url, api_key=where.api_key, secret=where.secret, types=types,
-        files=(*files, *more_files), count=count, duplicate=duplicate, rate_per_s=rate,
-        connections=connections, gzip=gzip, timeout_s=timeout_s, ca=ca,
-    )  # fmt: skip
+        url=where.url,
+        api_key=where.api_key,
+        secret=where.secret,
+        types=types,
+        files=(*files, *more_files),
+        count=count,
+        duplicate=duplicate,
+        rate_per_s=rate,
+        connections=connections,
+        gzip=gzip,
+        timeout_s=timeout_s,
+        ca=ca,
+    )
     summary = uvloop.run(send_plan(plan))
     click.echo(render(summary))
     click.get_current_context().exit(summary.exit_code)

@@ -29,9 +29,12 @@ def serve(order: handing.Order) -> None:
 
     def say(ports: app.Ports) -> None:
         announce(
-            config, order.config_path, public_port=ports.public_port, admin_port=ports.admin_port,
+            config,
+            order.config_path,
+            public_port=ports.public_port,
+            admin_port=ports.admin_port,
             only=order.only,
-        )  # fmt: skip
+        )
 
     open_files.raise_limit()
     collect_seldom()

@@ -238,10 +238,18 @@ SOURCE_ONLY_FOR = {
 }
 # Keys of a subscriber that mean nothing unless it is of this kind.
 ONLY_FOR = {
-    "http": ("url", "headers", "ca", "client_cert", "client_key", "on_410", "max_response",
-             "allow_networks"),
+    "http": (
+        "url",
+        "headers",
+        "ca",
+        "client_cert",
+        "client_key",
+        "on_410",
+        "max_response",
+        "allow_networks",
+    ),
     "sqs": ("queue_url", "region", "endpoint", "format"),
-}  # fmt: skip
+}
 
 
 class Feed(Section):

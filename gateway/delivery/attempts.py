@@ -103,10 +103,13 @@ class Attempts:
         place = traceback.extract_tb(defect.__traceback__)[-1]
         # Without its text, which may quote what no log should have.
         self._seldom.log(
-            "defect", _logger, "a subscriber failed in a way that it must not",
-            subscriber=self._name, defect=type(defect).__name__,
+            "defect",
+            _logger,
+            "a subscriber failed in a way that it must not",
+            subscriber=self._name,
+            defect=type(defect).__name__,
             place=f"{place.filename}:{place.lineno}",
-        )  # fmt: skip
+        )
         return Failed(Reason.NETWORK, detail=f"defect: {type(defect).__name__}")
 
     def _conclude(self, delivery: Delivery, outcome: Outcome) -> None:

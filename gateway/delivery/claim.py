@@ -40,9 +40,19 @@ class Delivery:
     """One event on its way to one subscriber."""
 
     __slots__ = (
-        "attempts", "body", "call", "claim", "first_attempt_ms", "id", "late", "lease", "meta",
-        "meta_bytes", "slow_attempts", "timeout_s",
-    )  # fmt: skip
+        "attempts",
+        "body",
+        "call",
+        "claim",
+        "first_attempt_ms",
+        "id",
+        "late",
+        "lease",
+        "meta",
+        "meta_bytes",
+        "slow_attempts",
+        "timeout_s",
+    )
 
     def __init__(
         self, claim: "Claim", lease: Lease, entry: Entry, meta: Meta, timeout_s: float
@@ -143,10 +153,12 @@ class Claim:
         """Whether there may be something to read, and room: a quarter of the window is free."""
         lease = self.lease
         return (
-            self.look and lease is not None and not lease.unanswered
+            self.look
+            and lease is not None
+            and not lease.unanswered
             and len(self.held) <= WINDOW_ENTRIES * 3 // 4
             and self.held_bytes <= WINDOW_BYTES * 3 // 4
-        )  # fmt: skip
+        )
 
     def hold(self, entry: Entry) -> bool:
         """Note an entry as read; False if it is held already (read again after a failure)."""

@@ -140,17 +140,24 @@ class Intake:
         hidden_until_ms = wall_ms + int(self._hide_s * 1000)
         if claim.drop_parked_bytes > 0:
             farthest = take_farthest(
-                claim.shard, self._name, lease.token, hidden_until_ms=hidden_until_ms,
+                claim.shard,
+                self._name,
+                lease.token,
+                hidden_until_ms=hidden_until_ms,
                 limit=PARKED,
-            )  # fmt: skip
+            )
             yield Step(claim, lease, farthest, partial(self._reception.receive_farthest, claim))
         limit = min(self._late_budget, PARKED)
         if self._reception.open and limit > 0 and 0 <= claim.next_due_ms <= wall_ms:
             self._late_budget -= limit
             due = take_due(
-                claim.shard, self._name, lease.token, now_ms=wall_ms,
-                hidden_until_ms=hidden_until_ms, limit=limit,
-            )  # fmt: skip
+                claim.shard,
+                self._name,
+                lease.token,
+                now_ms=wall_ms,
+                hidden_until_ms=hidden_until_ms,
+                limit=limit,
+            )
             yield Step(claim, lease, due, partial(self._due, claim))
 
     def _steps_to_read(self, claim: Claim, lease: Lease) -> Iterator[Step]:
@@ -190,8 +197,14 @@ class Intake:
 
     def _reclaimed(self, claim: Claim, reclaimed: Reclaimed) -> None:
         if reclaimed.vanished:
-            log(_logger, logging.ERROR, "unsettled entries are gone from the stream",
-                subscriber=self._name, shard=claim.shard, entries=reclaimed.vanished)  # fmt: skip
+            log(
+                _logger,
+                logging.ERROR,
+                "unsettled entries are gone from the stream",
+                subscriber=self._name,
+                shard=claim.shard,
+                entries=reclaimed.vanished,
+            )
         fresh = [entry for entry in reclaimed.entries if claim.hold(entry)]
         # Of our own, what was taken before had been settled, and that was lost.
         again = [each for each in fresh if claim.took_over or parse(each.id) <= claim.taken]

@@ -145,8 +145,7 @@ class Leases:
         claim.joined = True
         if how != "there":
             level = logging.DEBUG if how == "new" else logging.INFO
-            log(_logger, level, "group created",
-                subscriber=self._name, shard=claim.shard, how=how)  # fmt: skip
+            log(_logger, level, "group created", subscriber=self._name, shard=claim.shard, how=how)
 
     def _acquired(self, claim: Claim, asked_at: float, lease: Acquired | HeldElsewhere) -> None:
         if isinstance(lease, HeldElsewhere):

@@ -198,9 +198,11 @@ class Reception:
                 continue
             claim.drop_parked_bytes, claim.drop_unread_bytes = over[claim.shard]
             claim.drop_before_ms = too_old_before_ms(
-                claim.standing, self._options.backlog,
-                serving_since_ms=claim.serving_since_ms, now_ms=wall_ms,
-            )  # fmt: skip
+                claim.standing,
+                self._options.backlog,
+                serving_since_ms=claim.serving_since_ms,
+                now_ms=wall_ms,
+            )
 
 
 def _is_excessive(claim: Claim, entry: Entry) -> bool:

@@ -126,8 +126,12 @@ class DeliveryService:
                     await worker.release()
                 await self._holders.leave()
         except (StreamUnavailable, TimeoutError) as error:
-            log(_logger, logging.WARNING, "leases not released: they will expire",
-                reason=str(error) or f"no answer within {RELEASE_S:g} s")  # fmt: skip
+            log(
+                _logger,
+                logging.WARNING,
+                "leases not released: they will expire",
+                reason=str(error) or f"no answer within {RELEASE_S:g} s",
+            )
 
     async def _rest(self) -> None:
         """Wait until it is time to look again; notice at once that all have joined."""
@@ -165,11 +169,18 @@ class DeliveryService:
 
     def _start_worker(self, served: Served, known: Subscription | None) -> None:
         worker = Worker(
-            served.options, served.subscriber, served.matcher, engine=self._engine,
-            doorbell=self._doorbell, restorer=self._restorer, metrics=self._metrics,
-            holder=self._holder, ttl_s=self._ttl_s, workers=len(self._serves),
+            served.options,
+            served.subscriber,
+            served.matcher,
+            engine=self._engine,
+            doorbell=self._doorbell,
+            restorer=self._restorer,
+            metrics=self._metrics,
+            holder=self._holder,
+            ttl_s=self._ttl_s,
+            workers=len(self._serves),
             is_known=known is not None and known.state != "forgetting",
-        )  # fmt: skip
+        )
         worker.pause(paused=known is not None and known.state != "active")
         self._share_out(worker)
         self._workers[worker.name] = worker, asyncio.create_task(worker.run())
@@ -195,21 +206,33 @@ class DeliveryService:
 
     def _share_out(self, worker: Worker) -> None:
         name, me = worker.name, self._holder.presence
-        worker.share_out(share_among(
-            name, me, self._present, range(keys.SHARDS), serves=name in self._serves
-        ))  # fmt: skip
+        worker.share_out(
+            share_among(name, me, self._present, range(keys.SHARDS), serves=name in self._serves)
+        )
 
     async def _keep(self, name: str, known: Subscription) -> None:
         if known.state == "forgetting":
             return
         if any(name in names for names in self._present.values()):
-            log(_logger, logging.WARNING, "a subscriber of another gateway is not configured here:"
-                " that one alone delivers to it", subscriber=name)  # fmt: skip
+            log(
+                _logger,
+                logging.WARNING,
+                "a subscriber of another gateway is not configured here:"
+                " that one alone delivers to it",
+                subscriber=name,
+            )
         else:
             account = await read_account(self._engine, name)
-            log(_logger, logging.WARNING, "a subscriber is not configured any more; forget it on"
-                " command, or its backlog is kept", subscriber=name, unread=account.unread,
-                parked=account.parked, buried=account.buried)  # fmt: skip
+            log(
+                _logger,
+                logging.WARNING,
+                "a subscriber is not configured any more; forget it on"
+                " command, or its backlog is kept",
+                subscriber=name,
+                unread=account.unread,
+                parked=account.parked,
+                buried=account.buried,
+            )
         options = SubscriberOptions(name=name, kind="log")
         self._start_worker(Served(options, None, Everything()), known)
 

@@ -66,26 +66,49 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         sequencer = Sequencer(options.order, options.concurrency)
         self._reception = Reception(
-            options, matcher, sequencer, metrics,
-            serves=subscriber is not None, decided=self._decided,
-        )  # fmt: skip
-        self._attempts = None if subscriber is None else Attempts(
-            self.name, subscriber, retry=options.retry,
-            on_410=options.http.on_410 if options.http else "bury",
-            concurrency=options.concurrency, sequencer=sequencer, metrics=metrics,
-            decided=self._decided, gone=self._gone,
-        )  # fmt: skip
+            options,
+            matcher,
+            sequencer,
+            metrics,
+            serves=subscriber is not None,
+            decided=self._decided,
+        )
+        self._attempts = (
+            None
+            if subscriber is None
+            else Attempts(
+                self.name,
+                subscriber,
+                retry=options.retry,
+                on_410=options.http.on_410 if options.http else "bury",
+                concurrency=options.concurrency,
+                sequencer=sequencer,
+                metrics=metrics,
+                decided=self._decided,
+                gone=self._gone,
+            )
+        )
         start = "earliest" if is_known else options.start
         self._leases = Leases(
-            self.name, self._reception, doorbell=doorbell, waiter=self._waiter, holder=holder,
-            start=start if subscriber is not None else None, ttl_s=ttl_s,
-        )  # fmt: skip
+            self.name,
+            self._reception,
+            doorbell=doorbell,
+            waiter=self._waiter,
+            holder=holder,
+            start=start if subscriber is not None else None,
+            ttl_s=ttl_s,
+        )
         self._reception.claims = self._leases.claims
         self._intake = Intake(
-            engine, self.name, self._leases, self._reception, doorbell=doorbell,
-            waiter=self._waiter, hide_s=3 * first_timeout_s("slow", options.retry) + 10,
+            engine,
+            self.name,
+            self._leases,
+            self._reception,
+            doorbell=doorbell,
+            waiter=self._waiter,
+            hide_s=3 * first_timeout_s("slow", options.retry) + 10,
             workers=workers,
-        )  # fmt: skip
+        )
 
     @property
     def joined(self) -> bool:
@@ -112,8 +135,13 @@ class Worker:
                 await self._round()
                 failures = 0
             except GatewayError as error:
-                self._seldom.log("round", _logger, "deliveries wait for Redis",
-                                 subscriber=self.name, reason=str(error))  # fmt: skip
+                self._seldom.log(
+                    "round",
+                    _logger,
+                    "deliveries wait for Redis",
+                    subscriber=self.name,
+                    reason=str(error),
+                )
                 failures += 1
                 await asyncio.sleep(BACK_OFF_S[min(failures, len(BACK_OFF_S)) - 1])
             self._pump()

@@ -28,9 +28,12 @@ def good_bytes(binary: Path, path: Path, halt: Halt) -> int | None:
 
 def _asked(binary: Path, name: str, path: Path, halt: Halt) -> tuple[int, bytes]:
     with subprocess.Popen(  # noqa: S603 - the server's own binary
-        [name, path], executable=binary, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    ) as checker:  # fmt: skip
+        [name, path],
+        executable=binary,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as checker:
         try:
             for _ in range(int(_PATIENCE_S / _LOOK_S)):
                 halt()

@@ -190,8 +190,13 @@ class EmbeddedEngine:
         try:
             lock.name_holder(process.pid)
         except OSError as error:  # a full disk: it is supervised nevertheless
-            log(_log, logging.WARNING, "the server's process id is not written down",
-                pid=process.pid, reason=error.strerror)  # fmt: skip
+            log(
+                _log,
+                logging.WARNING,
+                "the server's process id is not written down",
+                pid=process.pid,
+                reason=error.strerror,
+            )
         log(_log, logging.DEBUG, "the embedded server is launched", pid=process.pid)
         hearing = asyncio.create_task(self._hear())
         try:

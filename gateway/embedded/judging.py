@@ -75,9 +75,10 @@ class Judge:
         live = rebuilt.listed.live
         # History, as the list says or as a newer base makes it, is in what is loaded.
         gone = [
-            name for name in dict.fromkeys((*rebuilt.missing, *named.live))
+            name
+            for name in dict.fromkeys((*rebuilt.missing, *named.live))
             if name not in live and not _is_superseded(name, rebuilt.listed)
-        ]  # fmt: skip
+        ]
         pieces = [Piece(n, 0, f.size, removes=True) for n, f in files.items() if n not in live]
         lost = [f"what was in {', '.join(gone)}"] if gone else []
         if not live and not lost:
@@ -154,8 +155,9 @@ class Judge:
         left = manifest.without_base(listed)
         pieces = [
             Piece(name, 0, files[name].size, removes=True)
-            for name in listed.live if name not in left.live
-        ]  # fmt: skip
+            for name in listed.live
+            if name not in left.live
+        ]
         lost = [] if left.live else [_ALL]
         why = f"{listed.base} was damaged"
         if left.live:

@@ -149,10 +149,12 @@ def rebuild(files: Mapping[str, Found], began_s: Mapping[str, int]) -> Rebuilt:
     if len(bases) == 1 and number(bases[0]) > 1 and (base_s := began_s.get(bases[0])) is not None:
         # Whole seconds, rounded down. The last increment is always a live one.
         increments = [
-            n for n in increments
-            if n == increments[-1] or files[n].written_s >= base_s + 1
+            n
+            for n in increments
+            if n == increments[-1]
+            or files[n].written_s >= base_s + 1
             or began_s.get(n, base_s - 1) >= base_s
-        ]  # fmt: skip
+        ]
     if base is None and increments and number(increments[0]) != 1:
         return Rebuilt(Listed(), ("the base file",))
     first = number(increments[0]) if increments else 1

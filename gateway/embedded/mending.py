@@ -80,16 +80,24 @@ class Mender:
                         bytes_there = path.lstat().st_size
                         path.unlink()
                     except OSError as error:  # it costs room, and no start
-                        self._seldom.log("left", _log, "a temporary file cannot be removed",
-                                         path=str(path), reason=error.strerror)  # fmt: skip
+                        self._seldom.log(
+                            "left",
+                            _log,
+                            "a temporary file cannot be removed",
+                            path=str(path),
+                            reason=error.strerror,
+                        )
                         continue
                     size += bytes_there
                     count += 1
         if count:
             log(
-                _log, logging.INFO, "removed what unfinished rewrites had left behind",
-                files=count, bytes=size,
-            )  # fmt: skip
+                _log,
+                logging.INFO,
+                "removed what unfinished rewrites had left behind",
+                files=count,
+                bytes=size,
+            )
 
     def _make(self, cut: Cut) -> None:
         folder = self._folder
@@ -104,10 +112,15 @@ class Mender:
         carry_out(kept, folder.data, cut)
         lost = {"lost_or_may_be": ", ".join(cut.lost)} if cut.lost else {}
         log(
-            _log, logging.WARNING, "the embedded server's files were damaged, and are mended",
-            why=cut.why, cut_bytes=cut.cut_bytes, kept_in=str(kept),
-            since="unknown" if cut.since_s is None else moment(cut.since_s), **lost,
-        )  # fmt: skip
+            _log,
+            logging.WARNING,
+            "the embedded server's files were damaged, and are mended",
+            why=cut.why,
+            cut_bytes=cut.cut_bytes,
+            kept_in=str(kept),
+            since="unknown" if cut.since_s is None else moment(cut.since_s),
+            **lost,
+        )
 
 
 def _without_times(words: bytes) -> bytes:

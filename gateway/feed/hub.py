@@ -102,9 +102,13 @@ class Hub:
     """A `Sink` of the tail's."""
 
     def __init__(
-        self, connections: Connections, metrics: Metrics, *,
-        leaving: Leaving | None = None, waiting: Waiting | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        connections: Connections,
+        metrics: Metrics,
+        *,
+        leaving: Leaving | None = None,
+        waiting: Waiting | None = None,
+    ) -> None:
         """`leaving`: who shuts out whom an event shuts out.
 
         `waiting`: who waits for an event that names him.

@@ -58,9 +58,13 @@ class Leaving:
     """The hub tells it of events; `run` it beside."""
 
     def __init__(
-        self, names: AreNamed, connections: Connections, *,
-        open_apps: Container[str], by_state: bool,
-    ) -> None:  # fmt: skip
+        self,
+        names: AreNamed,
+        connections: Connections,
+        *,
+        open_apps: Container[str],
+        by_state: bool,
+    ) -> None:
         """`open_apps`: the API keys whose every user may watch, unless he is blocked.
 
         `by_state`: we decide who may watch; else Stream has let in who comes after an event.

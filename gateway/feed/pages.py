@@ -48,9 +48,11 @@ def add_demo(app: web.Application, api_key: str, tokens: Tokens) -> None:
         user_id = f"{GUEST_PREFIX}{token_hex(8)}-{name.lower()}"
         issued = tokens.issue_guest(api_key, user_id, now_s=now_ms() / 1000, lifetime_s=_TOKEN_S)
         body = {
-            "token": issued, "api_key": api_key, "user": {"id": user_id, "name": name},
+            "token": issued,
+            "api_key": api_key,
+            "user": {"id": user_id, "name": name},
             "calls": [DEMO_CALL],
-        }  # fmt: skip
+        }
         return web.json_response(body, status=201, headers={"Cache-Control": "no-store"})
 
     app.router.add_get("/demo", _file("demo.html", _PAGE))
@@ -64,8 +66,10 @@ def _file(name: str, content_type: str, headers: dict[str, str] | None = None) -
 
     async def serve(_: web.Request) -> web.StreamResponse:
         return web.Response(
-            body=body, content_type=content_type, charset="utf-8",
+            body=body,
+            content_type=content_type,
+            charset="utf-8",
             headers={**_SAFE, **(headers or {})},
-        )  # fmt: skip
+        )
 
     return serve

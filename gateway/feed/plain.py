@@ -236,10 +236,15 @@ class PlainFeed:
         self, identity: Identity, sink: SocketSink | SseSink, token: str | None
     ) -> PlainSession:
         watcher = PlainWatcher(
-            sink, self._parts.frames, app=identity.app, user_id=identity.user_id,
-            connection_id=self._parts.names.new(), outbox_bytes=self._options.outbox_bytes,
-            metrics=self._parts.metrics, granted=identity.call_cids,
-        )  # fmt: skip
+            sink,
+            self._parts.frames,
+            app=identity.app,
+            user_id=identity.user_id,
+            connection_id=self._parts.names.new(),
+            outbox_bytes=self._options.outbox_bytes,
+            metrics=self._parts.metrics,
+            granted=identity.call_cids,
+        )
         self._parts.connections.enter(watcher)
         session = PlainSession(self._parts, identity, watcher, token)
         if identity.expires_s is not None:

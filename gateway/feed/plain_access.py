@@ -19,9 +19,14 @@ Shows = Callable[[str, str, str], Awaitable[bool]]
 
 class PlainAccess:
     def __init__(
-        self, access: Access, leaving: Leaving, identity: Identity, *,
-        shows: Shows | None, token: str | None,
-    ) -> None:  # fmt: skip
+        self,
+        access: Access,
+        leaving: Leaving,
+        identity: Identity,
+        *,
+        shows: Shows | None,
+        token: str | None,
+    ) -> None:
         """Decide for `identity`.
 
         `shows`: None where Stream is not asked; `token`: None for who came by a ticket.

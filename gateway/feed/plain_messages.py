@@ -41,8 +41,11 @@ def watching(
     have missed events that are gone. `waiting`: calls that do not name the user yet.
     """
     said: dict[str, Any] = {
-        "type": "watching", "calls": calls, "cursor": cursor, "recovered": recovered,
-    }  # fmt: skip
+        "type": "watching",
+        "calls": calls,
+        "cursor": cursor,
+        "recovered": recovered,
+    }
     if recovered is False:
         said["lost"] = lost
     if waiting:
@@ -76,9 +79,11 @@ def pong(style: Style) -> bytes:
 def error(refusal: Refusal, style: Style | None) -> bytes:
     """Say what was refused, and which calls if it was for them. `style` None: the bare JSON."""
     said: dict[str, Any] = {
-        "type": "error", "code": refusal.code, "status": refusal.status,
+        "type": "error",
+        "code": refusal.code,
+        "status": refusal.status,
         "message": refusal.message,
-    }  # fmt: skip
+    }
     if refusal.calls:
         said["calls"] = refusal.calls
     return orjson.dumps(said) if style is None else _said(said, style)

@@ -60,9 +60,18 @@ class Sink(Protocol):
 class PlainWatcher:
     """Given entries by the hub, which ends each batch with `flush`."""
 
-    def __init__(self, sink: Sink, frames: PlainFrames, *, app: str, user_id: str | None,
-                 connection_id: str, outbox_bytes: int, metrics: Metrics,
-                 granted: frozenset[str] = frozenset()) -> None:  # fmt: skip
+    def __init__(
+        self,
+        sink: Sink,
+        frames: PlainFrames,
+        *,
+        app: str,
+        user_id: str | None,
+        connection_id: str,
+        outbox_bytes: int,
+        metrics: Metrics,
+        granted: frozenset[str] = frozenset(),
+    ) -> None:
         self.app, self.user_id, self.connection_id = app, user_id, connection_id
         self.style = sink.style
         self.calls: set[str] = set()

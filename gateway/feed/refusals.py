@@ -50,9 +50,10 @@ def no_place(calls: Sequence[str]) -> Refusal:
 
 def foreign_page(origin: str) -> Refusal:
     return Refusal(
-        FOREIGN_PAGE, 403,
+        FOREIGN_PAGE,
+        403,
         f"this page may not open the feed: its origin {origin[:200]!r} is not in feed.origins",
-    )  # fmt: skip
+    )
 
 
 def of(error: Exception, calls: Sequence[str] = ()) -> Refusal | None:

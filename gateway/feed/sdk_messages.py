@@ -62,33 +62,50 @@ def connected(
     """Say that the connection is open, and what is known of its user."""
     at = _time(now_ms)
     me: dict[str, Any] = {
-        "id": user_id, "role": role or "user", "language": "", "teams": [], "devices": [],
-        "custom": _bounded(user.custom), "created_at": at, "updated_at": at, "last_active": at,
-        "online": True, "banned": False, "invisible": False, "blocked_user_ids": [],
-    }  # fmt: skip
+        "id": user_id,
+        "role": role or "user",
+        "language": "",
+        "teams": [],
+        "devices": [],
+        "custom": _bounded(user.custom),
+        "created_at": at,
+        "updated_at": at,
+        "last_active": at,
+        "online": True,
+        "banned": False,
+        "invisible": False,
+        "blocked_user_ids": [],
+    }
     for name, value in (("name", user.name), ("image", user.image)):
         if value is not None:
             me[name] = value[:_MAX_PROFILE_BYTES]
     said = {
-        "type": "connection.ok", "connection_id": connection_id, "created_at": at, "me": me,
-    }  # fmt: skip
+        "type": "connection.ok",
+        "connection_id": connection_id,
+        "created_at": at,
+        "me": me,
+    }
     return text_frame(orjson.dumps(said))
 
 
 def health_check(connection_id: str, now_ms: int) -> bytes:
     said = {
-        "type": "health.check", "connection_id": connection_id, "created_at": _time(now_ms),
+        "type": "health.check",
+        "connection_id": connection_id,
+        "created_at": _time(now_ms),
         "custom": {},
-    }  # fmt: skip
+    }
     return text_frame(orjson.dumps(said))
 
 
 def refused(error: StreamError, now_ms: int) -> bytes:
     """Say why there is no connection; a close follows."""
     said = {
-        "type": "connection.error", "connection_id": "", "created_at": _time(now_ms),
+        "type": "connection.error",
+        "connection_id": "",
+        "created_at": _time(now_ms),
         "error": error_body(error.code, error.status, error.message),
-    }  # fmt: skip
+    }
     return text_frame(orjson.dumps(said))
 
 

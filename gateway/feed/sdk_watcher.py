@@ -67,9 +67,12 @@ class SdkWatcher:
     outlet: Outlet
 
     def __init__(
-        self, parts: SdkParts, connection: SocketConnection, api_key: str | None,
+        self,
+        parts: SdkParts,
+        connection: SocketConnection,
+        api_key: str | None,
         others: "set[SdkWatcher]",
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`others`: all that are open, itself among them from now until it is lost."""
         self._parts, self._connection, self._api_key = parts, connection, api_key
         self._others = others

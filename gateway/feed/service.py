@@ -62,9 +62,11 @@ class FeedService:
         self._tail = Tail(readers_of(engine), metrics)
         self._connections = Connections(options)
         self._leaving = Leaving(
-            calls.names, self._connections, by_state=config.upstream.url is None,
+            calls.names,
+            self._connections,
+            by_state=config.upstream.url is None,
             open_apps=openness.open_apps(config),
-        )  # fmt: skip
+        )
         # Stream, that is asked each time, is asked less often.
         self._waiting = Waiting() if shows is None else Waiting(pause_s=_STREAM_PAUSE_S)
         metrics.feed_waiting.track(read=lambda: self._waiting.taken)
@@ -77,10 +79,21 @@ class FeedService:
         self._sdk = SdkSockets(parts, self._doorway)
         self.registration = Registration(parts, Mailbox(engine, names.process))
         plain = PlainParts(
-            engine, self._hub, PlainFrames(self._tail.positions), access, calls, options,
-            self._connections, self._tail, self._doorway, names, metrics, self._leaving,
-            self._waiting, shows,
-        )  # fmt: skip
+            engine,
+            self._hub,
+            PlainFrames(self._tail.positions),
+            access,
+            calls,
+            options,
+            self._connections,
+            self._tail,
+            self._doorway,
+            names,
+            metrics,
+            self._leaving,
+            self._waiting,
+            shows,
+        )
         self._plain = PlainFeed(plain, tokens, Tickets(TicketStore(engine), options))
         # Of either, and of those that were turned away: they have files, as watchers have.
         metrics.feed_connections.track("closing", read=lambda: self._doorway.goodbyes.count)

@@ -75,9 +75,13 @@ class SocketConnection(asyncio.Protocol):
     )
 
     def __init__(
-        self, transport: asyncio.Transport, *, max_message_bytes: int, outbox_bytes: int,
+        self,
+        transport: asyncio.Transport,
+        *,
+        max_message_bytes: int,
+        outbox_bytes: int,
         goodbyes: Goodbyes,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.transport, self._goodbyes = transport, goodbyes
         self._reader = FrameReader(max_message_bytes)
         self._outbox_bytes = outbox_bytes

@@ -122,8 +122,9 @@ class Waiting:
             try:
                 await one.ask_again(cid)
             except (StreamUnavailable, StreamRefused) as error:
-                self._seldom.log("ask", _logger, "those who wait cannot be let in now",
-                                 reason=str(error))  # fmt: skip
+                self._seldom.log(
+                    "ask", _logger, "those who wait cannot be let in now", reason=str(error)
+                )
                 await asyncio.sleep(_AGAIN_S)  # the next round asks again
 
     async def _go_round(self) -> None:

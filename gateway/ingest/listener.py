@@ -126,10 +126,14 @@ class Listener:
             for each in listening:
                 self._acceptors.append(
                     Acceptor(
-                        each, loads, number,
-                        connections=self._connections, take=self._take, refuse=self._refuse,
+                        each,
+                        loads,
+                        number,
+                        connections=self._connections,
+                        take=self._take,
+                        refuse=self._refuse,
                     )
-                )  # fmt: skip
+                )
         except BaseException:
             for each in listening:
                 each.close()

@@ -111,11 +111,13 @@ class Room:
     def _tell_shortage(self) -> None:
         if self._short_at is None:
             log(
-                _log, logging.WARNING,
+                _log,
+                logging.WARNING,
                 "open files run short: connections of strangers make room, new watchers are turned"
                 " away. Allow more (ulimit -Hn, LimitNOFILE=, --ulimit nofile=)",
-                limit=self._files.limit, connections=len(self._open),
-            )  # fmt: skip
+                limit=self._files.limit,
+                connections=len(self._open),
+            )
         self._short_at = time.perf_counter()
 
     def tick(self) -> None:

@@ -110,10 +110,17 @@ class Surroundings:
     def _receiver(self, keyring: native.Keyring) -> native.Receiver:
         intake = self.reception.intake
         receiver = native.receiver(
-            keyring, self.request_line, MAX_HEAD_BYTES, self.max_body_bytes,
-            intake.events, intake.replies, intake.read_ats, intake.begin,
-            self.counted, STORED_LABEL,
-        )  # fmt: skip
+            keyring,
+            self.request_line,
+            MAX_HEAD_BYTES,
+            self.max_body_bytes,
+            intake.events,
+            intake.replies,
+            intake.read_ats,
+            intake.begin,
+            self.counted,
+            STORED_LABEL,
+        )
         receiver.sockets = self.inlet.sockets if self.inlet else None
         return receiver
 

@@ -79,8 +79,12 @@ class Journal:
         try:
             self.append([Event.restored(one.meta, one.body) for one in hidden])
         except (JournalFull, JournalFailed) as error:
-            log(_log, logging.ERROR, "it is not appended anew: the next start tries again",
-                reason=str(error))  # fmt: skip
+            log(
+                _log,
+                logging.ERROR,
+                "it is not appended anew: the next start tries again",
+                reason=str(error),
+            )
             return
         try:
             self._disk.datasync(self._files.last.fd)

@@ -36,9 +36,13 @@ def cut(disk: Disk, segments: Sequence[Segment]) -> list[Record]:
         found = [each for each in behind if _told(each) not in there and _is_event(each)]
         if found:
             log(
-                _log, logging.WARNING, "two files of the journal claim the same place: what only"
-                " one of them holds is appended anew", file=str(one.path), records=len(found),
-            )  # fmt: skip
+                _log,
+                logging.WARNING,
+                "two files of the journal claim the same place: what only"
+                " one of them holds is appended anew",
+                file=str(one.path),
+                records=len(found),
+            )
         hidden += found
         first = min((each.start for each in behind), default=following.base - one.base)
         one.end = min(following.base, one.base + first)

@@ -162,9 +162,13 @@ class Ownership:
             self._disk.sync_folder(self._folder)
         except OSError as error:
             self._seldom.log(
-                "owner", _log, "whose the journal is cannot be written down: after a restart it may"
-                " go on under another name", folder=os.fspath(self._folder), error=str(error),
-            )  # fmt: skip
+                "owner",
+                _log,
+                "whose the journal is cannot be written down: after a restart it may"
+                " go on under another name",
+                folder=os.fspath(self._folder),
+                error=str(error),
+            )
 
 
 def named(disk: Disk, folder: Path, found: str) -> str:

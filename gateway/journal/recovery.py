@@ -96,9 +96,14 @@ def keep_damage(disk: Disk, one: Segment, start: int, end: int) -> None:
     kept = damaged / f"{start:020d}-{end:020d}.bytes"
     kept.write_bytes(disk.read(one.fd, end - start, one.offset(start)))
     log(
-        _log, logging.ERROR, "the journal is torn or damaged", file=str(one.path),
-        offset=one.offset(start), bytes=end - start, kept=str(kept),
-    )  # fmt: skip
+        _log,
+        logging.ERROR,
+        "the journal is torn or damaged",
+        file=str(one.path),
+        offset=one.offset(start),
+        bytes=end - start,
+        kept=str(kept),
+    )
 
 
 def next_number(disk: Disk, last: Segment) -> int:

@@ -23,11 +23,15 @@ class _Lookup(AbstractResolver):
         )
         return [
             ResolveResult(
-                hostname=host, host=text_of(one), port=port, family=one[0], proto=one[2],
+                hostname=host,
+                host=text_of(one),
+                port=port,
+                family=one[0],
+                proto=one[2],
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             )
             for one in found
-        ]  # fmt: skip
+        ]
 
     async def close(self) -> None:
         """Do nothing: the resolver is the loop's."""

@@ -57,18 +57,27 @@ class Resolver:
     """Looks names up for one event loop. `look` blocks; it is called in threads."""
 
     def __init__(
-        self, look: Look = _ask_system, *, patience_s: float = PATIENCE_S,
-        tell_after_s: float = TELL_AFTER_S, bounds: Bounds | None = None,
+        self,
+        look: Look = _ask_system,
+        *,
+        patience_s: float = PATIENCE_S,
+        tell_after_s: float = TELL_AFTER_S,
+        bounds: Bounds | None = None,
         turns: Turns | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._look, self._patience_s, self._tell_after_s = look, patience_s, tell_after_s
         self._bounds, self._turns = bounds or Bounds(), turns or Turns("lookup")
         self._names: dict[Asked, _Name] = {}
 
     async def addresses(
-        self, host: str, port: int, *, family: int = socket.AF_UNSPEC, flags: int = 0,
+        self,
+        host: str,
+        port: int,
+        *,
+        family: int = socket.AF_UNSPEC,
+        flags: int = 0,
         max_age_s: float = 0.0,
-    ) -> list[AddrInfoType]:  # fmt: skip
+    ) -> list[AddrInfoType]:
         """Return where `host` is, for connections of TCP, as `getaddrinfo` would.
 
         Waits for as long as it takes where nothing is known: the caller's time is limited. An

@@ -46,13 +46,16 @@ class Trouble:
             return
         self._is_told, self._told_at = True, now
         meaning = (
-            "its last known addresses are used" if has_known
+            "its last known addresses are used"
+            if has_known
             else "whoever is called by it is not reached"
-        )  # fmt: skip
+        )
         log(
-            _log, logging.WARNING,
-            f"the host name {self._host} is not answered for: {meaning}; {_LOOK_AT}", reason=why,
-        )  # fmt: skip
+            _log,
+            logging.WARNING,
+            f"the host name {self._host} is not answered for: {meaning}; {_LOOK_AT}",
+            reason=why,
+        )
 
     def end(self, now: float, *, is_answered: bool) -> None:
         """Go back to patience; say so where there is an answer, and the beginning was told."""
@@ -60,6 +63,8 @@ class Trouble:
         if self._is_told and is_answered:
             self._is_told = False
             log(
-                _log, logging.INFO, f"the host name {self._host} is answered for again",
+                _log,
+                logging.INFO,
+                f"the host name {self._host} is answered for again",
                 after_s=round(now - self._told_at, 1),
-            )  # fmt: skip
+            )

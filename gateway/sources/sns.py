@@ -110,8 +110,13 @@ class SnsSource:
             return await self._store(posted.message)
         if posted.type == SUBSCRIPTION:
             return await self._confirm(posted)
-        log(_logger, logging.WARNING, "SNS: a subscription has ended", source=self._origin.name,
-            topic=posted.topic_arn)  # fmt: skip
+        log(
+            _logger,
+            logging.WARNING,
+            "SNS: a subscription has ended",
+            source=self._origin.name,
+            topic=posted.topic_arn,
+        )
         return STORED
 
     async def _take_raw(self, request: web.Request, body: bytes) -> Answer:
@@ -131,9 +136,13 @@ class SnsSource:
         origin = self._origin
         try:
             event = event_of(
-                text, origin.app, origin.verifier, max_bytes=origin.max_bytes,
-                source=f"sns:{origin.name}", now_ms=now_ms(),
-            )  # fmt: skip
+                text,
+                origin.app,
+                origin.verifier,
+                max_bytes=origin.max_bytes,
+                source=f"sns:{origin.name}",
+                now_ms=now_ms(),
+            )
         except Exception:
             _logger.exception("judging a message failed")
             self._errors.add(origin.name, "judge")
@@ -153,14 +162,20 @@ class SnsSource:
         if status != 200:
             return self._refuse(f"not confirmed: SNS answered {status}", "confirm", UNAVAILABLE)
         self._counts.add(self._origin.name, "confirmed")
-        log(_logger, logging.INFO, "SNS: a subscription is confirmed", source=self._origin.name,
-            topic=posted.topic_arn)  # fmt: skip
+        log(
+            _logger,
+            logging.INFO,
+            "SNS: a subscription is confirmed",
+            source=self._origin.name,
+            topic=posted.topic_arn,
+        )
         return STORED
 
     def _refuse(self, why: str, call: str, answer: Answer = UNAUTHORIZED) -> Answer:
         self._errors.add(self._origin.name, call)
-        self._seldom.log(call, _logger, "SNS: refused a message", source=self._origin.name,
-                         reason=why)  # fmt: skip
+        self._seldom.log(
+            call, _logger, "SNS: refused a message", source=self._origin.name, reason=why
+        )
         return answer
 
 

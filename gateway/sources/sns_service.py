@@ -49,8 +49,10 @@ class SnsService:
         Returns the status of SNS' answer, 0 if there was none.
         """
         query = {
-            "Action": "ConfirmSubscription", "TopicArn": posted.topic_arn, "Token": posted.token,
-        }  # fmt: skip
+            "Action": "ConfirmSubscription",
+            "TopicArn": posted.topic_arn,
+            "Token": posted.token,
+        }
         url = URL(f"{self._origin(posted)}/").with_query(query)
         try:
             async with (

@@ -161,9 +161,13 @@ class SqsSource:
             await asyncio.sleep(0)
         try:
             event = event_of(
-                text, origin.app, origin.verifier, max_bytes=origin.max_bytes,
-                source=f"sqs:{origin.name}", now_ms=now_ms(),
-            )  # fmt: skip
+                text,
+                origin.app,
+                origin.verifier,
+                max_bytes=origin.max_bytes,
+                source=f"sqs:{origin.name}",
+                now_ms=now_ms(),
+            )
         except Exception:
             _logger.exception("judging a message failed")
             self._errors.add(origin.name, "judge")

@@ -120,5 +120,11 @@ class SourceQueue:
 
     def _failed(self, call: str, failure: Exception) -> None:
         self._errors.add(self._name, call)
-        self._seldom.log(call, _logger, "SQS does not do as asked", source=self._name,
-                         call=call, reason=str(failure))  # fmt: skip
+        self._seldom.log(
+            call,
+            _logger,
+            "SQS does not do as asked",
+            source=self._name,
+            call=call,
+            reason=str(failure),
+        )

@@ -35,9 +35,11 @@ def access_of(options: RedisOptions) -> Access:
     """Return what the configuration gives."""
     sentinel = {"username": options.sentinel_username, "password": options.sentinel_password}
     return Access(
-        options.ca, options.client_cert, options.client_key,
+        options.ca,
+        options.client_cert,
+        options.client_key,
         {name: text for name, text in sentinel.items() if text is not None},
-    )  # fmt: skip
+    )
 
 
 def _written(path: Path | None) -> _File:

@@ -88,9 +88,7 @@ async def reconcile(
     missing = behind.number - 1 - now.taken - behind.lacking - now.lost
     if is_new_name:
         before = (states[0].before or 0) + missing
-        await _set(
-            source, states, exchange, {"before": before, "outlived": now.outlived - missing}
-        )  # fmt: skip
+        await _set(source, states, exchange, {"before": before, "outlived": now.outlived - missing})
     elif is_new and missing > 0 and not (behind.is_damaged and _never_had_any(states)):
         await _set(source, states, exchange, {"forgotten": now.forgotten + missing})
         _tell_forgotten(missing)
@@ -156,6 +154,8 @@ async def _set(
 
 def _tell_forgotten(events: int) -> None:
     log(
-        _log, logging.WARNING, "Redis has forgotten what the journal does not hold any more",
+        _log,
+        logging.WARNING,
+        "Redis has forgotten what the journal does not hold any more",
         events=events,
-    )  # fmt: skip
+    )

@@ -135,9 +135,8 @@ class CallStore:
             "ZRANGE", keys.calls_of(shard, app), start, start + count - 1, *order, "WITHSCORES"
         )
         return [
-            (cid.decode(), int(float(at)))
-            for cid, at in zip(flat[::2], flat[1::2], strict=True)
-        ]  # fmt: skip
+            (cid.decode(), int(float(at))) for cid, at in zip(flat[::2], flat[1::2], strict=True)
+        ]
 
     async def _read_documents(self, shard: int, calls: list[bytes]) -> list[bytes | None]:
         found: list[bytes | None] = await self._command("HMGET", keys.call_states(shard)[0], *calls)

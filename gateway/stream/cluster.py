@@ -69,9 +69,11 @@ class Cluster(Asked):
             self._nodes.append(node)
             try:
                 reply = await ask(
-                    self._place.server(*node), ("CLUSTER", "SLOTS"), access=self._access,
+                    self._place.server(*node),
+                    ("CLUSTER", "SLOTS"),
+                    access=self._access,
                     timeout_s=self._timeout_s,
-                )  # fmt: skip
+                )
             except OSError as error:
                 problems.append(f"{at(*node)}: {str(error) or type(error).__name__}")
                 continue

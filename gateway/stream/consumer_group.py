@@ -117,8 +117,10 @@ def read_entries(reply: Any) -> list[Entry]:
     try:
         return [Entry(entry[0], entry[1][5], entry[1][7]) for entry in reply]
     except IndexError:
-        return [Entry(entry[0], *(entry[1][5:8:2] if len(entry[1]) >= 8 else (b"", b"")))
-                for entry in reply]  # fmt: skip
+        return [
+            Entry(entry[0], *(entry[1][5:8:2] if len(entry[1]) >= 8 else (b"", b"")))
+            for entry in reply
+        ]
 
 
 def _read_taken(reply: Any) -> Taken:

@@ -63,29 +63,36 @@ async def _copy_stream(source: Engine, target: Engine, name: bytes) -> None:
         await _copy_group(source, target, name, group)
     state = _fields(await source.command("XINFO", "STREAM", name))
     await target.command(
-        "XSETID", name, state["last-generated-id"], "ENTRIESADDED", state["entries-added"],
-        "MAXDELETEDID", state["max-deleted-entry-id"],
-    )  # fmt: skip
+        "XSETID",
+        name,
+        state["last-generated-id"],
+        "ENTRIESADDED",
+        state["entries-added"],
+        "MAXDELETEDID",
+        state["max-deleted-entry-id"],
+    )
 
 
 async def _copy_entries(source: Engine, target: Engine, name: bytes) -> None:
     last = await target.command("XREVRANGE", name, "+", "-", "COUNT", 1)
     after = b"(" + last[0][0] if last else b"-"
     while page := await source.command("XRANGE", name, after, "+", "COUNT", _PAGE):
-        await target.in_one_go(name, [
-            ("XADD", name, entry, *fields) for entry, fields in page
-        ])  # fmt: skip
+        await target.in_one_go(name, [("XADD", name, entry, *fields) for entry, fields in page])
         after = b"(" + page[-1][0]
 
 
 async def _copy_group(source: Engine, target: Engine, name: bytes, group: dict[str, Any]) -> None:
     """Make the group anew, at the same place, with the same entries read and not settled."""
     title = group["name"]
-    await target.in_one_go(name, [
-        ("XGROUP", "CREATE", name, title, "0-0", "MKSTREAM"),
-        ("XGROUP", "DESTROY", name, title),
-        ("XGROUP", "CREATE", name, title, group["last-delivered-id"]),
-    ], may_fail=1)  # fmt: skip
+    await target.in_one_go(
+        name,
+        [
+            ("XGROUP", "CREATE", name, title, "0-0", "MKSTREAM"),
+            ("XGROUP", "DESTROY", name, title),
+            ("XGROUP", "CREATE", name, title, group["last-delivered-id"]),
+        ],
+        may_fail=1,
+    )
     begin = b"-"
     while page := await source.run("pending", [name.decode()], [title, begin, _IDS]):
         for consumer in {row[1] for row in page}:

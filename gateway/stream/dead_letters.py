@@ -67,9 +67,15 @@ class DeadLetters:
         skipped = 0
         while len(found) < limit:
             page = await self._engine.command(
-                "ZRANGEBYSCORE", keys.dead_at(shard, name), after.buried_ms if after else "-inf",
-                "+inf", "WITHSCORES", "LIMIT", skipped, limit,
-            )  # fmt: skip
+                "ZRANGEBYSCORE",
+                keys.dead_at(shard, name),
+                after.buried_ms if after else "-inf",
+                "+inf",
+                "WITHSCORES",
+                "LIMIT",
+                skipped,
+                limit,
+            )
             places = [
                 Place(int(float(score)), shard, entry.decode())
                 for entry, score in zip(page[::2], page[1::2], strict=True)
@@ -152,14 +158,19 @@ def parse_id(letter_id: str) -> tuple[int, str]:
 
 def _revive(shard: int, name: str, args: Sequence[str]) -> ScriptCall[int]:
     names = (
-        keys.subscription(shard, name), keys.dead(shard, name), keys.dead_at(shard, name),
-        keys.due(shard, name), keys.parked(shard, name),
-    )  # fmt: skip
+        keys.subscription(shard, name),
+        keys.dead(shard, name),
+        keys.dead_at(shard, name),
+        keys.due(shard, name),
+        keys.parked(shard, name),
+    )
     return ScriptCall("revive", names, args, int)
 
 
 def _purge(shard: int, name: str, args: Sequence[str]) -> ScriptCall[int]:
     names = (
-        keys.subscription(shard, name), keys.dead(shard, name), keys.dead_at(shard, name),
-    )  # fmt: skip
+        keys.subscription(shard, name),
+        keys.dead(shard, name),
+        keys.dead_at(shard, name),
+    )
     return ScriptCall("purge", names, args, int)

@@ -99,9 +99,17 @@ class Doorbell:
         names = {keys.events(shard).encode(): shard for shard in shards}
         after = [f"{ms}-{seq}" for ms, seq in (self._noticed[shard] for shard in shards)]
         reply: Any = await self._engine.blocking(
-            "XREAD", "COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS", *names, *after,
-            key=keys.events(shards[0]), timeout_s=BLOCK_MS / 1000 + self._engine.timeout_s,
-        )  # fmt: skip
+            "XREAD",
+            "COUNT",
+            1,
+            "BLOCK",
+            BLOCK_MS,
+            "STREAMS",
+            *names,
+            *after,
+            key=keys.events(shards[0]),
+            timeout_s=BLOCK_MS / 1000 + self._engine.timeout_s,
+        )
         return [(names[name], parse(entries[-1][0])) for name, entries in reply or ()]
 
     async def _end_of(self, shard: int) -> Id:

@@ -50,9 +50,13 @@ class Reader:
         if self.after >= self.upto:
             return []
         reply = await self.engine.command(
-            "XRANGE", keys.events(self.shard), f"({_text(self.after)}", _text(self.upto),
-            "COUNT", self._count,
-        )  # fmt: skip
+            "XRANGE",
+            keys.events(self.shard),
+            f"({_text(self.after)}",
+            _text(self.upto),
+            "COUNT",
+            self._count,
+        )
         page = [_past(self.shard, entry) for entry in reply]
         if page:
             self.after = page[-1].id

@@ -46,9 +46,16 @@ class KeptShard:
         return ScriptCall("release", self._names[1:], (token,), int)
 
     def keep(
-        self, token: int, ttl_ms: int, done: Place | None, *,
-        count: int, max_bytes: int, passing_over: Iterable[str], letting_go: Iterable[str] = (),
-    ) -> ScriptCall[Read]:  # fmt: skip
+        self,
+        token: int,
+        ttl_ms: int,
+        done: Place | None,
+        *,
+        count: int,
+        max_bytes: int,
+        passing_over: Iterable[str],
+        letting_go: Iterable[str] = (),
+    ) -> ScriptCall[Read]:
         """Say that all up to `done` is kept, and read on; prolongs the lease.
 
         Events of the types `passing_over` and `letting_go` are not read; the latter are counted.

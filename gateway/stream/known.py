@@ -43,9 +43,14 @@ class KnownFile:
         except FileNotFoundError:
             return None
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            log(_logger, logging.WARNING, "what was known of subscribers cannot be read; after a"
-                " loss of Redis those of the configuration are known", path=str(self._path),
-                error=str(error))  # fmt: skip
+            log(
+                _logger,
+                logging.WARNING,
+                "what was known of subscribers cannot be read; after a"
+                " loss of Redis those of the configuration are known",
+                path=str(self._path),
+                error=str(error),
+            )
             return None
 
     def write(self, known: Known) -> None:
@@ -67,7 +72,12 @@ class KnownFile:
             return
         self._is_refused = error is not None
         if error is not None:
-            log(_logger, logging.WARNING, "what is known of subscribers is not kept: see to the"
-                " disk", path=str(self._path), error=error.strerror or str(error))  # fmt: skip
+            log(
+                _logger,
+                logging.WARNING,
+                "what is known of subscribers is not kept: see to the disk",
+                path=str(self._path),
+                error=error.strerror or str(error),
+            )
         else:
             log(_logger, logging.INFO, "what is known of subscribers is kept again")

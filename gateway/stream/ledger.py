@@ -64,9 +64,11 @@ class Account(msgspec.Struct):
 
 def _ledger(shard: int, name: str) -> ScriptCall[list[int]]:
     names = (
-        keys.events(shard), keys.shard_state(shard), keys.subscription(shard, name),
+        keys.events(shard),
+        keys.shard_state(shard),
+        keys.subscription(shard, name),
         keys.due(shard, name),
-    )  # fmt: skip
+    )
     return ScriptCall("ledger", names, (name,), list)
 
 

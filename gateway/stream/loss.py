@@ -73,6 +73,8 @@ def may_be_forgotten(loss: Loss, seen: Seen) -> frozenset[str]:
 def to_put_back(loss: Loss, seen: Seen, forgotten: Collection[str]) -> Sequence[str]:
     """Return the names that lack something, or may."""
     return [
-        name for name in loss.remembered if name not in forgotten
+        name
+        for name in loss.remembered
+        if name not in forgotten
         and (name in loss.gone or (loss.is_doubted and seen.register[name].state != "forgetting"))
-    ]  # fmt: skip
+    ]

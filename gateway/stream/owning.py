@@ -119,8 +119,14 @@ def _rename(source: Source, found: NewName, metrics: Metrics) -> None:
         else "Redis has more of this journal than its disk: the disk lost the end of it, or another"
         " gateway runs on a copy of its data_dir"
     )
-    log(_log, logging.WARNING, "the journal goes on under a new name", why=why, name=source.id,
-        before=old)  # fmt: skip
+    log(
+        _log,
+        logging.WARNING,
+        "the journal goes on under a new name",
+        why=why,
+        name=source.id,
+        before=old,
+    )
 
 
 async def _take(
@@ -132,12 +138,21 @@ async def _take(
     next_ms = _next_ms(source, min(known)) or clock.now_ms()
     commands = [
         pack(
-            "EVALSHA", SCRIPT.sha, 1, keys.shard_state(shard), source.id, token, next_ms,
-            ownership.parent, ownership.began(shard), known[shard], told_ms + LEAVES_AFTER_MS,
+            "EVALSHA",
+            SCRIPT.sha,
+            1,
+            keys.shard_state(shard),
+            source.id,
+            token,
+            next_ms,
+            ownership.parent,
+            ownership.began(shard),
+            known[shard],
+            told_ms + LEAVES_AFTER_MS,
             *ours,
         )
         for shard in _ALL
-    ]  # fmt: skip
+    ]
     replies = await exchange(commands, _ALL)
     if any(status != b"OK" for status, *_ in replies):
         raise StreamUnavailable("another gateway has taken the journal's name")

@@ -72,11 +72,12 @@ class Packing:
         if rests is None or not rests.still_hold(shards, first_ms, last_ms):
             found = [self._rest(n, state, first_ms, last_ms) for n, state in enumerate(shards)]
             rests = _Rests(
-                shards, found,
+                shards,
+                found,
                 max(state.slices.first.start for state in shards),
                 min(state.slices.first.stop for state in shards),
                 min(state.slices.last_before_ms for state in shards),
-            )  # fmt: skip
+            )
             # One that must heal has healed with its next batch; that one has come to have to shows
             # only when all are asked anew.
             is_healing = any(state.must_heal for state in shards)

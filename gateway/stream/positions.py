@@ -46,9 +46,13 @@ async def ask(
         if has < had:
             metrics.rewinds.add()
             log(
-                _log, logging.WARNING, "Redis has lost entries, healing from the journal",
-                shard=shard, had=had, has=has,
-            )  # fmt: skip
+                _log,
+                logging.WARNING,
+                "Redis has lost entries, healing from the journal",
+                shard=shard,
+                had=had,
+                has=has,
+            )
     return Owned(states, created, had_left)
 
 

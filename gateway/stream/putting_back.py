@@ -41,9 +41,11 @@ async def joined_anywhere(engine: Engine, name: str, shards: Iterable[int]) -> b
 
 def _set_back(shard: int, name: str) -> ScriptCall[int]:
     names = (
-        keys.events(shard), keys.shard_state(shard), keys.subscription(shard, name),
+        keys.events(shard),
+        keys.shard_state(shard),
+        keys.subscription(shard, name),
         keys.due(shard, name),
-    )  # fmt: skip
+    )
     return ScriptCall("set_back", names, (name,), int)
 
 

@@ -12,9 +12,19 @@ BROKEN = (OSError, ErrorReply)  # what an exchange raises; the latter where it w
 # Error replies that pass by themselves: loading, full, demoted, failing over, slots on the move;
 # and those that pass when somebody has changed what is wrong there: a password, a setting.
 _PASSING = (
-    "LOADING", "OOM", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "MISCONF", "BUSY",
-    "NOREPLICAS", "UNBLOCKED", "NOAUTH", "DENIED",
-)  # fmt: skip
+    "LOADING",
+    "OOM",
+    "READONLY",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "TRYAGAIN",
+    "MISCONF",
+    "BUSY",
+    "NOREPLICAS",
+    "UNBLOCKED",
+    "NOAUTH",
+    "DENIED",
+)
 _CROWDED = "ERR max number of clients"
 # Of these, those after which another server may be the one to ask.
 _DEPOSED = ("READONLY", "CLUSTERDOWN", "MASTERDOWN", "UNBLOCKED")

@@ -106,16 +106,22 @@ class Restorer:
         new = Subscription("active", now_ms(), new=True)
         loss = compare(self._known, seen, dict.fromkeys(self._otherwise, new))
         forgotten = {
-            name for name in may_be_forgotten(loss, seen)
+            name
+            for name in may_be_forgotten(loss, seen)
             if not await joined_anywhere(self._engine, name, loss.survivors)
-        }  # fmt: skip
+        }
         # A tail that was lost may show by other signs than this one, and a moment later.
         now = time.monotonic()
         self._gone_at = {name: self._gone_at.get(name, now) for name in forgotten}
-        self._limbo = {} if seen.is_first else {
-            name: loss.remembered[name]
-            for name, gone_at in self._gone_at.items() if now - gone_at < _SURE_S
-        }  # fmt: skip
+        self._limbo = (
+            {}
+            if seen.is_first
+            else {
+                name: loss.remembered[name]
+                for name, gone_at in self._gone_at.items()
+                if now - gone_at < _SURE_S
+            }
+        )
         register: Mapping[str, Subscription] = seen.register
         if names := to_put_back(loss, seen, forgotten):
             await self._put_back(names, loss, register)
@@ -135,16 +141,23 @@ class Restorer:
             elif loss.emptied and was.state == "paused" and _is_new(found):
                 await self._subscriptions.pause(name)
         if is_new or any(made):
-            log(_logger, logging.WARNING, "Redis has lost subscribers: put back, with what it has"
-                " of events", subscribers=" ".join(sorted(names)), groups_made=made.again,
-                groups_set_back=made.set_back)  # fmt: skip
+            log(
+                _logger,
+                logging.WARNING,
+                "Redis has lost subscribers: put back, with what it has of events",
+                subscribers=" ".join(sorted(names)),
+                groups_made=made.again,
+                groups_set_back=made.set_back,
+            )
 
     async def _keep(self, known: Known) -> None:
         kept = self._kept
         if self._file is None or (
-            kept is not None and kept.lives == known.lives
-            and kept.subscribers == known.subscribers and known.seen_ms - kept.seen_ms < _KEEP_MS
-        ):  # fmt: skip
+            kept is not None
+            and kept.lives == known.lives
+            and kept.subscribers == known.subscribers
+            and known.seen_ms - kept.seen_ms < _KEEP_MS
+        ):
             return
         self._kept = known
         await asyncio.to_thread(self._file.write, known)

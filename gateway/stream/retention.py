@@ -82,8 +82,10 @@ class Janitor:
 
     async def _expire(self, shard: int, name: str) -> int:
         names = (
-            keys.subscription(shard, name), keys.dead(shard, name), keys.dead_at(shard, name),
-        )  # fmt: skip
+            keys.subscription(shard, name),
+            keys.dead(shard, name),
+            keys.dead_at(shard, name),
+        )
         oldest_ms = now_ms() - int(self._options.dead_letters_s * 1000)
         max_bytes = self._options.dead_letters_max_bytes // keys.SHARDS
         total = 0

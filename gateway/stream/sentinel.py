@@ -44,9 +44,12 @@ class SentinelSet(Asked):
     async def _ask_one(self, sentinel: HostPort, problems: list[str]) -> HostPort | None:
         try:
             reply = await ask(
-                self._place.sentinel(*sentinel), ("SENTINEL", "MASTERS"), access=self._access,
-                timeout_s=self._timeout_s, **self._access.sentinel,
-            )  # fmt: skip
+                self._place.sentinel(*sentinel),
+                ("SENTINEL", "MASTERS"),
+                access=self._access,
+                timeout_s=self._timeout_s,
+                **self._access.sentinel,
+            )
         except OSError as error:
             problems.append(f"{at(*sentinel)}: {str(error) or type(error).__name__}")
             return None

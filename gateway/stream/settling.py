@@ -32,9 +32,14 @@ class Settling:
 
     def _lists(self) -> tuple[list[bytes] | list[tuple[bytes, int, Parcel]], ...]:
         return (
-            self.delivered, self.unmatched, self.parked, self.buried,
-            self.late_delivered, self.late_parked, self.late_buried,
-        )  # fmt: skip
+            self.delivered,
+            self.unmatched,
+            self.parked,
+            self.buried,
+            self.late_delivered,
+            self.late_parked,
+            self.late_buried,
+        )
 
     def args(self) -> list[Arg]:
         """Return the lists as `settle.lua` reads them: seven counts, then the members."""
@@ -52,7 +57,11 @@ class Settling:
 def settle_call(shard: int, name: str, token: int, batch: Settling) -> ScriptCall[list[int]]:
     """Read as how many were settled anew, in the order of the fields of `Settling`."""
     names = (
-        keys.events(shard), keys.subscription(shard, name), keys.due(shard, name),
-        keys.parked(shard, name), keys.dead(shard, name), keys.dead_at(shard, name),
-    )  # fmt: skip
+        keys.events(shard),
+        keys.subscription(shard, name),
+        keys.due(shard, name),
+        keys.parked(shard, name),
+        keys.dead(shard, name),
+        keys.dead_at(shard, name),
+    )
     return ScriptCall("settle", names, (name, token, *batch.args()), list)

@@ -70,9 +70,14 @@ class ShardWriter:
         await accounts.forget(self._source, states, self._exchange)
         if self.behind is None or asked.created:
             behind = await accounts.beyond(self._source, states)
-            await accounts.reconcile(self._source, states, behind, self._exchange,
-                                     is_new=bool(asked.created),
-                                     had_left=asked.created == asked.had_left)  # fmt: skip
+            await accounts.reconcile(
+                self._source,
+                states,
+                behind,
+                self._exchange,
+                is_new=bool(asked.created),
+                had_left=asked.created == asked.had_left,
+            )
             self.behind = behind
         self.remember()
 
@@ -148,12 +153,18 @@ class ShardWriter:
         """Let shards without traffic follow to `cursor`: a restart need not read far back then."""
         commands = [
             pack(
-                "EVALSHA", _CHECKPOINT.sha, 1, keys.shard_state(shard),
-                self._packing.owned, state.position, max(cursor, state.position),
-                accepted_ms, self._window_ms,
+                "EVALSHA",
+                _CHECKPOINT.sha,
+                1,
+                keys.shard_state(shard),
+                self._packing.owned,
+                state.position,
+                max(cursor, state.position),
+                accepted_ms,
+                self._window_ms,
             )
             for shard, state in enumerate(self.states)
-        ]  # fmt: skip
+        ]
         for status, *_ in await self._exchange(commands, _ALL):
             if status == b"FOREIGN":
                 raise StreamUnavailable(_FOREIGN)

@@ -85,13 +85,19 @@ def read_state(
     before = fields.get(f"before:{journal_id}")
     of_parent = fields.get(f"pos:{parent}") if parent else None
     return ShardState(
-        position, own["count"], elsewhere, own["damaged"], own["outlived"], slices,
-        forgotten=own["forgotten"], before=None if before is None else int(before),
+        position,
+        own["count"],
+        elsewhere,
+        own["damaged"],
+        own["outlived"],
+        slices,
+        forgotten=own["forgotten"],
+        before=None if before is None else int(before),
         owner=fields.get(f"owner:{journal_id}", b"").decode(),
         is_known=f"pos:{journal_id}" in fields,
         parent=None if of_parent is None else int(of_parent),
         hands=_hands(fields.get(f"hands:{journal_id}", b"").decode()),
-    )  # fmt: skip
+    )
 
 
 def _hands(said: str) -> tuple[tuple[str, int], ...]:

@@ -86,7 +86,11 @@ class Subscriptions:
 
 def _forget(shard: int, name: str) -> ScriptCall[int]:
     names = (
-        keys.events(shard), keys.subscription(shard, name), keys.due(shard, name),
-        keys.parked(shard, name), keys.dead(shard, name), keys.dead_at(shard, name),
-    )  # fmt: skip
+        keys.events(shard),
+        keys.subscription(shard, name),
+        keys.due(shard, name),
+        keys.parked(shard, name),
+        keys.dead(shard, name),
+        keys.dead_at(shard, name),
+    )
     return ScriptCall("forget", names, (name,), int)

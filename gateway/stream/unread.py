@@ -35,9 +35,10 @@ class Unread(msgspec.Struct, frozen=True, gc=False):
 class _Shard:
     def __init__(self, number: int) -> None:
         self.names = (
-            keys.events(number), keys.subscription(number, keys.CALL_KEEPER),
+            keys.events(number),
+            keys.subscription(number, keys.CALL_KEEPER),
             keys.shard_state(number),
-        )  # fmt: skip
+        )
         self.turn = asyncio.Lock()
         self.begun = 0  # readings, by number
         self.done = 0  # the last one that came to its end

@@ -55,9 +55,20 @@ class AnswerParser:
     """Of one answer. Feed it until `done`; `reusable`: the connection may take another request."""
 
     __slots__ = (
-        "_buffer", "_chunked", "_heads_bytes", "_in_trailer", "_left", "_max_body_bytes",
-        "_retry_after", "_seen_bytes", "_snippet", "_stays", "done", "reusable", "status",
-    )  # fmt: skip
+        "_buffer",
+        "_chunked",
+        "_heads_bytes",
+        "_in_trailer",
+        "_left",
+        "_max_body_bytes",
+        "_retry_after",
+        "_seen_bytes",
+        "_snippet",
+        "_stays",
+        "done",
+        "reusable",
+        "status",
+    )
 
     def __init__(self, max_body_bytes: int) -> None:
         self._max_body_bytes = max_body_bytes

@@ -53,18 +53,24 @@ class Dialer:
         loop = asyncio.get_running_loop()
         addresses = await self._resolve()
         opened = await start_connection(
-            addresses, loop=loop, happy_eyeballs_delay=_NEXT_FAMILY_AFTER_S, interleave=1,
+            addresses,
+            loop=loop,
+            happy_eyeballs_delay=_NEXT_FAMILY_AFTER_S,
+            interleave=1,
             socket_factory=self._egress.open_socket,
-        )  # fmt: skip
+        )
         try:
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is None:
                 _, made = await loop.create_connection(protocol, sock=opened)
             else:
                 _, made = await loop.create_connection(
-                    protocol, sock=opened, ssl=self._tls, server_hostname=self._host.rstrip("."),
+                    protocol,
+                    sock=opened,
+                    ssl=self._tls,
+                    server_hostname=self._host.rstrip("."),
                     ssl_shutdown_timeout=_TLS_SHUTDOWN_S,
-                )  # fmt: skip
+                )
         except BaseException:
             opened.close()
             raise

@@ -21,10 +21,18 @@ from gateway.subscribers.delivery import Attempt
 # the request.
 RESERVED = frozenset(
     {
-        "x-webhook-id", "x-webhook-attempt", "x-api-key", "x-signature", "x-gateway-late",
-        "content-length", "transfer-encoding", "content-encoding", "connection", "expect",
+        "x-webhook-id",
+        "x-webhook-attempt",
+        "x-api-key",
+        "x-signature",
+        "x-gateway-late",
+        "content-length",
+        "transfer-encoding",
+        "content-encoding",
+        "connection",
+        "expect",
     }
-)  # fmt: skip
+)
 _MAX_ID_CHARACTERS = 256
 _END = "\r\n"
 _LATE = f"X-Gateway-Late: 1{_END}"
@@ -70,9 +78,14 @@ class RequestHead:
     """Makes the head of each request to one subscriber, from request line to empty line."""
 
     def __init__(
-        self, url: str, *, apps: Iterable[App], configured: Iterable[tuple[str, str]],
-        user_agent: str, keyed: Keyed = KeyedHash,
-    ) -> None:  # fmt: skip
+        self,
+        url: str,
+        *,
+        apps: Iterable[App],
+        configured: Iterable[tuple[str, str]],
+        user_agent: str,
+        keyed: Keyed = KeyedHash,
+    ) -> None:
         self._signatures = Signatures(apps, keyed)
         target = URL(url)
         defaults = {

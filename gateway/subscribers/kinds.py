@@ -20,9 +20,12 @@ Builder = Callable[[SubscriberOptions, tuple[App, ...]], Subscriber]
 def _http(options: SubscriberOptions, apps: tuple[App, ...]) -> Subscriber:
     assert options.http is not None, "the configuration gives http options to this kind"
     head = RequestHead(
-        options.http.url, apps=apps, configured=options.http.headers,
-        user_agent=f"stream-video-gateway/{__version__}", keyed=native.KeyedHash or KeyedHash,
-    )  # fmt: skip
+        options.http.url,
+        apps=apps,
+        configured=options.http.headers,
+        user_agent=f"stream-video-gateway/{__version__}",
+        keyed=native.KeyedHash or KeyedHash,
+    )
     return HttpSubscriber(options.http, head, concurrency=options.concurrency, now_ms=now_ms)
 
 

@@ -30,11 +30,15 @@ _GZIP_LEVEL = 6
 # when somebody sees to it.
 _OF_THE_MESSAGE = frozenset(
     {
-        "InvalidParameterValue", "InvalidParameterValueException", "InvalidMessageContents",
-        "InvalidAttributeValue", "BatchRequestTooLong", "MessageTooLong",
+        "InvalidParameterValue",
+        "InvalidParameterValueException",
+        "InvalidMessageContents",
+        "InvalidAttributeValue",
+        "BatchRequestTooLong",
+        "MessageTooLong",
         "AWS.SimpleQueueService.BatchRequestTooLong",
     }
-)  # fmt: skip
+)
 
 
 class Unsendable(Exception):

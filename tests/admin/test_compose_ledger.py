@@ -44,10 +44,16 @@ async def test_what_adds_up_is_balanced(engine):
     ledger = await compose(engine, looks(here(5, 2)))
     assert ledger["balanced"] is True
     assert ledger["overall"] == {
-        "accepted": 5, "in_journal": 2, "damaged": 0, "outlived": 0, "forgotten": 0,
+        "accepted": 5,
+        "in_journal": 2,
+        "damaged": 0,
+        "outlived": 0,
+        "forgotten": 0,
         "published": 3,
-        "duplicates": 0, "not_events": 0, "balance": 0,
-    }  # fmt: skip
+        "duplicates": 0,
+        "not_events": 0,
+        "balance": 0,
+    }
     assert ledger["subscribers"]["sub"]["delivered"] == 3
 
 

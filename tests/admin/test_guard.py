@@ -9,9 +9,18 @@ FOREIGN_HOST, FOREIGN_ORIGIN = "foreign Host", "foreign Origin"
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "127.0.0.1:8081", "127.9.9.9:1", "[::1]:8081", "[::1]", "localhost:99",
-     "LOCALHOST", "gateway.internal:8081", "Gateway.Internal"],
-)  # fmt: skip
+    [
+        "127.0.0.1",
+        "127.0.0.1:8081",
+        "127.9.9.9:1",
+        "[::1]:8081",
+        "[::1]",
+        "localhost:99",
+        "LOCALHOST",
+        "gateway.internal:8081",
+        "Gateway.Internal",
+    ],
+)
 def test_our_own_names_are_welcome(host):
     """Loopback addresses, localhost and the configured host, on any port."""
     assert refusal([host], [], own_host="gateway.internal") is None
@@ -19,10 +28,24 @@ def test_our_own_names_are_welcome(host):
 
 @pytest.mark.parametrize(
     "hosts",
-    [["evil.example"], ["evil.example:8081"], ["127.0.0.1.evil.example"], ["10.0.0.1"], [],
-     ["127.0.0.1", "127.0.0.1"], [""], ["x@127.0.0.1"], ["127.0.0.1/x"], ["127.0.0.1:x"],
-     ["[::1"], ["0.0.0.0"], ["2130706433"], ["localhost.evil.example"], ["127.0.0.1:1?"]],
-)  # fmt: skip
+    [
+        ["evil.example"],
+        ["evil.example:8081"],
+        ["127.0.0.1.evil.example"],
+        ["10.0.0.1"],
+        [],
+        ["127.0.0.1", "127.0.0.1"],
+        [""],
+        ["x@127.0.0.1"],
+        ["127.0.0.1/x"],
+        ["127.0.0.1:x"],
+        ["[::1"],
+        ["0.0.0.0"],
+        ["2130706433"],
+        ["localhost.evil.example"],
+        ["127.0.0.1:1?"],
+    ],
+)
 def test_foreign_names_are_refused(hosts):
     """Whatever a rebound or forged Host says."""
     assert refusal(hosts, [], own_host="127.0.0.1") == FOREIGN_HOST

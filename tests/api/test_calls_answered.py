@@ -55,11 +55,19 @@ async def hears(client, gateway, cid=CID):
 async def test_a_call_from_a_webhook_is_known(gateway, clients):
     """Stream's `call` is what Get shows; its members may see it, others may not, nobody knows more."""
     created = {
-        "type": "call.created", "created_at": "2026-11-20T10:00:00Z", "call_cid": CID,
-        "call": {"cid": CID, "type": "default", "id": "room", "custom": {"topic": "x"},
-                 "created_at": "2026-11-20T10:00:00Z", "created_by": {"id": "anna"}},
+        "type": "call.created",
+        "created_at": "2026-11-20T10:00:00Z",
+        "call_cid": CID,
+        "call": {
+            "cid": CID,
+            "type": "default",
+            "id": "room",
+            "custom": {"topic": "x"},
+            "created_at": "2026-11-20T10:00:00Z",
+            "created_by": {"id": "anna"},
+        },
         "members": [{"user_id": "ben", "created_at": "2026-11-20T10:00:00Z"}],
-    }  # fmt: skip
+    }
     await webhook(gateway, created)
     ben, kim, app = [await clients(name) for name in ("ben", "kim", None)]
     await eventually(lambda: _status(ben, 200))
@@ -78,8 +86,10 @@ async def test_that_a_call_exists_is_told_to_nobody_else(clients):
     await anna.ask("POST", PATH, {})
     unknown = PATH.replace("room", "moor")
     for method, rest, body in (
-        ("GET", "", None), ("POST", "/join", {"location": "FRA"}), ("POST", "/event", {}),
-    ):  # fmt: skip
+        ("GET", "", None),
+        ("POST", "/join", {"location": "FRA"}),
+        ("POST", "/event", {}),
+    ):
         theirs = await kim.ask(method, PATH + rest, body)
         none = await kim.ask(method, unknown + rest, body)
         assert theirs.code == 17
@@ -294,10 +304,12 @@ async def test_a_name_taken_beforehand_opens_no_call_of_streams(gateway, clients
     made = await eve.ask("POST", PATH, {"data": {"members": [{"user_id": "kim"}]}})
     assert made.status == 201
     created = {
-        "type": "call.created", "created_at": "2026-11-20T10:00:00Z", "call_cid": CID,
+        "type": "call.created",
+        "created_at": "2026-11-20T10:00:00Z",
+        "call_cid": CID,
         "call": {"created_at": "2026-11-20T10:00:00Z", "created_by": {"id": "anna"}},
         "members": [{"user_id": "ben"}],
-    }  # fmt: skip
+    }
     await webhook(gateway, created)
     await eventually(lambda: _status(ben, 200))
     assert (await eve.ask("GET", PATH)).code == 17

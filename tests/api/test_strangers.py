@@ -136,9 +136,13 @@ async def test_guests_see_what_names_them(tmp_path):
         assert not watches(await watch(gateway, token))
         user_id = jwts.decode(token, options={"verify_signature": False})["user_id"]
         body = json.dumps(
-            {"type": "call.member_added", "call_cid": CID, "members": [{"user_id": user_id}],
-             "call": {"cid": CID, "created_by": {"id": "anna"}}}
-        ).encode()  # fmt: skip
+            {
+                "type": "call.member_added",
+                "call_cid": CID,
+                "members": [{"user_id": user_id}],
+                "call": {"cid": CID, "created_by": {"id": "anna"}},
+            }
+        ).encode()
         assert (
             await post(gateway, "/webhooks/stream", body, **signed_request(body, SECRET, "mine"))
         )[0] == 200
@@ -217,6 +221,16 @@ async def test_no_answer_says_what_gives_it(tmp_path):
 
 
 PUBLIC = (
-    "/", "/healthz", "/readyz", "/feed", "/feed?call=a:b&api_key=mine", "/feed.js", "/demo",
-    "/webhooks/stream", PATH, "/video/connect", "/video/guest", "/api/v2" + PATH,
-)  # fmt: skip
+    "/",
+    "/healthz",
+    "/readyz",
+    "/feed",
+    "/feed?call=a:b&api_key=mine",
+    "/feed.js",
+    "/demo",
+    "/webhooks/stream",
+    PATH,
+    "/video/connect",
+    "/video/guest",
+    "/api/v2" + PATH,
+)

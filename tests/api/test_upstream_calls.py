@@ -69,9 +69,12 @@ async def passage(url, **options):
     body_timeout_s = options.pop("body_timeout_s", 30)
     upstream = Upstream(UpstreamOptions(url=url, **options), Metrics())
     one = Passage(
-        upstream, apps=[KEY], verify=watches.verify, watch=watches.watch,
+        upstream,
+        apps=[KEY],
+        verify=watches.verify,
+        watch=watches.watch,
         body_timeout_s=body_timeout_s,
-    )  # fmt: skip
+    )
     app = web.Application(middlewares=[_answered])
     for root in ROOTS:
         call = root + "call/{type}/{id}"

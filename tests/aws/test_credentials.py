@@ -40,9 +40,11 @@ async def test_from_a_shared_file_that_is_replaced(aws_environment, monkeypatch,
 async def test_from_the_metadata_of_a_container(aws_environment, monkeypatch):
     """Keys that expire come from the container's own address, with their token."""
     answer = {
-        "AccessKeyId": "A3", "SecretAccessKey": "hush-hush", "Token": "hidden-token",
+        "AccessKeyId": "A3",
+        "SecretAccessKey": "hush-hush",
+        "Token": "hidden-token",
         "Expiration": f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}",
-    }  # fmt: skip
+    }
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     async with running_receiver(otherwise=status(200, body=json.dumps(answer).encode())) as host:
@@ -54,11 +56,14 @@ async def test_from_the_metadata_of_a_container(aws_environment, monkeypatch):
 async def test_from_the_metadata_of_an_instance(aws_environment, monkeypatch):
     """The role of a machine is found by the second version of its metadata service."""
     answer = {
-        "Code": "Success", "Type": "AWS-HMAC", "AccessKeyId": "A5",
-        "SecretAccessKey": "hush-hush", "Token": "hidden-token",
+        "Code": "Success",
+        "Type": "AWS-HMAC",
+        "AccessKeyId": "A5",
+        "SecretAccessKey": "hush-hush",
+        "Token": "hidden-token",
         "LastUpdated": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "Expiration": f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}",
-    }  # fmt: skip
+    }
 
     def metadata(request):
         if request.method == "PUT":

@@ -39,8 +39,11 @@ async def test_members_and_who_created_it(store):
     await make_call(store, APP, CID, users)
     access = Access({"other-key"}, store)
     assert [await may(access, user(name)) for name in ("alice", "bob", "eve", "kim")] == [
-        True, True, False, False,
-    ]  # fmt: skip
+        True,
+        True,
+        False,
+        False,
+    ]
     assert not await may(access, user("kim", role="admin"))
     assert not await may(Access((), store), user("bob", app="other-key"))
     assert not await may(access, user("bob"), OTHER)
@@ -53,8 +56,10 @@ async def test_who_leaves_or_is_blocked(store):
     await make_call(store, APP, CID, [bob])
     access = Access((), store)
     for change, expected in (
-        (Named("bob", "b"), False), (Named("bob", "", "b"), True), (Named("bob", "", "m"), False),
-    ):  # fmt: skip
+        (Named("bob", "b"), False),
+        (Named("bob", "", "b"), True),
+        (Named("bob", "", "m"), False),
+    ):
         await make_call(store, APP, CID, [change])
         assert await may(access, user("bob")) is expected
     assert await store.naming(APP, "bob") == set()

@@ -6,11 +6,19 @@ from gateway.calls.errors import StreamError
 from gateway.calls.filters import read_filter
 
 CALL = {
-    "cid": "default:room", "type": "default", "id": "room", "backstage": False, "team": "",
-    "created_at": "2026-11-20T10:00:00.000000001Z", "starts_at": None,
-    "created_by": {"id": "anna"}, "custom": {"topic": "Ω", "level": 3, "tags": ["a", "b"]},
-    "current_session_id": "s1", "members": ["ben"], "blocked_user_ids": [],
-}  # fmt: skip
+    "cid": "default:room",
+    "type": "default",
+    "id": "room",
+    "backstage": False,
+    "team": "",
+    "created_at": "2026-11-20T10:00:00.000000001Z",
+    "starts_at": None,
+    "created_by": {"id": "anna"},
+    "custom": {"topic": "Ω", "level": 3, "tags": ["a", "b"]},
+    "current_session_id": "s1",
+    "members": ["ben"],
+    "blocked_user_ids": [],
+}
 
 
 def fits(conditions):
@@ -64,14 +72,25 @@ def test_what_fits(conditions, expected):
 @pytest.mark.parametrize(
     "conditions",
     [
-        [], "x", {"$xor": []}, {"id": {"$regex": "."}}, {"$and": {}}, {"$or": [1]},
-        {"id": {"$in": "room"}}, {"id": {"$in": ["x"] * 1001}}, {"id": {"$exists": 1}},
-        {"settings.audio": 1}, {"members": {"$gt": "a"}}, {str(n): 1 for n in range(101)},
-        {"$and": [{}] * 101}, {"id": {"$in": ["x"] * 600}, "cid": {"$in": ["y"] * 600}},
-        {"members": [f"u{n}" for n in range(21)]}, {"custom." + "." * 1000: 1},
+        [],
+        "x",
+        {"$xor": []},
+        {"id": {"$regex": "."}},
+        {"$and": {}},
+        {"$or": [1]},
+        {"id": {"$in": "room"}},
+        {"id": {"$in": ["x"] * 1001}},
+        {"id": {"$exists": 1}},
+        {"settings.audio": 1},
+        {"members": {"$gt": "a"}},
+        {str(n): 1 for n in range(101)},
+        {"$and": [{}] * 101},
+        {"id": {"$in": ["x"] * 600}, "cid": {"$in": ["y"] * 600}},
+        {"members": [f"u{n}" for n in range(21)]},
+        {"custom." + "." * 1000: 1},
         {"custom.n": [10**30]},
     ],
-)  # fmt: skip
+)
 def test_what_is_no_filter(conditions):
     """Code 4, whatever was sent."""
     with pytest.raises(StreamError) as refused:

@@ -63,9 +63,13 @@ def told(kind, number=0, *, cid=CID, **fields):
     at = f"2026-11-20T10:00:{number // 1000:02d}.{number % 1000:03d}Z"
     body = orjson.dumps({"type": kind, "created_at": at, "call_cid": cid, **fields})
     return Event(
-        app=APP, type=kind, call_cid=cid, accepted_ms=now_ms(), key=number.to_bytes(16, "big"),
+        app=APP,
+        type=kind,
+        call_cid=cid,
+        accepted_ms=now_ms(),
+        key=number.to_bytes(16, "big"),
         body=body,
-    )  # fmt: skip
+    )
 
 
 def updated(number, **fields):
@@ -94,9 +98,15 @@ async def test_every_sample_becomes_a_state(engine, store, publisher, redis):
         content = loads(body)
         kind, cid = content["type"], content.get("call_cid")
         events.append(
-            Event(app=APP, type=kind, call_cid=cid, accepted_ms=now_ms(),
-                  key=n.to_bytes(16, "big"), body=body)
-        )  # fmt: skip
+            Event(
+                app=APP,
+                type=kind,
+                call_cid=cid,
+                accepted_ms=now_ms(),
+                key=n.to_bytes(16, "big"),
+                body=body,
+            )
+        )
     async with keeping(engine, store):
         await publisher.publish(*events)
         await eventually(lambda: at_its_end(redis))
@@ -158,10 +168,14 @@ async def _expired(redis):
 async def test_reading_again_changes_nothing(engine, store, publisher, redis):
     """From the very beginning once more: no state moves, no participant counts twice."""
     moves = [
-        told("call.session_participant_joined", n, session_id="s",
-             participant={"user_session_id": f"u{n % 5}", "role": "user"})
+        told(
+            "call.session_participant_joined",
+            n,
+            session_id="s",
+            participant={"user_session_id": f"u{n % 5}", "role": "user"},
+        )
         for n in range(20)
-    ]  # fmt: skip
+    ]
     await publisher.publish(*moves)
     async with keeping(engine, store):
         await eventually(lambda: at_its_end(redis))
@@ -265,9 +279,13 @@ async def test_a_flushed_engine(engine, store, publisher, redis):
 async def test_bodies_that_are_no_json_for_us(engine, store, publisher, redis):
     """Their type counts; what comes behind them is taken in."""
     odd = Event(
-        app=APP, type="call.ended", call_cid=CID, accepted_ms=now_ms(), key=b"x" * 16,
+        app=APP,
+        type="call.ended",
+        call_cid=CID,
+        accepted_ms=now_ms(),
+        key=b"x" * 16,
         body=b'{"type":"call.ended","n":' + b"[" * 3000 + b"]" * 3000 + b"}",
-    )  # fmt: skip
+    )
     await publisher.publish(odd)
     await redis.xadd(keys.events(SHARD), {"foreign": "entry"})
     await publisher.publish(updated(2))

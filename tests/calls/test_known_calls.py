@@ -37,9 +37,13 @@ def told(kind, number, *, cid=CID, **fields):
     at = f"2026-11-20T10:{number // 60:02d}:{number % 60:02d}Z"
     body = orjson.dumps({"type": kind, "created_at": at, "call_cid": cid, **fields})
     return Event(
-        app=APP, type=kind, call_cid=cid, accepted_ms=now_ms(), key=number.to_bytes(16, "big"),
+        app=APP,
+        type=kind,
+        call_cid=cid,
+        accepted_ms=now_ms(),
+        key=number.to_bytes(16, "big"),
         body=body,
-    )  # fmt: skip
+    )
 
 
 def anything(dice, number):

@@ -33,13 +33,14 @@ NOTHING = (None, set(), set())
         ((DEMO, OWN), {"access": "any"}, (None, set(), {"demo-key", "mine"})),
         ((DEMO, OWN), {"guests": True}, (None, {"demo-key", "mine"}, set())),
         (
-            (DEMO, OWN), {"guests": True, "demo": True},
+            (DEMO, OWN),
+            {"guests": True, "demo": True},
             ("demo-key", {"demo-key", "mine"}, {"demo-key"}),
         ),
         ((DEMO,), {"guests": True, "demo": True, "upstream": STREAM}, NOTHING),
         ((DEMO,), {"guests": True, "demo": True, "enabled": False}, NOTHING),
     ],
-)  # fmt: skip
+)
 def test_what_is_open(apps, settings, expected):
     """Nothing unless it is switched on; the demo, and `any` beside it, for the demo key alone."""
     assert opened(*apps, **settings) == expected

@@ -36,9 +36,12 @@ def test_several_fields_and_what_a_call_does_not_have():
     """Each in its own direction; what is missing is last in both."""
     sorts = read_sorts([{"field": "custom.n", "direction": -1}, {"field": "team"}])
     calls = [
-        {"cid": "1", "custom": {"n": 1}, "team": "b"}, {"cid": "2", "custom": {"n": 1}, "team": "a"},
-        {"cid": "3", "team": "a"}, {"cid": "4", "custom": {"n": 2}}, {"cid": "5", "custom": {"n": "x"}},
-    ]  # fmt: skip
+        {"cid": "1", "custom": {"n": 1}, "team": "b"},
+        {"cid": "2", "custom": {"n": 1}, "team": "a"},
+        {"cid": "3", "team": "a"},
+        {"cid": "4", "custom": {"n": 2}},
+        {"cid": "5", "custom": {"n": "x"}},
+    ]
     assert ordered(calls, sorts) == ["4", "2", "1", "5", "3"]
 
 
@@ -67,10 +70,16 @@ def test_a_next_that_is_none(text):
 @pytest.mark.parametrize(
     "asked",
     [
-        {}, [1], [{}], [{"field": ""}], [{"field": "settings.x"}], [{"field": "id", "direction": 2}],
-        [{"field": "id", "direction": True}], [{"field": "id"}] * 6,
+        {},
+        [1],
+        [{}],
+        [{"field": ""}],
+        [{"field": "settings.x"}],
+        [{"field": "id", "direction": 2}],
+        [{"field": "id", "direction": True}],
+        [{"field": "id"}] * 6,
     ],
-)  # fmt: skip
+)
 def test_what_is_no_sort(asked):
     """Code 4."""
     with pytest.raises(StreamError) as refused:

@@ -15,9 +15,10 @@ def after(*events):
 
 def joined(session, user, role="host", kind="joined"):
     return {
-        "type": f"call.session_participant_{kind}", "session_id": session,
+        "type": f"call.session_participant_{kind}",
+        "session_id": session,
         "participant": {"user_session_id": user, "role": role, "user": {"id": user}},
-    }  # fmt: skip
+    }
 
 
 def test_the_latest_call_counts_by_its_own_time():

@@ -33,9 +33,11 @@ def test_a_time_in_nanoseconds(value, ns):
 def test_every_time_is_changed_and_nothing_of_the_applications():
     """Fields that hold times, at any depth; what lies in `custom` stays as it is."""
     content = {
-        "created_at": 10**18, "custom": {"created_at": 10**18}, "ended_at": None,
+        "created_at": 10**18,
+        "custom": {"created_at": 10**18},
+        "ended_at": None,
         "call": {"session": {"accepted_by": {"ben": 10**18}, "participants": [{"joined_at": 1}]}},
-    }  # fmt: skip
+    }
     texts = times.with_texts(content)
     assert texts["created_at"] == "2001-09-09T01:46:40.000000000Z"
     assert texts["custom"] == {"created_at": 10**18}

@@ -60,13 +60,23 @@ def test_what_python_and_node_add_is_passed_over():
 @pytest.mark.parametrize(
     ("claims", "code"),
     [
-        ({"exp": NOW}, 40), ({"exp": 0}, 40), ({"exp": NOW - 1, "iat": NOW + 99}, 40),
-        ({"nbf": NOW + 60}, 41), ({"iat": NOW + 60}, 42),
-        ({"user_id": 7}, 5), ({"user_id": None}, 5), ({"user_id": ""}, 5),
-        ({"user_id": "a\nb"}, 5), ({"user_id": "x" * 256}, 5), ({"call_cids": "a:b"}, 5),
-        ({"call_cids": [1]}, 5), ({"exp": "soon"}, 5), ({"exp": True}, 5), ({"role": 1}, 5),
+        ({"exp": NOW}, 40),
+        ({"exp": 0}, 40),
+        ({"exp": NOW - 1, "iat": NOW + 99}, 40),
+        ({"nbf": NOW + 60}, 41),
+        ({"iat": NOW + 60}, 42),
+        ({"user_id": 7}, 5),
+        ({"user_id": None}, 5),
+        ({"user_id": ""}, 5),
+        ({"user_id": "a\nb"}, 5),
+        ({"user_id": "x" * 256}, 5),
+        ({"call_cids": "a:b"}, 5),
+        ({"call_cids": [1]}, 5),
+        ({"exp": "soon"}, 5),
+        ({"exp": True}, 5),
+        ({"role": 1}, 5),
     ],
-)  # fmt: skip
+)
 def test_claims_that_are_refused(claims, code):
     """Each with Stream's code; a user that cannot be one is never taken for a server."""
     assert refused(made(**{"user_id": "alice", **claims})) == code
@@ -104,10 +114,14 @@ def _signed_anew(token, header):
 @pytest.mark.parametrize(
     ("header", "code"),
     [
-        ({"alg": "none"}, 43), ({"alg": "hs256"}, 43), ({"alg": "HS256", "crit": ["b64"]}, 43),
-        ({}, 5), ({"alg": ["HS256"]}, 5), ([], 5),
+        ({"alg": "none"}, 43),
+        ({"alg": "hs256"}, 43),
+        ({"alg": "HS256", "crit": ["b64"]}, 43),
+        ({}, 5),
+        ({"alg": ["HS256"]}, 5),
+        ([], 5),
     ],
-)  # fmt: skip
+)
 def test_headers_that_are_refused(header, code):
     """Though the signature over them is right."""
     assert tokens.verify("demo-key", _signed_anew(made(user_id="a"), {"alg": "HS256"}), NOW)
@@ -122,10 +136,19 @@ def test_devtokens_are_refused():
 @pytest.mark.parametrize(
     "token",
     [
-        None, "", "a", "a.b", "a.b.c.d", "..", "é.é.é", "\ud800.a.b", "a" * 9000,
-        "a" * 3000 + "." + "b" * 3000 + "." + "c" * 3000, "===.===.===",
+        None,
+        "",
+        "a",
+        "a.b",
+        "a.b.c.d",
+        "..",
+        "é.é.é",
+        "\ud800.a.b",
+        "a" * 9000,
+        "a" * 3000 + "." + "b" * 3000 + "." + "c" * 3000,
+        "===.===.===",
     ],
-)  # fmt: skip
+)
 def test_no_token_at_all(token):
     """Nothing that is no token is looked at further than its bounds."""
     assert refused(token) == 5
@@ -230,11 +253,18 @@ def test_guests_while_a_secret_is_rotated():
 @pytest.mark.parametrize(
     "claims",
     [
-        {}, {"server": True}, {"user_id": "alice"}, {"user_id": "guest"}, {"user_id": ""},
-        {"user_id": "Guest-1"}, {"user_id": "guest-\n"}, {"user_id": "guest-" + "x" * 255},
-        {"user_id": None}, {"call_cids": ["a:b"]},
+        {},
+        {"server": True},
+        {"user_id": "alice"},
+        {"user_id": "guest"},
+        {"user_id": ""},
+        {"user_id": "Guest-1"},
+        {"user_id": "guest-\n"},
+        {"user_id": "guest-" + "x" * 255},
+        {"user_id": None},
+        {"call_cids": ["a:b"]},
     ],
-)  # fmt: skip
+)
 def test_a_guests_key_makes_nobody_else(claims):
     """No server, and no user of another name than a guest's."""
     assert refused(made(guest_key("newest"), **claims), by=with_guests) == 5

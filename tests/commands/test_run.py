@@ -22,8 +22,10 @@ def gateway_process(config):
     """`gateway run`; killed at the end if it still runs."""
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway", "run", "--config", config],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     with process:
         try:
             yield process
@@ -126,8 +128,12 @@ def test_what_serves_has_forgotten_how_to_read_a_configuration(tmp_path, engine_
         told_until(process, "Send a first event")
         proc = Path(f"/proc/{process.pid}")
         assert proc.joinpath("cmdline").read_bytes().split(b"\0")[1:-1] == [
-            b"-m", b"gateway", b"run", b"--config", bytes(config),
-        ]  # fmt: skip
+            b"-m",
+            b"gateway",
+            b"run",
+            b"--config",
+            bytes(config),
+        ]
         loaded = proc.joinpath("maps").read_text()
         assert "uvloop" in loaded
         assert "pydantic" not in loaded

@@ -48,8 +48,9 @@ async def test_key_and_secret_come_from_the_configuration(tmp_path):
         assert [request.body for request in receiver.requests] == [body.read_bytes()] * 2
         headers = receiver.requests[0].headers
         assert (headers["x-api-key"], headers["x-signature"]) == (
-            API_KEY, sign(body.read_bytes(), SECRET),
-        )  # fmt: skip
+            API_KEY,
+            sign(body.read_bytes(), SECRET),
+        )
 
 
 async def test_an_answer_that_is_no_2xx_ends_with_1():

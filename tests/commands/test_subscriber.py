@@ -40,8 +40,10 @@ async def test_everybody_is_listed_with_state_and_backlog(config):
     """Configured or not, started or not."""
     rows = await states(config)
     assert {name: row["state"] for name, row in rows.items()} == {
-        "sub": "active", "left": "removed from config", "new": "not started",
-    }  # fmt: skip
+        "sub": "active",
+        "left": "removed from config",
+        "new": "not started",
+    }
     assert (rows["sub"]["delivered"], rows["sub"]["buried"], rows["sub"]["unread"]) == (4, 1, 0)
     assert (rows["left"]["delivered"], rows["left"]["unread"]) == (3, 2)
     assert "removed from config" in (await subscriber(config, "list")).stdout

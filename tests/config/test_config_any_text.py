@@ -47,8 +47,13 @@ def never_fails(folder, text):
 @settings(
     deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.one_of(st.binary(), st.text().map(str.encode), texts.map(
-    lambda parts: "".join(word + space for word, space in parts).encode())))  # fmt: skip
+@given(
+    st.one_of(
+        st.binary(),
+        st.text().map(str.encode),
+        texts.map(lambda parts: "".join(word + space for word, space in parts).encode()),
+    )
+)
 @example(b"[" * 5000)
 @example(b"a: " * 5000)
 @example(b"{" * 900 + b"}" * 900)

@@ -25,8 +25,14 @@ subscribers:
 """
     found = mistakes(tmp_path, text)
     assert [place[:2] for place in found] == [
-        (2, 9), (3, 3), (5, 28), (6, 25), (8, 5), (9, 33), (10, 11),
-    ]  # fmt: skip
+        (2, 9),
+        (3, 3),
+        (5, 28),
+        (6, 25),
+        (8, 5),
+        (9, 33),
+        (10, 11),
+    ]
     for (_, _, said), expected in zip(
         found,
         [
@@ -180,11 +186,22 @@ def test_each_mistake_says_what_would_be_right(tmp_path, text, place, said):
 @pytest.mark.parametrize(
     "origin",
     [
-        "null", "example.com", "file://", "https://a.*.example.com", "https://*", "https://*.",
-        "https://*.*.example.com", "https://a*.example.com", "capacitor://", "ext://a*", "ext://a/b",
-        "https://h/", "wss://h", "data://x",
+        "null",
+        "example.com",
+        "file://",
+        "https://a.*.example.com",
+        "https://*",
+        "https://*.",
+        "https://*.*.example.com",
+        "https://a*.example.com",
+        "capacitor://",
+        "ext://a*",
+        "ext://a/b",
+        "https://h/",
+        "wss://h",
+        "data://x",
     ],
-)  # fmt: skip
+)
 def test_origin_of_a_page(tmp_path, origin):
     """Only what a browser sends, and patterns that can match it."""
     assert "https://" in only_mistake(tmp_path, f"{APPS}feed: {{origins: ['{origin}']}}")[2]

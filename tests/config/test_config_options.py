@@ -15,40 +15,79 @@ def test_every_option_can_be_set(tmp_path, certificates):
     (everything,) = loaded.subscribers
     tls = tmp_path / "tls"
     assert loaded.server == options.ServerOptions(
-        host="::1", port=0, workers=3, max_connections=7, max_unfinished_bytes=3 << 20,
-        header_timeout_s=1, body_timeout_s=2,
-        keepalive_timeout_s=180, drain_s=4,
+        host="::1",
+        port=0,
+        workers=3,
+        max_connections=7,
+        max_unfinished_bytes=3 << 20,
+        header_timeout_s=1,
+        body_timeout_s=2,
+        keepalive_timeout_s=180,
+        drain_s=4,
         tls=options.TlsOptions(cert=tls / "cert.pem", key=tls / "key.pem"),
-    )  # fmt: skip
+    )
     assert loaded.journal == options.JournalOptions(
         max_bytes=1 << 30, segment_bytes=1 << 20, keep_s=3600, sync_interval_s=0.25
     )
     assert everything.retry == options.RetryOptions(
-        timeout_s=8, total_s=20, status_attempts=4, network_attempts=5, timeout_attempts=6,
-        waits_s=(0, 0.1), slow_first_s=60, slow_max_s=120, slow_horizon_s=172800,
-    )  # fmt: skip
+        timeout_s=8,
+        total_s=20,
+        status_attempts=4,
+        network_attempts=5,
+        timeout_attempts=6,
+        waits_s=(0, 0.1),
+        slow_first_s=60,
+        slow_max_s=120,
+        slow_horizon_s=172800,
+    )
     assert everything.http == options.HttpOptions(
-        url="https://h/x", headers=(("Authorization", "Bearer x"),), ca=tls / "ca.pem",
-        client_cert=tls / "cert.pem", client_key=tls / "key.pem", on_410="pause",
-        max_response_bytes=1024, allow_networks=("10.0.0.0/8",),
-    )  # fmt: skip
+        url="https://h/x",
+        headers=(("Authorization", "Bearer x"),),
+        ca=tls / "ca.pem",
+        client_cert=tls / "cert.pem",
+        client_key=tls / "key.pem",
+        on_410="pause",
+        max_response_bytes=1024,
+        allow_networks=("10.0.0.0/8",),
+    )
     assert loaded.ingest == options.IngestOptions(
         path="/in", ack="replicated", replicas=2, dedupe_window_s=7200, max_body_bytes=64 << 10
     )
     assert loaded.apps[0] == options.App(api_key="k1", secrets=("new", "old"))
     assert loaded.feed == options.FeedOptions(
-        enabled=False, access="any", guests=True, demo=True,
-        origins=("https://app.example.com:8443", "https://*.example.com", "capacitor://localhost", "*"),
-        user_events_per_s=12, user_events_burst=13, call_events_per_s=14, call_events_burst=15,
-        max_connections=9, max_connections_per_user=8, max_watched_calls=7,
-        outbox_bytes=6 << 10, max_message_bytes=5 << 10, handshake_timeout_s=4,
-        ping_interval_s=3, max_replay_events=2, calls_retention_s=3600, max_calls=11,
+        enabled=False,
+        access="any",
+        guests=True,
+        demo=True,
+        origins=(
+            "https://app.example.com:8443",
+            "https://*.example.com",
+            "capacitor://localhost",
+            "*",
+        ),
+        user_events_per_s=12,
+        user_events_burst=13,
+        call_events_per_s=14,
+        call_events_burst=15,
+        max_connections=9,
+        max_connections_per_user=8,
+        max_watched_calls=7,
+        outbox_bytes=6 << 10,
+        max_message_bytes=5 << 10,
+        handshake_timeout_s=4,
+        ping_interval_s=3,
+        max_replay_events=2,
+        calls_retention_s=3600,
+        max_calls=11,
         max_calls_bytes=3 << 20,
-    )  # fmt: skip
+    )
     assert loaded.upstream == options.UpstreamOptions(
-        url="https://stream.example.com", timeout_s=1, custom_events="local",
-        ca=tls / "ca.pem", max_response_bytes=1 << 20,
-    )  # fmt: skip
+        url="https://stream.example.com",
+        timeout_s=1,
+        custom_events="local",
+        ca=tls / "ca.pem",
+        max_response_bytes=1 << 20,
+    )
     assert unset(loaded) == [".sources", ".subscribers.sqs"]
 
 
@@ -67,13 +106,19 @@ sources:
     loaded = load(tmp_path, text)
     queue, topic = loaded.sources
     assert queue.sqs == options.SqsSourceOptions(
-        queue_url="http://h/1/q", region="r-1", endpoint="https://h", receivers=3, wait_s=5,
+        queue_url="http://h/1/q",
+        region="r-1",
+        endpoint="https://h",
+        receivers=3,
+        wait_s=5,
         visibility_timeout_s=60,
-    )  # fmt: skip
+    )
     assert topic.sns == options.SnsSourceOptions(
-        path="/sns", topic_arns=("arn:aws:sns:r-1:123456789012:t",),
-        raw_credentials="user:hush-hush-1-hush-hush-1", endpoint="https://h",
-    )  # fmt: skip
+        path="/sns",
+        topic_arns=("arn:aws:sns:r-1:123456789012:t",),
+        raw_credentials="user:hush-hush-1-hush-hush-1",
+        endpoint="https://h",
+    )
     assert unset(queue) == [".sns"]
     assert unset(topic) == [".enabled", ".sqs"]
     told = config.describe(loaded)
@@ -122,8 +167,14 @@ def test_shipped_file_shows_every_key_with_its_default(tmp_path, certificates):
     assert unset(topic) == []
     assert dataclasses.replace(loaded.server, tls=None) == options.ServerOptions()
     assert dataclasses.replace(loaded.upstream, url=None, ca=None) == options.UpstreamOptions()
-    without = {"url": "embedded", "ca": None, "client_cert": None, "client_key": None,
-               "sentinel_username": None, "sentinel_password": None}  # fmt: skip
+    without = {
+        "url": "embedded",
+        "ca": None,
+        "client_cert": None,
+        "client_key": None,
+        "sentinel_username": None,
+        "sentinel_password": None,
+    }
     assert dataclasses.replace(loaded.redis, **without) == options.RedisOptions()
     for part in ("admin", "ingest", "journal", "retention", "log"):
         assert getattr(loaded, part) == getattr(options.Config(), part)

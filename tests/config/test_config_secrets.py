@@ -52,8 +52,17 @@ def test_description_and_repr_show_no_secret(tmp_path, certificates):
     text = text.replace("[new, old]", "[hush-hush-1, hush-hush-2]")
     loaded = load(tmp_path, text.replace("https://h/x", "https://h/hush-hush-1?t=hush-hush-2"))
     told = config.describe(loaded)
-    for expected in ("https://[::1]:0/in", "rediss+sentinel://h:1,h2", "k1: 2 secrets", "k2: 1 secret",
-                     "ack: replicated: 2", "everything: http", "types call.*", "order call", "disabled"):  # fmt: skip
+    for expected in (
+        "https://[::1]:0/in",
+        "rediss+sentinel://h:1,h2",
+        "k1: 2 secrets",
+        "k2: 1 secret",
+        "ack: replicated: 2",
+        "everything: http",
+        "types call.*",
+        "order call",
+        "disabled",
+    ):
         assert expected in told
     assert "hush-hush" not in told
     assert "hush-hush" not in repr(loaded.apps) + repr(loaded.redis)

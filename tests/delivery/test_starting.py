@@ -20,10 +20,12 @@ async def test_two_that_start_it_at_once_do_not_give_it_the_history(engine_url, 
     await publisher.publish(*sample(200))
     recorders = [Recorder() for _ in range(4)]
     async with AsyncExitStack() as stack:
-        await asyncio.gather(*(
-            stack.enter_async_context(delivering(engine_url, served(one), ttl_s=0.6))
-            for one in recorders
-        ))  # fmt: skip
+        await asyncio.gather(
+            *(
+                stack.enter_async_context(delivering(engine_url, served(one), ttl_s=0.6))
+                for one in recorders
+            )
+        )
         fresh = sample(50, start=1000)
         await publisher.publish(*fresh)
         account = await settled(engine_url)
@@ -41,8 +43,10 @@ async def test_whoever_is_known_has_its_groups(engine_url, redis, publisher):
     async def watch():
         while len(seen) < len(names):
             for name in await redis.hkeys(keys.SUBSCRIBERS):
-                made = [await redis.hexists(keys.subscription(shard, name.decode()), "start_seq")
-                        for shard in range(keys.SHARDS)]  # fmt: skip
+                made = [
+                    await redis.hexists(keys.subscription(shard, name.decode()), "start_seq")
+                    for shard in range(keys.SHARDS)
+                ]
                 assert all(made)
                 seen.add(name)
 

@@ -28,9 +28,13 @@ def copied(gateway, folder):
     """Another machine with what the first one's disk holds, ready to start."""
     shutil.copytree(gateway.data, folder / "data")
     return running_gateway(
-        folder, **{key: gateway.config[key] for key in ("redis", "subscribers", "ingest", "server")
-                   if key in gateway.config and key != "server"}
-    )  # fmt: skip
+        folder,
+        **{
+            key: gateway.config[key]
+            for key in ("redis", "subscribers", "ingest", "server")
+            if key in gateway.config and key != "server"
+        },
+    )
 
 
 async def leases(redis):

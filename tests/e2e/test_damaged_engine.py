@@ -23,9 +23,16 @@ def subscriber(url: str) -> dict:
 async def commanded(gateway: RunningGateway, *words: str) -> tuple[int, str]:
     """Run a command on its configuration; return the exit code and what it said."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", *words, "--config", "config.yaml",
-        cwd=gateway.folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "gateway",
+        *words,
+        "--config",
+        "config.yaml",
+        cwd=gateway.folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
     said, _ = await process.communicate()
     return process.returncode, said.decode()
 

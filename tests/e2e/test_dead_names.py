@@ -22,9 +22,12 @@ FOR_MINUTES = "options timeout:30 attempts:5"
 CLOSING = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
 QUEUE = {
-    "name": "queue", "kind": "sqs", "app": "demo-key", "endpoint": "http://dead.test:9",
+    "name": "queue",
+    "kind": "sqs",
+    "app": "demo-key",
+    "endpoint": "http://dead.test:9",
     "queue_url": "https://sqs.eu-west-1.amazonaws.com/000000000000/q",
-}  # fmt: skip
+}
 
 
 def patient():

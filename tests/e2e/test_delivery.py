@@ -166,10 +166,16 @@ async def test_a_full_backlog_buries_the_oldest(tmp_path):
     async with running_receiver(otherwise=behaviours.black_hole()) as bad:
         async with running_receiver() as good:
             subscribers = [
-                http("bad", bad, timeout="1s", retry=FAST, concurrency=1,
-                     backlog={"max_size": "64KiB"}),
+                http(
+                    "bad",
+                    bad,
+                    timeout="1s",
+                    retry=FAST,
+                    concurrency=1,
+                    backlog={"max_size": "64KiB"},
+                ),
                 http("good", good),
-            ]  # fmt: skip
+            ]
             async with running_gateway(tmp_path / "g", subscribers=subscribers) as gateway:
                 load = Load(gateway.port)
                 await load.run(9000)

@@ -90,8 +90,13 @@ async def delivered(place, act):
 
 
 MOMENTS = (before, accepting, publishing, registered, delivered)
-SHORT = {(split, accepting), (split_ingest, before), (two_gateways, publishing),
-         (two_workers, before), (new_replica, registered)}  # fmt: skip
+SHORT = {
+    (split, accepting),
+    (split_ingest, before),
+    (two_gateways, publishing),
+    (two_workers, before),
+    (new_replica, registered),
+}
 CASES = [
     pytest.param(layout, moment, id=f"{layout.__name__}-{moment.__name__}")
     for layout in LAYOUTS
@@ -139,8 +144,9 @@ async def test_emptied_while_nobody_was_there(tmp_path, first):
     whatever order they come back.
     """
     async with scene(tmp_path) as place:
-        gateways = {name: await place.gateway(name, "--only", name)
-                    for name in ("ingest", "delivery")}  # fmt: skip
+        gateways = {
+            name: await place.gateway(name, "--only", name) for name in ("ingest", "delivery")
+        }
         await eventually(place.knows_all)
         await place.send(gateways["ingest"], 60)
         await place.arrived()

@@ -65,8 +65,9 @@ async def test_all_goes_along_and_nothing_twice(tmp_path, kind):
             assert refused[0] == 1
             assert "all is in embedded already; name the new place with --to" in refused[1]
             assert await command(gateway, "move", "--to", url, "--dry-run") == (
-                0, "would move: 0 waiting, 300 parked, 300 dead letters\n",
-            )  # fmt: skip
+                0,
+                "would move: 0 waiting, 300 parked, 300 dead letters\n",
+            )
             code, said = await command(gateway, "move", "--to", url)
             assert code == 0, said
             assert "moved: 0 waiting, 300 parked, 300 dead letters" in said
@@ -139,9 +140,11 @@ async def killed_while_copying(gateway, new, path):
         proxy.on_request = kill
         process = subprocess.Popen(
             [sys.executable, "-m", "gateway", "move", "--to", f"unix://{path}"],
-            cwd=gateway.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            cwd=gateway.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        )
         await asyncio.to_thread(process.communicate)
         assert process.returncode == -signal.SIGKILL
 

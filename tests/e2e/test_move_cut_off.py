@@ -78,8 +78,10 @@ async def test_a_move_may_be_killed_at_any_moment(tmp_path):
                 here.on_request = there.on_request = killer.request
                 killer.process = process = subprocess.Popen(
                     [sys.executable, "-m", "gateway", "move", "--from", source, "--to", target],
-                    cwd=gateway.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                )  # fmt: skip
+                    cwd=gateway.folder,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                )
                 said, _ = await asyncio.to_thread(process.communicate)
                 moved = process.returncode
                 assert moved in {0, -signal.SIGKILL}, said.decode()

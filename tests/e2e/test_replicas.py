@@ -98,8 +98,13 @@ async def test_a_frozen_gateway_that_wakes_settles_and_starts_nothing(tmp_path):
             os.kill(one.pid, signal.SIGSTOP)
             # The other one has taken over when what is sent from now on arrives.
             taken = len(load.acked)
-            await eventually(lambda: set(load.acked[:taken + 100]) <= set(receiver.bodies)
-                             and len(load.acked) > taken + 100, within_s=60)  # fmt: skip
+            await eventually(
+                lambda: (
+                    set(load.acked[: taken + 100]) <= set(receiver.bodies)
+                    and len(load.acked) > taken + 100
+                ),
+                within_s=60,
+            )
             loop = asyncio.get_running_loop()
             await eventually(lambda: loop.time() > frozen + frozen_s, within_s=frozen_s + 60)
             os.kill(one.pid, signal.SIGCONT)

@@ -46,8 +46,11 @@ ENGINE = """
 def start_engine(data_dir: Path, environ: dict[str, str]) -> str:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(ENGINE), str(data_dir)],
-        env=environ, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -120,9 +123,12 @@ def test_a_file_system_without_locks_is_told_in_a_sentence(tmp_path, code, redis
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     done = subprocess.run(
         [sys.executable, "-m", "gateway", command, "--config", "config.yaml"],
-        cwd=tmp_path, env=refusing(tmp_path, REFUSE_FLOCK_WITH=str(code)),
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env=refusing(tmp_path, REFUSE_FLOCK_WITH=str(code)),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 1
     said = done.stdout + done.stderr
     assert "Traceback" not in said

@@ -138,8 +138,14 @@ def _ring(*users):
         "n": 7,
         "members": [{"user_id": u} for u in users],
     }
-    return Event(app=KEY, type="call.ring", call_cid=CALL, accepted_ms=1, key=b"k" * 16,
-                 body=json.dumps(body).encode())  # fmt: skip
+    return Event(
+        app=KEY,
+        type="call.ring",
+        call_cid=CALL,
+        accepted_ms=1,
+        key=b"k" * 16,
+        body=json.dumps(body).encode(),
+    )
 
 
 async def test_a_call_rings_for_members_who_do_not_watch(here, engine_url):

@@ -37,9 +37,14 @@ async def test_who_connects_is_told_its_name(gateway):
 
 
 @pytest.mark.parametrize(
-    "custom", ['{"n":1' + "0" * 400 + "}", '{"n":' + "[" * 400 + "]" * 400 + "}", '{"n":"' + "x" * 9000 + '"}'],
+    "custom",
+    [
+        '{"n":1' + "0" * 400 + "}",
+        '{"n":' + "[" * 400 + "]" * 400 + "}",
+        '{"n":"' + "x" * 9000 + '"}',
+    ],
     ids=["a huge number", "lists in lists", "a long text"],
-)  # fmt: skip
+)
 async def test_what_cannot_be_said_back_is_left_out(gateway, custom):
     """A user's own data is never a reason to let it go: it is connected without them."""
     async with opened(gateway) as socket:
@@ -99,8 +104,13 @@ async def refused(socket, code, status=401):
     error = said["error"]
     assert (error["code"], error["StatusCode"]) == (code, status), error
     assert error.keys() == {
-        "code", "StatusCode", "message", "duration", "more_info", "details",
-    }  # fmt: skip
+        "code",
+        "StatusCode",
+        "message",
+        "duration",
+        "more_info",
+        "details",
+    }
     assert await socket.hear() is None
     assert socket.raw.close_code not in (None, 1000, 1006)
 

@@ -26,9 +26,13 @@ def own_network():
 def vanish(own_network, folder, ping_s):
     command = [*own_network, sys.executable, SCRIPT, folder, str(ping_s)]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=240, check=False,
+        command,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

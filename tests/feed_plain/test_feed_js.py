@@ -48,9 +48,18 @@ async def feed_js(node, transport, gateway, calls=(CALL,), **more):
     """feed.js that watches `calls`."""
     url = f"http://127.0.0.1:{gateway.port}/feed"
     process = await asyncio.create_subprocess_exec(
-        node, "--experimental-websocket", "--no-warnings", HERE / "watch.mjs", transport,
-        FEED_JS.as_uri(), url, token(**more), ",".join(calls), stdin=PIPE, stdout=PIPE,
-    )  # fmt: skip
+        node,
+        "--experimental-websocket",
+        "--no-warnings",
+        HERE / "watch.mjs",
+        transport,
+        FEED_JS.as_uri(),
+        url,
+        token(**more),
+        ",".join(calls),
+        stdin=PIPE,
+        stdout=PIPE,
+    )
     try:
         yield Told(process)
     finally:

@@ -85,8 +85,14 @@ async def test_a_block_counts_whatever_event_brings_it(gateway):
     ):
         call = {"created_by": {"id": "anna"}}
         members = [{"user_id": "ben"}]
-        await _tell(session, gateway, type="call.created", created_at="2026-12-01T00:00:02Z",
-                    call=call, members=members)  # fmt: skip
+        await _tell(
+            session,
+            gateway,
+            type="call.created",
+            created_at="2026-12-01T00:00:02Z",
+            call=call,
+            members=members,
+        )
         for one in (anna, ben):
             await one.connect()
             assert (await one.ask("GET", PATH, watching=True)).status == 200

@@ -13,9 +13,14 @@ from gateway.feed.type_filter import TypeFilter, TypeFilterError
 def test_a_message_says_what_to_watch():
     """A first message names calls, types, a cursor and a token."""
     asked = {
-        "type": "watch", "calls": ["default:a"], "types": ["call.*"], "since": "c",
-        "snapshot": True, "token": "t", "api_key": "k",
-    }  # fmt: skip
+        "type": "watch",
+        "calls": ["default:a"],
+        "types": ["call.*"],
+        "since": "c",
+        "snapshot": True,
+        "token": "t",
+        "api_key": "k",
+    }
     message = read_message(orjson.dumps(asked))
     assert message.calls == ("default:a",)
     assert (message.types, message.since, message.snapshot) == (("call.*",), "c", True)
@@ -30,15 +35,26 @@ def test_a_call_that_is_named_often_counts_once():
 @pytest.mark.parametrize(
     "text",
     [
-        "", "x", "[]", "{}", "null", '{"type":"watch"}', '{"type":"watch","calls":[]}',
-        '{"type":"watch","calls":"default:a"}', '{"type":"watch","calls":["a"]}',
-        '{"type":"watch","calls":[""]}', '{"type":"watch","calls":[7]}',
-        '{"type":"watch","calls":["default:a"],"typo":1}', '{"type":"fly"}',
+        "",
+        "x",
+        "[]",
+        "{}",
+        "null",
+        '{"type":"watch"}',
+        '{"type":"watch","calls":[]}',
+        '{"type":"watch","calls":"default:a"}',
+        '{"type":"watch","calls":["a"]}',
+        '{"type":"watch","calls":[""]}',
+        '{"type":"watch","calls":[7]}',
+        '{"type":"watch","calls":["default:a"],"typo":1}',
+        '{"type":"fly"}',
         '{"type":"watch","calls":["default:a"],"types":[]}',
         '{"type":"watch","calls":["default:a"],"types":[""]}',
-        '{"type":"watch","calls":["d:%s"]}' % ("a" * 255), "[" * 100_000, "\ud800",
+        '{"type":"watch","calls":["d:%s"]}' % ("a" * 255),
+        "[" * 100_000,
+        "\ud800",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_message_is_refused_with_a_sentence(text):
     """Nothing that a client sends is ignored or raises anything else."""
     with pytest.raises(BadRequest, match=r"\w"):
@@ -48,9 +64,15 @@ def test_what_is_no_message_is_refused_with_a_sentence(text):
 def test_an_address_says_the_same():
     """A query string is a first watch; the browser's own last id is newer than `since`."""
     query = MultiDict(
-        [("call", "default:a"), ("call", "default:b"), ("type", "custom"), ("since", "old"),
-         ("snapshot", "1"), ("api_key", "k")]
-    )  # fmt: skip
+        [
+            ("call", "default:a"),
+            ("call", "default:b"),
+            ("type", "custom"),
+            ("since", "old"),
+            ("snapshot", "1"),
+            ("api_key", "k"),
+        ]
+    )
     message = read_query(query, last_event_id="new")
     assert message.calls == ("default:a", "default:b")
     assert (message.types, message.since, message.snapshot) == (("custom",), "new", True)
@@ -60,10 +82,15 @@ def test_an_address_says_the_same():
 @pytest.mark.parametrize(
     "pairs",
     [
-        [("token", "x")], [("Authorization", "x")], [("calls", "default:a")], [("call", "a")],
-        [("since", "a"), ("since", "b")], [("snapshot", "yes")], [("call", "d:\udcff")],
+        [("token", "x")],
+        [("Authorization", "x")],
+        [("calls", "default:a")],
+        [("call", "a")],
+        [("since", "a"), ("since", "b")],
+        [("snapshot", "yes")],
+        [("call", "d:\udcff")],
     ],
-)  # fmt: skip
+)
 def test_an_address_that_we_do_not_understand_is_refused(pairs):
     """A token in an address, an unknown name, one that is there twice."""
     with pytest.raises(BadRequest):

@@ -28,11 +28,14 @@ def feed_defaults():
 def created(cid=CID, *users):
     return json.dumps(
         {
-            "type": "call.created", "call_cid": cid, "created_at": "2026-12-01T00:00:00Z",
-            "nonce": secrets.token_hex(8), "call": {"cid": cid, "created_by": {"id": "host"}},
+            "type": "call.created",
+            "call_cid": cid,
+            "created_at": "2026-12-01T00:00:00Z",
+            "nonce": secrets.token_hex(8),
+            "call": {"cid": cid, "created_by": {"id": "host"}},
             "members": [{"user_id": user} for user in users],
         }
-    ).encode()  # fmt: skip
+    ).encode()
 
 
 async def test_who_waits_is_let_in_when_the_call_names_him(gateway, sender):

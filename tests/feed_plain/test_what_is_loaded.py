@@ -55,8 +55,10 @@ def test_who_has_to_ask_has_one():
     ):
         done = subprocess.run(
             [sys.executable, "-X", "importtime", "-c", f"{code} of({url!r}, Access(), 1.0)"],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert ("redis" in imports_in(done.stderr)) == expected
 
 

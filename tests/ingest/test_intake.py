@@ -162,9 +162,14 @@ async def test_no_ack_comes_early_where_the_disk_had_lost_its_end(engine_url, tm
     metrics = Metrics()
     journal = Journal(tmp_path / "j", JournalOptions(), metrics, disk=disk)
     publisher = Publisher(
-        engine_url, journal, metrics, window_s=3600, timeout_s=30, linger_s=0,
+        engine_url,
+        journal,
+        metrics,
+        window_s=3600,
+        timeout_s=30,
+        linger_s=0,
         replicas=1 if ack == "replicated" else 0,
-    )  # fmt: skip
+    )
     one = Intake(journal, publisher, ack, metrics)
     release = publisher.on_progress
 

@@ -15,9 +15,15 @@ def parse(*lines):
 def test_what_is_read():
     """Names in any case, values without the blanks around them."""
     head = parse(
-        b"HOST: x", b"content-length:\t5 ", b"X-SIGNATURE: ab", b"x-api-key:key",
-        b"X-Webhook-Id:  id ", b"Content-Encoding: gzip", b"X-Other: \xe9\tb", b"Connection: Close",
-    )  # fmt: skip
+        b"HOST: x",
+        b"content-length:\t5 ",
+        b"X-SIGNATURE: ab",
+        b"x-api-key:key",
+        b"X-Webhook-Id:  id ",
+        b"Content-Encoding: gzip",
+        b"X-Other: \xe9\tb",
+        b"Connection: Close",
+    )
     read = (head.content_length, head.signature, head.api_key, head.webhook_id)
     assert read == (5, b"ab", b"key", b"id")
     assert (head.content_encoding, head.close) == (b"gzip", True)
@@ -48,11 +54,14 @@ def test_what_is_read():
         (*MINIMAL, b"Accept"),
         (*MINIMAL, b""),
         (*MINIMAL, b"A\xe9: b"),
-        *((b"Host: x", b"Content-Length: " + text) for text in (b"+5", b"-5", b"0x5", b"5,5", b"5 5")),
+        *(
+            (b"Host: x", b"Content-Length: " + text)
+            for text in (b"+5", b"-5", b"0x5", b"5,5", b"5 5")
+        ),
         (b"Host: x", b"Content-Length: " + b"9" * 19),
         (b"Host: x", "Content-Length: \u0665".encode()),
     ],
-)  # fmt: skip
+)
 def test_anything_unusual_is_left_to_aiohttp(lines):
     """None says that this parser has no opinion."""
     assert parse(*lines) is None

@@ -18,9 +18,12 @@ def standing(*, idle_s=None, received=None, began_s=5.0, read_s=None, signed_s=N
     """One that is idle for `idle_s`, or has received so much since it began."""
     since_s = idle_s if idle_s is not None else began_s
     return Standing(
-        NOW - age_s, NOW - since_s, received, NOW - (read_s if read_s is not None else since_s),
+        NOW - age_s,
+        NOW - since_s,
+        received,
+        NOW - (read_s if read_s is not None else since_s),
         NOW - signed_s if signed_s is not None else 0.0,
-    )  # fmt: skip
+    )
 
 
 def names(found):
@@ -47,9 +50,16 @@ def test_the_order_in_which_room_is_made():
         One("idle", standing(idle_s=30)),
     ]
     assert names(by_turn(every, NOW, 100)) == [
-        "idle for long", "idle", "spoke a moment ago", "slow", "fast", "signed long ago",
-        "signed long ago, unfinished", "just came and began", "just came",
-    ]  # fmt: skip
+        "idle for long",
+        "idle",
+        "spoke a moment ago",
+        "slow",
+        "fast",
+        "signed long ago",
+        "signed long ago, unfinished",
+        "just came and began",
+        "just came",
+    ]
     assert names(by_turn(every, NOW, 2)) == ["idle for long", "idle"]
 
 

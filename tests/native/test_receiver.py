@@ -85,9 +85,17 @@ async def test_an_error_of_ours_is_a_503(tmp_path, caplog):
             raise RuntimeError("broken on purpose")
 
         around.receiver = native.receiver(
-            keyring, around.request_line, 4096, around.max_body_bytes, intake.events,
-            intake.replies, intake.read_ats, broken, around.counted, ("200",),
-        )  # fmt: skip
+            keyring,
+            around.request_line,
+            4096,
+            around.max_body_bytes,
+            intake.events,
+            intake.replies,
+            intake.read_ats,
+            broken,
+            around.counted,
+            ("200",),
+        )
         async with connected(doorway.port) as client:
             same(await client.ask(good(1)), INTERNAL, close=True)
         assert "broken on purpose" in caplog.text

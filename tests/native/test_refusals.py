@@ -43,10 +43,19 @@ def test_nothing_is_signed_where_nothing_can_be_hashed(tmp_path):
     """
     built = tmp_path / f"_native{sysconfig.get_config_var('EXT_SUFFIX')}"
     subprocess.run(
-        [CC, "-shared", "-fPIC", "-O1", "-DGATEWAY_NO_SHA256", str(SOURCE), "-o", str(built),
-         f"-I{sysconfig.get_path('include')}"],
+        [
+            CC,
+            "-shared",
+            "-fPIC",
+            "-O1",
+            "-DGATEWAY_NO_SHA256",
+            str(SOURCE),
+            "-o",
+            str(built),
+            f"-I{sysconfig.get_path('include')}",
+        ],
         check=True,
-    )  # fmt: skip
+    )
     subprocess.run([sys.executable, "-c", ASK, str(tmp_path)], check=True, env=os.environ)
 
 
@@ -55,9 +64,17 @@ def test_a_class_without_a_slot_is_named():
 
     class Lacking:
         __slots__ = (
-            "_receiver", "_state", "_due", "_buffer", "_paused", "_fresh", "_since",
-            "_transport", "_descriptor", "_joined",
-        )  # fmt: skip
+            "_receiver",
+            "_state",
+            "_due",
+            "_buffer",
+            "_paused",
+            "_fresh",
+            "_since",
+            "_transport",
+            "_descriptor",
+            "_joined",
+        )
         _signed_at = 0.0  # the last of them, and no slot
 
     with pytest.raises(ImportError, match="Lacking.* has no slot _signed_at"):

@@ -56,9 +56,13 @@ def by_python(data, start=0):
     if end > len(data):
         return None
     event = Acceptance(APPS, OPTIONS).judge(
-        body=data[head_end + 4 : end], api_key=head.api_key, signature=head.signature,
-        webhook_id=head.webhook_id, content_encoding=head.content_encoding, now_ms=NOW_MS,
-    )  # fmt: skip
+        body=data[head_end + 4 : end],
+        api_key=head.api_key,
+        signature=head.signature,
+        webhook_id=head.webhook_id,
+        content_encoding=head.content_encoding,
+        now_ms=NOW_MS,
+    )
     return (end - start, event, head.close)
 
 
@@ -69,9 +73,13 @@ def slots(event):
 def request(body, *, app=APPS[1], secret=0, extra=b"", **changed):
     signature = hmac.digest(app.secrets[secret].encode(), body, "sha256").hex()
     headers = {
-        "Host": "h", "Content-Length": len(body), "X-Signature": signature,
-        "X-API-KEY": app.api_key, "X-WEBHOOK-ID": "one-1", **changed,
-    }  # fmt: skip
+        "Host": "h",
+        "Content-Length": len(body),
+        "X-Signature": signature,
+        "X-API-KEY": app.api_key,
+        "X-WEBHOOK-ID": "one-1",
+        **changed,
+    }
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value is not None)
     return LINE + lines.encode() + extra + b"\r\n" + body
 
@@ -150,9 +158,29 @@ def test_any_json_and_what_is_nearly_json(event, ascii_only, indent, data):
         case "change":
             body[at] = data.draw(st.integers(0, 255))
         case "insert":
-            body[at:at] = data.draw(st.sampled_from(
-                [b",", b'"', b"\\", b"[", b"]", b"}", b"0", b"-", b".", b"e", b" ", b"\0", b"\xc3\xa9",
-                 b'"type":"x",', b'"call_cid":"y",', b"\xed\xa0\x80", b"\xf4\x90\x80\x80"]))  # fmt: skip
+            body[at:at] = data.draw(
+                st.sampled_from(
+                    [
+                        b",",
+                        b'"',
+                        b"\\",
+                        b"[",
+                        b"]",
+                        b"}",
+                        b"0",
+                        b"-",
+                        b".",
+                        b"e",
+                        b" ",
+                        b"\0",
+                        b"\xc3\xa9",
+                        b'"type":"x",',
+                        b'"call_cid":"y",',
+                        b"\xed\xa0\x80",
+                        b"\xf4\x90\x80\x80",
+                    ]
+                )
+            )
         case "swap":
             other = data.draw(st.integers(0, len(body) - 1))
             body[at], body[other] = body[other], body[at]
@@ -162,15 +190,34 @@ def test_any_json_and_what_is_nearly_json(event, ascii_only, indent, data):
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"type":"a","type":"b"}', b'{"type":"a","call_cid":1}', b'{"type":"a","call_cid":null}',
-        b'{"ty\\u0070e":"a"}', b'{"type":"a\\u0041"}', b'{"type":""}', b'{"type":"a","call_cid":""}',
-        b'{"type":"a","call_cid":"' + b"c" * 257 + b'"}', b'[{"type":"a"}]', b'{"type":"a"} x',
-        b'{"type":"a",}', b'{"type":"a" "b":1}', b'{"x":' + b"[" * 128 + b"]" * 128 + b',"type":"a"}',
-        b'{"type":"a","n":01}', b'{"type":"a","n":1.}', b'{"type":"a","n":NaN}', b"\xef\xbb\xbf{}",
-        b'{"type":"a","s":"\x01"}', b'{"type":"a","s":"\xff"}', b'{"a":{"type":"x"}}', b"{}", b"",
-        '{"type":"\u00e9"}'.encode(), b'{"type":"a","s":"\\x"}', b'{"type":"a"', b'{"type":{}}',
+        b'{"type":"a","type":"b"}',
+        b'{"type":"a","call_cid":1}',
+        b'{"type":"a","call_cid":null}',
+        b'{"ty\\u0070e":"a"}',
+        b'{"type":"a\\u0041"}',
+        b'{"type":""}',
+        b'{"type":"a","call_cid":""}',
+        b'{"type":"a","call_cid":"' + b"c" * 257 + b'"}',
+        b'[{"type":"a"}]',
+        b'{"type":"a"} x',
+        b'{"type":"a",}',
+        b'{"type":"a" "b":1}',
+        b'{"x":' + b"[" * 128 + b"]" * 128 + b',"type":"a"}',
+        b'{"type":"a","n":01}',
+        b'{"type":"a","n":1.}',
+        b'{"type":"a","n":NaN}',
+        b"\xef\xbb\xbf{}",
+        b'{"type":"a","s":"\x01"}',
+        b'{"type":"a","s":"\xff"}',
+        b'{"a":{"type":"x"}}',
+        b"{}",
+        b"",
+        '{"type":"\u00e9"}'.encode(),
+        b'{"type":"a","s":"\\x"}',
+        b'{"type":"a"',
+        b'{"type":{}}',
     ],
-)  # fmt: skip
+)
 def test_the_unusual_is_left_to_python(body):
     """What is not the plain case is not taken, valid or not."""
     assert by_c(request(body)) is None
@@ -185,13 +232,25 @@ def test_the_deepest_that_is_taken():
 @pytest.mark.parametrize(
     "changed",
     [
-        {"Host": None}, {"Host": ""}, {"Content-Length": None}, {"Content-Length": "1x"},
-        {"Content-Length": 20_001}, {"Content-Length": "9" * 19}, {"X-Signature": None},
-        {"X-API-KEY": None}, {"X-API-KEY": ""}, {"Connection": "close"}, {"Connection": "upgrade"},
-        {"Expect": "100-continue"}, {"Transfer-Encoding": "chunked"}, {"Upgrade": "websocket"},
-        {"X-WEBHOOK-ID": "i" * 129}, {"X-WEBHOOK-ID": 'a"b'}, {"X-WEBHOOK-ID": "\u00e9"},
+        {"Host": None},
+        {"Host": ""},
+        {"Content-Length": None},
+        {"Content-Length": "1x"},
+        {"Content-Length": 20_001},
+        {"Content-Length": "9" * 19},
+        {"X-Signature": None},
+        {"X-API-KEY": None},
+        {"X-API-KEY": ""},
+        {"Connection": "close"},
+        {"Connection": "upgrade"},
+        {"Expect": "100-continue"},
+        {"Transfer-Encoding": "chunked"},
+        {"Upgrade": "websocket"},
+        {"X-WEBHOOK-ID": "i" * 129},
+        {"X-WEBHOOK-ID": 'a"b'},
+        {"X-WEBHOOK-ID": "\u00e9"},
     ],
-)  # fmt: skip
+)
 def test_an_unusual_head_is_left_to_python(changed):
     """Whatever a head has that is not the plain case, Python or aiohttp judges it."""
     body = b'{"type":"a","call_cid":"default:1"}'
@@ -204,11 +263,15 @@ EMPTY = hmac.digest(b"", b'{"type":"a","call_cid":"default:1"}', "sha256").hex()
 @pytest.mark.parametrize(
     "changed",
     [
-        {"X-Signature": "0" * 64}, {"X-Signature": "A" * 64}, {"X-API-KEY": "nobody"},
-        {"X-API-KEY": "demo-ke"}, {"X-Signature": "0" * 64, "Content-Encoding": "br"},
-        {"X-Signature": EMPTY}, {"X-Signature": EMPTY, "X-API-KEY": "nobody"},
+        {"X-Signature": "0" * 64},
+        {"X-Signature": "A" * 64},
+        {"X-API-KEY": "nobody"},
+        {"X-API-KEY": "demo-ke"},
+        {"X-Signature": "0" * 64, "Content-Encoding": "br"},
+        {"X-Signature": EMPTY},
+        {"X-Signature": EMPTY, "X-API-KEY": "nobody"},
     ],
-)  # fmt: skip
+)
 def test_what_nobody_signed_is_said_so(changed):
     """Its length and no event: Python refuses it too, and need not hash it for that."""
     for app in APPS:
@@ -229,9 +292,20 @@ def test_an_unknown_key_costs_what_a_wrong_signature_costs():
 
 HEAD_BYTES = b"abXx-: \t\r\n\0\x7f\xffHost:Content-Length:"
 ODD_LINES = [
-    b"a:b\r\n", b" folded\r\n", b"a :b\r\n", b"\r\n", b"a:b\n", b"x-signature: 1\r\n", b"a\r\n",
-    b":a\r\n", b"a:\x01\r\n", b"a: \xff\r\n", b"a:\tb \t\r\n", b"a\x80: b\r\n", b"a:b\rc\r\n",
-]  # fmt: skip
+    b"a:b\r\n",
+    b" folded\r\n",
+    b"a :b\r\n",
+    b"\r\n",
+    b"a:b\n",
+    b"x-signature: 1\r\n",
+    b"a\r\n",
+    b":a\r\n",
+    b"a:\x01\r\n",
+    b"a: \xff\r\n",
+    b"a:\tb \t\r\n",
+    b"a\x80: b\r\n",
+    b"a:b\rc\r\n",
+]
 
 
 @settings(max_examples=1500, deadline=None)
@@ -257,20 +331,35 @@ def test_requests_that_are_not_whole(size):
 
 def some_events(bodies, **more):
     return [
-        Event(app="a", type="t", call_cid=f"default:{n}" if n % 3 else None, accepted_ms=n,
-              key=hashlib.sha256(body).digest()[:16], body=body, **more)
+        Event(
+            app="a",
+            type="t",
+            call_cid=f"default:{n}" if n % 3 else None,
+            accepted_ms=n,
+            key=hashlib.sha256(body).digest()[:16],
+            body=body,
+            **more,
+        )
         for n, body in enumerate(bodies)
-    ]  # fmt: skip
+    ]
 
 
 words = st.text(max_size=8) | st.sampled_from(
     ["", "a", "default:1", 'quo"ted', "back\\slash", "\x7f"]
 )
 stored_events = st.builds(
-    Event, app=words, type=words, call_cid=st.none() | words, accepted_ms=st.integers(0, 1 << 50),
-    key=st.binary(min_size=16, max_size=16), body=st.binary(max_size=99), webhook_id=words,
-    signature=words, source=words, unfit=st.just("") | words,
-)  # fmt: skip
+    Event,
+    app=words,
+    type=words,
+    call_cid=st.none() | words,
+    accepted_ms=st.integers(0, 1 << 50),
+    key=st.binary(min_size=16, max_size=16),
+    body=st.binary(max_size=99),
+    webhook_id=words,
+    signature=words,
+    source=words,
+    unfit=st.just("") | words,
+)
 
 
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=20), st.integers(1, 1 << 40))
@@ -372,8 +461,11 @@ def test_publishing_commands(bodies, positions, must_heal, join, unfit):
     _, by_python = records.encode_all(events, 7, 77)
     _, stored = native.encode(events, 7, 77)
     upto = stored.end
-    lacking = {keys.shard_at(each.event.order_hash) for each in by_python if each.end > positions[
-        keys.shard_at(each.event.order_hash)]}  # fmt: skip
+    lacking = {
+        keys.shard_at(each.event.order_hash)
+        for each in by_python
+        if each.end > positions[keys.shard_at(each.event.order_hash)]
+    }
     batches = sorted(group(by_python, upto, states), key=attrgetter("shard"))
     shards, commands = packing.commands(stored, upto, states, join=join)
     assert shards == sorted(lacking) == [batch.shard for batch in batches]
@@ -409,19 +501,33 @@ def placed():
     "call",
     [
         lambda: native.publish(placed(), [(0, 1, b"", b"")], b"", 1, b"l" * 129, 1),
-        lambda: native.encode([1], 1, 0), lambda: native.encode(None, 1, 0),
-        lambda: native.publish([1], [(0, 1, b"", b"")], b"", 1, b"", 1), lambda: native.publish(placed(), [], b"", 1, b"", 1),
-        lambda: native.decode("text", 0, 0), lambda: native.KeyedHash(), lambda: native.KeyedHash("text"), lambda: native.send(1, "text"),
-        lambda: native.KeyedHash(b"").sign("text"), lambda: native.publish(placed(), [None], b"", 1, b"", 1), lambda: native.publish(placed(), [(0,)], b"", 1, b"", 1),
-        lambda: native.publish(native.stretch(), [(0, 1, b"", b"")], b"", 1, b"", 1), lambda: native.encode(placed(), 1, 0),
-        lambda: native.stretch().append(1), lambda: native.stretch().part(0, 1), lambda: native.stretch().start,
-        lambda: native.stretch().extend(placed()), lambda: placed().extend(native.stretch()), lambda: placed().extend([]),
+        lambda: native.encode([1], 1, 0),
+        lambda: native.encode(None, 1, 0),
+        lambda: native.publish([1], [(0, 1, b"", b"")], b"", 1, b"", 1),
+        lambda: native.publish(placed(), [], b"", 1, b"", 1),
+        lambda: native.decode("text", 0, 0),
+        lambda: native.KeyedHash(),
+        lambda: native.KeyedHash("text"),
+        lambda: native.send(1, "text"),
+        lambda: native.KeyedHash(b"").sign("text"),
+        lambda: native.publish(placed(), [None], b"", 1, b"", 1),
+        lambda: native.publish(placed(), [(0,)], b"", 1, b"", 1),
+        lambda: native.publish(native.stretch(), [(0, 1, b"", b"")], b"", 1, b"", 1),
+        lambda: native.encode(placed(), 1, 0),
+        lambda: native.stretch().append(1),
+        lambda: native.stretch().part(0, 1),
+        lambda: native.stretch().start,
+        lambda: native.stretch().extend(placed()),
+        lambda: placed().extend(native.stretch()),
+        lambda: placed().extend([]),
         lambda: placed().append(some_events([b"{}"])[0]),
-        lambda: ring.take("text", 0, LINE, 1, 1, 1), lambda: ring.take(b"", 0, LINE),
-        lambda: native.observe((1.0,), [0], [1.0], 2.0), lambda: native.encode([Event.__new__(Event)], 1, 0),
+        lambda: ring.take("text", 0, LINE, 1, 1, 1),
+        lambda: ring.take(b"", 0, LINE),
+        lambda: native.observe((1.0,), [0], [1.0], 2.0),
+        lambda: native.encode([Event.__new__(Event)], 1, 0),
         lambda: ring.add(b"k", "k", b"k", b"k", (b"1", b"2", b"3")),
     ],
-)  # fmt: skip
+)
 def test_nonsense_raises(call):
     """A wrong call is an exception, never a crash."""
     with pytest.raises((TypeError, ValueError, struct.error)):

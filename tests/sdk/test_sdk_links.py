@@ -46,8 +46,11 @@ async def test_a_token_that_is_refused(gateway, users, token, code):
         await connected(users, gateway, "alice", tokens=[token])
     said = json.loads(refused.value.message)
     assert {**said, "message": ""} == {
-        "code": code, "StatusCode": 401, "isWSFailure": False, "message": "",
-    }, said  # fmt: skip
+        "code": code,
+        "StatusCode": 401,
+        "isWSFailure": False,
+        "message": "",
+    }, said
 
 
 async def test_an_app_that_nobody_knows(gateway, users):

@@ -51,8 +51,14 @@ def test_a_fresh_sample_differs_in_its_time_only(name):
     ("body", "fresh"),
     [
         (b'{"call":{"created_at":1},"created_at":2}', b'{"call":{"created_at":1},"created_at":%d}'),
-        (b'{"x":[{"created_at":1}], "created_at" : 2 }', b'{"x":[{"created_at":1}], "created_at" : %d }'),
-        (b'{"a":"}\\"","b":"created_at","created_at":2}', b'{"a":"}\\"","b":"created_at","created_at":%d}'),
+        (
+            b'{"x":[{"created_at":1}], "created_at" : 2 }',
+            b'{"x":[{"created_at":1}], "created_at" : %d }',
+        ),
+        (
+            b'{"a":"}\\"","b":"created_at","created_at":2}',
+            b'{"a":"}\\"","b":"created_at","created_at":%d}',
+        ),
         (b'{"created_at":null}', b'{"created_at":null}'),
         (b'{"created_at":{"a":1}}', b'{"created_at":{"a":1}}'),
         (b'{"created_at":"yesterday"}', b'{"created_at":"yesterday"}'),
@@ -63,7 +69,7 @@ def test_a_fresh_sample_differs_in_its_time_only(name):
         (b"\x00\xff no json", b"\x00\xff no json"),
         (b"", b""),
     ],
-)  # fmt: skip
+)
 def test_bodies_of_ones_own(body, fresh):
     """The right created_at is found wherever it is; a body without one stays as it is."""
     assert prepare(body, NOW_NS) == (fresh % NOW_NS if b"%d" in fresh else fresh)

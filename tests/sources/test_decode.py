@@ -101,9 +101,13 @@ def test_the_same_body_by_webhook_is_the_same_event(written):
     """The identity of an event does not depend on the way on which it came."""
     signed = signed_request(BODY)
     webhook = Acceptance((APP,), IngestOptions()).judge(
-        body=BODY, api_key=b"demo-key", signature=signed["X-SIGNATURE"].encode(),
-        webhook_id=None, content_encoding=None, now_ms=1,
-    )  # fmt: skip
+        body=BODY,
+        api_key=b"demo-key",
+        signature=signed["X-SIGNATURE"].encode(),
+        webhook_id=None,
+        content_encoding=None,
+        now_ms=1,
+    )
     verifier = Verifier((APP,))
     message = event_of(written(BODY), APP, verifier, max_bytes=MAX, source="sqs:s", now_ms=1)
     assert (message.key, message.call_cid, message.body) == (webhook.key, "default:x", BODY)

@@ -31,13 +31,20 @@ async def receiver():
 @pytest.fixture
 async def gateway(tmp_path, sns, receiver):
     source = {
-        "name": "topic", "kind": "sns", "app": "demo-key", "path": "/sns",
-        "topic_arns": [TOPIC], "endpoint": sns.origin,
-    }  # fmt: skip
-    more = {
-        **source, "name": "raw", "path": "/raw", "raw_credentials": CREDENTIALS,
+        "name": "topic",
+        "kind": "sns",
+        "app": "demo-key",
+        "path": "/sns",
         "topic_arns": [TOPIC],
-    }  # fmt: skip
+        "endpoint": sns.origin,
+    }
+    more = {
+        **source,
+        "name": "raw",
+        "path": "/raw",
+        "raw_credentials": CREDENTIALS,
+        "topic_arns": [TOPIC],
+    }
     subscriber = {"name": "app", "kind": "http", "url": receiver.url}
     settings = {"sources": [source, more], "subscribers": [subscriber]}
     async with running_gateway(tmp_path / "g", **settings) as gateway:

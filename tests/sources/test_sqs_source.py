@@ -102,9 +102,10 @@ async def test_what_is_no_event_is_buried_once(tmp_path, local_sqs):
     bomb = zipped(b'{"type":"a","pad":"%s"}' % (b"x" * 200_000))
     async with running_receiver() as receiver:
         settings = {
-            "sources": [source(queue)], "subscribers": [to_http(receiver)],
+            "sources": [source(queue)],
+            "subscribers": [to_http(receiver)],
             "ingest": {"max_body": "100KiB"},
-        }  # fmt: skip
+        }
         async with running_gateway(tmp_path / "g", **settings) as gateway:
             queue.send("hello", base64(b'{"no":"type"}'), bomb, plain(distinct_event(1)))
             await emptied(queue)
@@ -187,8 +188,10 @@ async def test_killed_between_receive_and_delete(tmp_path, local_sqs):
             assert set(delivered) == set(sent)
             overall, account = ledger["overall"], ledger["subscribers"]["app"]
             assert overall["published"] == account["delivered"] == len(sent)
-            print(f"{rounds} kills, {len(sent)} messages, {overall['duplicates']} received again,"
-                  f" {len(delivered) - len(sent)} delivered again")  # fmt: skip
+            print(
+                f"{rounds} kills, {len(sent)} messages, {overall['duplicates']} received again,"
+                f" {len(delivered) - len(sent)} delivered again"
+            )
 
 
 async def test_a_received_message_comes_again_after_a_kill(tmp_path, local_sqs):
@@ -225,10 +228,11 @@ async def test_a_fifo_queue_keeps_the_order_of_calls(tmp_path, local_sqs):
     }
     async with running_gateway(tmp_path / "g", **settings) as gateway:
         await asyncio.to_thread(
-            inward.send, *map(plain, bodies),
+            inward.send,
+            *map(plain, bodies),
             MessageGroupId=lambda text: text.partition("default:")[2][:6],
             MessageDeduplicationId=lambda text: str(hash(text)),
-        )  # fmt: skip
+        )
         await eventually(lambda: sum(outward.counts()) > 50, within_s=60)
         await gateway.kill()
         await gateway.start()

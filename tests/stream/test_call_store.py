@@ -30,8 +30,9 @@ async def test_a_state_is_one_json_text(store):
     users = [Named("bob", "m", "", b'{"user_id":"bob"}'), Named("alice", "c")]
     await store.put(draft(None, b'{"id":"r\xc3\xb6m"}', more=b'{"settings":{}}', users=users))
     assert json.loads(await store.get(APP, CID)) == {
-        "call": {"id": "röm", "settings": {}}, "members": [{"user_id": "bob"}],
-    }  # fmt: skip
+        "call": {"id": "röm", "settings": {}},
+        "members": [{"user_id": "bob"}],
+    }
     assert await store.get("other-key", CID) is None
     assert await store.get(APP, "default:none") is None
 
@@ -76,8 +77,10 @@ async def test_calls_are_found_by_time_and_by_user(store):
     assert await store.naming("other-key", "user-1") == set()
     cids = ["default:3", "default:none", "default:4"]
     assert [user and user.flags for user in await store.users_of(APP, cids, "user-1")] == [
-        "c", None, None,
-    ]  # fmt: skip
+        "c",
+        None,
+        None,
+    ]
     assert [one is not None for one in await store.documents(APP, cids)] == [True, False, True]
 
 

@@ -239,9 +239,11 @@ async def test_a_read_that_was_given_up_leaves_nothing_behind(engine, redis):
     """Neither cancelled, nor out of time, nor with its engine closed does a blocking read go on."""
 
     def read(timeout_s):
-        return asyncio.create_task(engine.blocking(
-            "XREAD", "BLOCK", 60_000, "STREAMS", "gw:x", "$", key="gw:x", timeout_s=timeout_s
-        ))  # fmt: skip
+        return asyncio.create_task(
+            engine.blocking(
+                "XREAD", "BLOCK", 60_000, "STREAMS", "gw:x", "$", key="gw:x", timeout_s=timeout_s
+            )
+        )
 
     cancelled, left = read(50), read(50)
     await eventually(lambda: _blocked(redis, 2))

@@ -92,9 +92,11 @@ async def test_a_batch_settled_twice_counts_once(engine, publisher, group):
     ids = [entry.id for entry in (await taken(engine, group, token)).entries]
     parcel = Parcel(b"[]", b"{}")
     batch = Settling(
-        delivered=ids[:2], unmatched=[ids[2]], parked=[(ids[3], 5, parcel), (ids[4], 9, parcel)],
+        delivered=ids[:2],
+        unmatched=[ids[2]],
+        parked=[(ids[3], 5, parcel), (ids[4], 9, parcel)],
         buried=[(ids[5], 7, parcel)],
-    )  # fmt: skip
+    )
     for _ in range(2):
         await call(engine, group.settle(token, batch))
     late = Settling(late_delivered=[ids[3]], late_buried=[(ids[4], 7, parcel)])

@@ -89,9 +89,10 @@ async def test_what_is_no_server_of_its_own_wants_to_be_named_as_what_it_is(tmp_
     node, bus, watch, data = free_ports(4)
     servers = [
         Server(tmp_path / "n", node, data_lines("cluster-enabled yes", f"cluster-port {bus}")),
-        Server(tmp_path / "s", watch, [f"sentinel monitor {MASTER} 127.0.0.1 {data} 1"],
-               sentinel=True),
-    ]  # fmt: skip
+        Server(
+            tmp_path / "s", watch, [f"sentinel monitor {MASTER} 127.0.0.1 {data} 1"], sentinel=True
+        ),
+    ]
     try:
         for one, scheme in zip(servers, ("redis+cluster://", "redis+sentinel://"), strict=True):
             await one.start()

@@ -60,8 +60,9 @@ async def test_who_was_there_is_put_back_with_its_state(engine, redis, publisher
     for one in (Restorer(engine, KnownFile(tmp_path)), restorer):
         found = await one.look()
         assert {name: how.state for name, how in found.items()} == {
-            "app": "active", "still": "paused",
-        }  # fmt: skip
+            "app": "active",
+            "still": "paused",
+        }
         assert await unread(engine) == await unread(engine, "still") == 40
     assert await redis.get(keys.FORMAT)
 
@@ -263,8 +264,9 @@ async def test_a_pause_holds_against_whoever_started_first(engine, redis, tmp_pa
     await subscriptions.resume("resumed")
     found = await restorer.look()
     assert {name: how.state for name, how in found.items()} == {
-        "app": "paused", "resumed": "active",
-    }  # fmt: skip
+        "app": "paused",
+        "resumed": "active",
+    }
 
 
 async def test_a_disk_that_refuses_is_told_once(engine, redis, tmp_path, caplog):

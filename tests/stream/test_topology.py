@@ -75,8 +75,9 @@ async def test_a_key_is_found_wherever_its_slot_is_now(tmp_path):
         assert asked == [b"7", 0]
         assert await engine.command("HGET", key, "token") == b"7"
         assert await engine.run_many([("release", [key], ["7"]), ("release", [key], ["6"])]) == [
-            1, 0,
-        ]  # fmt: skip
+            1,
+            0,
+        ]
         assert await servers.holder(slot) is target
         await engine.close()
 

@@ -285,9 +285,13 @@ def at(begun_ms, n, rate):
     """Event `n` of so many a second, as it was accepted then."""
     body = b'{"type":"call.updated","n":%d,"custom":"%s"}' % (n, b"x" * 980)
     return Event(
-        app=APP, type="call.updated", call_cid=f"default:{n % 97}", body=body,
-        accepted_ms=begun_ms + n * 1000 // rate, key=n.to_bytes(16, "big"),
-    )  # fmt: skip
+        app=APP,
+        type="call.updated",
+        call_cid=f"default:{n % 97}",
+        body=body,
+        accepted_ms=begun_ms + n * 1000 // rate,
+        key=n.to_bytes(16, "big"),
+    )
 
 
 async def in_range(counts, url):

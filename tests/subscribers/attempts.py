@@ -18,7 +18,11 @@ def attempt(
     **meta: object,
 ) -> Attempt:
     fields = {
-        "app": "demo-key", "type": "call.created", "call_cid": "default:x",
-        "accepted_ms": 1_700_000_000_000, "key": KEY, "webhook_id": "hook-1",
-    }  # fmt: skip
+        "app": "demo-key",
+        "type": "call.created",
+        "call_cid": "default:x",
+        "accepted_ms": 1_700_000_000_000,
+        "key": KEY,
+        "webhook_id": "hook-1",
+    }
     return Attempt(Meta(**(fields | meta)), body, number, timeout_s, late)

@@ -91,12 +91,19 @@ def test_configured_headers_cannot_pose_as_ours(name):
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("0", 0.0), (" 120 ", 120.0), ("9" * 400, 9_999_999_999.0), ("-1", None), ("1.5", None),
-        ("", None), ("\u0663", None), ("Tue, 14 Nov 2023 22:14:20 GMT", 60.0),
-        ("Tue, 14 Nov 2023 22:14:20 -0000", 60.0), ("Tue, 14 Nov 2000 00:00:00 GMT", 0.0),
+        ("0", 0.0),
+        (" 120 ", 120.0),
+        ("9" * 400, 9_999_999_999.0),
+        ("-1", None),
+        ("1.5", None),
+        ("", None),
+        ("\u0663", None),
+        ("Tue, 14 Nov 2023 22:14:20 GMT", 60.0),
+        ("Tue, 14 Nov 2023 22:14:20 -0000", 60.0),
+        ("Tue, 14 Nov 2000 00:00:00 GMT", 0.0),
         ("Tue, 99 Nov 2023 22:14:20 GMT", None),
     ],
-)  # fmt: skip
+)
 def test_retry_after(text, seconds):
     """Seconds, or an HTTP date counted from now; never negative; None for anything else."""
     assert read_retry_after(text, NOW_MS) == seconds

@@ -82,12 +82,21 @@ async def test_a_body_beyond_a_mebibyte_arrives():
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        (301, Reason.REJECTED), (304, Reason.REJECTED), (400, Reason.REJECTED),
-        (401, Reason.UNAUTHORIZED), (403, Reason.UNAUTHORIZED), (404, Reason.UNAUTHORIZED),
-        (408, Reason.STATUS), (410, Reason.GONE), (422, Reason.REJECTED), (429, Reason.STATUS),
-        (500, Reason.STATUS), (503, Reason.STATUS), (599, Reason.STATUS),
+        (301, Reason.REJECTED),
+        (304, Reason.REJECTED),
+        (400, Reason.REJECTED),
+        (401, Reason.UNAUTHORIZED),
+        (403, Reason.UNAUTHORIZED),
+        (404, Reason.UNAUTHORIZED),
+        (408, Reason.STATUS),
+        (410, Reason.GONE),
+        (422, Reason.REJECTED),
+        (429, Reason.STATUS),
+        (500, Reason.STATUS),
+        (503, Reason.STATUS),
+        (599, Reason.STATUS),
     ],
-)  # fmt: skip
+)
 async def test_each_status_has_its_reason(code, reason):
     """A failing status becomes the reason that decides about the retry, and keeps its number."""
     outcome = await outcome_of(status(code))
@@ -131,13 +140,15 @@ async def test_redirects_are_not_followed():
 @pytest.mark.parametrize(
     "behaviour",
     [
-        reset(), hang_up(), malformed(),
+        reset(),
+        hang_up(),
+        malformed(),
         raw(b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n"),
         raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n"),
         raw(b"HTTP/1.1 2000000 OK\r\n\r\n"),
     ],
     ids=["reset", "hang_up", "malformed", "bad_header", "long_header", "bad_status"],
-)  # fmt: skip
+)
 async def test_a_broken_answer_is_a_network_failure(behaviour):
     """No whole status and headers, no delivery: a reset, an end, or an answer that is no HTTP."""
     outcome = await outcome_of(behaviour)

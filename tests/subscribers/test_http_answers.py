@@ -31,20 +31,27 @@ WHOLE = {
     "no content, length ignored": (b"HTTP/1.1 304 X\r\nContent-Length: 9\r\n\r\n", 304, b""),
     "after interim answers": (
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: <x>\r\n\r\n" + OK + EMPTY,
-        200, b"",
+        200,
+        b"",
     ),
     "chunked": (
-        OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;ext=1\r\nde\r\n0\r\n\r\n", 200, b"abcde",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;ext=1\r\nde\r\n0\r\n\r\n",
+        200,
+        b"abcde",
     ),
     "chunked last of two, with a trailer": (
         OK + b"Transfer-Encoding: gzip\r\ntransfer-encoding: Chunked\r\n\r\nA\r\n0123456789\r\n"
-        b"0\r\nDigest: x\r\n\r\n", 200, b"0123456789",
+        b"0\r\nDigest: x\r\n\r\n",
+        200,
+        b"0123456789",
     ),
     "HTTP/1.0 kept alive": (
-        b"HTTP/1.0 500 X\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nno", 500, b"no",
+        b"HTTP/1.0 500 X\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nno",
+        500,
+        b"no",
     ),
     "bytes beyond ASCII": (b"HTTP/1.1 200 \xc3\xa4\r\nX: \xff\t\r\n" + EMPTY, 200, b""),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -100,17 +107,34 @@ def test_an_answer_may_end_with_its_connection(start):
 
 
 MALFORMED = [
-    b"this is no HTTP\r\n\r\n", b"SSH-2.0-x\r\n", b"\x16\x03\x01", b"\r\n" + OK + EMPTY,
-    b"HTTP/2 200 OK\r\n" + EMPTY, b"HTTP/1.2 200 OK\r\n" + EMPTY, b"http/1.1 200 OK\r\n" + EMPTY,
-    b"HTTP/1.1 2000 OK\r\n" + EMPTY, b"HTTP/1.1 020 OK\r\n" + EMPTY, b"HTTP/1.1  200 OK\r\n" + EMPTY,
-    b"HTTP/1.1 200 OK\n\n", OK + b"X: y\n" + EMPTY, OK + b"bad header\r\n\r\n", OK + b": x\r\n\r\n",
-    OK + b"X : y\r\n\r\n", OK + b"X: y\r\n folded\r\n\r\n", OK + b"X: \x00\r\n\r\n",
-    OK + b"X: a\rb\r\n\r\n", OK + b"Content-Length: 5, 5\r\n\r\n", OK + b"Content-Length: -1\r\n\r\n",
-    OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", OK + b"Content-Length: \r\n\r\n",
-    OK + b"Content-Length: 1_0\r\n\r\n", OK + b"Content-Length: " + b"9" * 19 + b"\r\n\r\n",
+    b"this is no HTTP\r\n\r\n",
+    b"SSH-2.0-x\r\n",
+    b"\x16\x03\x01",
+    b"\r\n" + OK + EMPTY,
+    b"HTTP/2 200 OK\r\n" + EMPTY,
+    b"HTTP/1.2 200 OK\r\n" + EMPTY,
+    b"http/1.1 200 OK\r\n" + EMPTY,
+    b"HTTP/1.1 2000 OK\r\n" + EMPTY,
+    b"HTTP/1.1 020 OK\r\n" + EMPTY,
+    b"HTTP/1.1  200 OK\r\n" + EMPTY,
+    b"HTTP/1.1 200 OK\n\n",
+    OK + b"X: y\n" + EMPTY,
+    OK + b"bad header\r\n\r\n",
+    OK + b": x\r\n\r\n",
+    OK + b"X : y\r\n\r\n",
+    OK + b"X: y\r\n folded\r\n\r\n",
+    OK + b"X: \x00\r\n\r\n",
+    OK + b"X: a\rb\r\n\r\n",
+    OK + b"Content-Length: 5, 5\r\n\r\n",
+    OK + b"Content-Length: -1\r\n\r\n",
+    OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    OK + b"Content-Length: \r\n\r\n",
+    OK + b"Content-Length: 1_0\r\n\r\n",
+    OK + b"Content-Length: " + b"9" * 19 + b"\r\n\r\n",
     OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
-    OK + b"X: " + b"x" * MAX_HEAD_BYTES, b"HTTP/1.1 100 Continue\r\n\r\n" * 2000,
-]  # fmt: skip
+    OK + b"X: " + b"x" * MAX_HEAD_BYTES,
+    b"HTTP/1.1 100 Continue\r\n\r\n" * 2000,
+]
 
 
 @pytest.mark.parametrize("answer", MALFORMED)
@@ -130,12 +154,19 @@ def test_an_answer_without_a_status_is_none(start):
 LINES = st.lists(
     st.sampled_from(
         [
-            b"Content-Length: 2", b"content-length:2", b"Transfer-Encoding: chunked", b"X: y",
-            b"Connection: close", b"Connection: keep-alive", b"X:", b"Retry-After: 3", b"A: \xff",
+            b"Content-Length: 2",
+            b"content-length:2",
+            b"Transfer-Encoding: chunked",
+            b"X: y",
+            b"Connection: close",
+            b"Connection: keep-alive",
+            b"X:",
+            b"Retry-After: 3",
+            b"A: \xff",
         ]
     ),
     max_size=3,
-)  # fmt: skip
+)
 
 
 @given(status=st.sampled_from([200, 201, 204, 304, 404, 500]), lines=LINES)

@@ -83,11 +83,15 @@ async def test_attributes_tell_what_headers_would(local_sqs):
     ]
     assert found == [
         {
-            "type": "call.created", "call_cid": "default:x", "api_key": "demo-key",
-            "webhook_id": "hook-1", "attempt": "3", "late": "1",
+            "type": "call.created",
+            "call_cid": "default:x",
+            "api_key": "demo-key",
+            "webhook_id": "hook-1",
+            "attempt": "3",
+            "late": "1",
         },
         {"api_key": "demo-key", "webhook_id": KEY, "attempt": "1"},
-    ]  # fmt: skip
+    ]
 
 
 async def test_attempts_at_the_same_time_travel_together(aws_environment):
@@ -227,11 +231,15 @@ def test_groups_are_calls_of_an_app():
     metas = [
         attempt(**fields).meta
         for fields in (
-            {"call_cid": "default:x"}, {"call_cid": "default:x", "app": "other"},
-            {"call_cid": "default:" + "x" * 200}, {"call_cid": "default:" + "x" * 201},
-            {"call_cid": "default:ä"}, {"call_cid": None}, {"call_cid": None, "key": "cd" * 16},
+            {"call_cid": "default:x"},
+            {"call_cid": "default:x", "app": "other"},
+            {"call_cid": "default:" + "x" * 200},
+            {"call_cid": "default:" + "x" * 201},
+            {"call_cid": "default:ä"},
+            {"call_cid": None},
+            {"call_cid": None, "key": "cd" * 16},
         )
-    ]  # fmt: skip
+    ]
     groups = [group_of(meta) for meta in metas]
     assert len(set(groups)) == len(metas)
     assert all(group.isascii() and len(group) <= 128 for group in groups)

@@ -27,10 +27,16 @@ async def run(*args: object, env: dict[str, str] | None = None) -> Result:
 async def command(gateway, *args: str) -> tuple[int, str]:
     """Run a command as a process, in the gateway's folder; return exit code and what it said."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", *args, cwd=gateway.folder,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        sys.executable,
+        "-m",
+        "gateway",
+        *args,
+        cwd=gateway.folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         env=gateway.environ,
-    )  # fmt: skip
+    )
     said, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, said.decode()

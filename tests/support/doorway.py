@@ -50,9 +50,17 @@ class Doorway:
 
 @contextlib.asynccontextmanager
 async def opened(
-    folder, *, ack="journal", journal=None, tls=None, drain_s=0.0, is_native=True,
-    add_routes=lambda _: None, url=None, **server,
-):  # fmt: skip
+    folder,
+    *,
+    ack="journal",
+    journal=None,
+    tls=None,
+    drain_s=0.0,
+    is_native=True,
+    add_routes=lambda _: None,
+    url=None,
+    **server,
+):
     """Open a doorway; with `ack="redis"`, Redis being away, answers wait for the disk.
 
     `is_native`: with the C piece, if it is built; `url`: of an engine to publish to.

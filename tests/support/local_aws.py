@@ -31,10 +31,13 @@ class LocalSqs:
     def __init__(self, process: subprocess.Popen, endpoint: str) -> None:
         self.endpoint, self._process = endpoint, process
         self.client = boto3.client(
-            "sqs", region_name=REGION, endpoint_url=endpoint,
-            aws_access_key_id="AKIATEST", aws_secret_access_key="hush-hush",
+            "sqs",
+            region_name=REGION,
+            endpoint_url=endpoint,
+            aws_access_key_id="AKIATEST",
+            aws_secret_access_key="hush-hush",
             config=Config(retries={"max_attempts": 0}, max_pool_connections=2),
-        )  # fmt: skip
+        )
 
     def freeze(self) -> None:
         self._process.send_signal(signal.SIGSTOP)
@@ -77,9 +80,12 @@ class LocalQueue:
     def receive(self, count: int = 10, **more: object) -> list[dict]:
         """What can be received now, without waiting, deleting nothing."""
         return self._client.receive_message(
-            QueueUrl=self.url, MaxNumberOfMessages=count, MessageAttributeNames=["All"],
-            AttributeNames=["All"], **more,
-        ).get("Messages", [])  # fmt: skip
+            QueueUrl=self.url,
+            MaxNumberOfMessages=count,
+            MessageAttributeNames=["All"],
+            AttributeNames=["All"],
+            **more,
+        ).get("Messages", [])
 
     def drain(self) -> list[dict]:
         """Receive and delete until nothing more comes."""
@@ -106,14 +112,23 @@ def local_sqs_server():
     with tempfile.TemporaryDirectory(prefix="gw-sqs-") as folder:
         log = Path(folder) / "log"
         environment = {
-            **os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port),
-            "SERVICES": "sqs", "LOG_LEVEL": "WARNING", "TMPDIR": folder, **ENVIRONMENT,
-        }  # fmt: skip
+            **os.environ,
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(port),
+            "SERVICES": "sqs",
+            "LOG_LEVEL": "WARNING",
+            "TMPDIR": folder,
+            **ENVIRONMENT,
+        }
         with log.open("ab") as out:
             process = subprocess.Popen(
                 [str(Path(sys.executable).with_name("ministack"))],
-                env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            )  # fmt: skip
+                env=environment,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
         try:
             deadline = time.monotonic() + 60
             while not _answers(endpoint):

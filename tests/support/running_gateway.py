@@ -125,9 +125,14 @@ class RunningGateway:
         if self._files is not None:
             command = [sys.executable, "-c", _WITH_FEW_FILES, str(self._files), *command]
         return subprocess.Popen(
-            [*self._within, *command], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            pass_fds=fds, env=self.environ,
-        )  # fmt: skip
+            [*self._within, *command],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            pass_fds=fds,
+            env=self.environ,
+        )
 
     def workers(self) -> dict[int, int]:
         """The process ids of the workers that run, by their numbers."""

@@ -48,8 +48,10 @@ class Server:
         with (self.folder / "log").open("ab") as out:
             self._process = subprocess.Popen(
                 [*command, *(["--sentinel"] if self._sentinel else [])],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            )  # fmt: skip
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
         await eventually(self._answers, within_s=60)
         self.is_up = True
 
@@ -88,8 +90,13 @@ class Server:
 
 
 def data_lines(*more: str) -> list[str]:
-    return ["appendonly yes", 'save ""', "maxmemory-policy noeviction",
-            "repl-diskless-sync-delay 0", *more]  # fmt: skip
+    return [
+        "appendonly yes",
+        'save ""',
+        "maxmemory-policy noeviction",
+        "repl-diskless-sync-delay 0",
+        *more,
+    ]
 
 
 @asynccontextmanager
@@ -152,10 +159,15 @@ class SentinelSet:
                 if isinstance(state, dict)
                 else dict(zip(state[::2], state[1::2], strict=True))
             )
-            found = {str(_text(key)): int(_text(value)) for key, value in fields.items()
-                     if _text(key) in {"num-slaves", "num-other-sentinels"}}  # fmt: skip
-            wanted = {"num-slaves": len(self.servers) - 1,
-                      "num-other-sentinels": len(self.sentinels) - 1}  # fmt: skip
+            found = {
+                str(_text(key)): int(_text(value))
+                for key, value in fields.items()
+                if _text(key) in {"num-slaves", "num-other-sentinels"}
+            }
+            wanted = {
+                "num-slaves": len(self.servers) - 1,
+                "num-other-sentinels": len(self.sentinels) - 1,
+            }
             if found != wanted:
                 return False
         return True
@@ -257,9 +269,12 @@ async def cluster(folder: Path, *, fronts: Fronts | None = None):
         servers = []
         for at, (port, bus) in enumerate(zip(ports[:6], ports[6:], strict=True)):
             lines = data_lines(
-                "cluster-enabled yes", "cluster-config-file nodes.conf", f"cluster-port {bus}",
-                f"cluster-node-timeout {LONG_MS}", "cluster-replica-validity-factor 0",
-            )  # fmt: skip
+                "cluster-enabled yes",
+                "cluster-config-file nodes.conf",
+                f"cluster-port {bus}",
+                f"cluster-node-timeout {LONG_MS}",
+                "cluster-replica-validity-factor 0",
+            )
             if fronts is not None:
                 lines += [
                     f"cluster-announce-client-port {fronts.port_before(port)}",

@@ -22,12 +22,14 @@ def certificate(key, *, days=1) -> bytes:
     now = dt.datetime.now(dt.UTC)
     built = (
         x509.CertificateBuilder()
-        .subject_name(name).issuer_name(name).public_key(key.public_key())
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(now - dt.timedelta(days=10))
         .not_valid_after(now + dt.timedelta(days=days))
         .sign(key, hashes.SHA256())
-    )  # fmt: skip
+    )
     return built.public_bytes(serialization.Encoding.PEM)
 
 
@@ -68,24 +70,35 @@ class Sns:
         signature = self.key.sign(text.encode(), padding.PKCS1v15(), DIGESTS[version]())
         return json.dumps(
             {
-                **fields, "SignatureVersion": version, "SigningCertURL": self.certificate_url,
+                **fields,
+                "SignatureVersion": version,
+                "SigningCertURL": self.certificate_url,
                 "Signature": base64.b64encode(signature).decode(),
             }
-        ).encode()  # fmt: skip
+        ).encode()
 
     def notification(self, text: str, *, version: str = "2", **more: str) -> bytes:
         fields = {
-            "Type": "Notification", "MessageId": "m-1", "TopicArn": TOPIC, "Message": text,
-            "Timestamp": "2026-11-20T10:00:00.000Z", **more,
-        }  # fmt: skip
+            "Type": "Notification",
+            "MessageId": "m-1",
+            "TopicArn": TOPIC,
+            "Message": text,
+            "Timestamp": "2026-11-20T10:00:00.000Z",
+            **more,
+        }
         return self.signed(fields, version)
 
     def subscription(self, kind: str = "SubscriptionConfirmation", **more: str) -> bytes:
         fields = {
-            "Type": kind, "MessageId": "m-1", "Token": "hush-hush", "TopicArn": TOPIC,
-            "Message": "You have chosen ...", "Timestamp": "2026-11-20T10:00:00.000Z",
-            "SubscribeURL": "http://127.0.0.1:1/elsewhere", **more,
-        }  # fmt: skip
+            "Type": kind,
+            "MessageId": "m-1",
+            "Token": "hush-hush",
+            "TopicArn": TOPIC,
+            "Message": "You have chosen ...",
+            "Timestamp": "2026-11-20T10:00:00.000Z",
+            "SubscribeURL": "http://127.0.0.1:1/elsewhere",
+            **more,
+        }
         return self.signed(fields, "2")
 
 

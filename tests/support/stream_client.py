@@ -35,8 +35,13 @@ class Reply:
         """The error's code. It has all six fields, as the SDKs need."""
         content = self.json
         assert content.keys() >= {
-            "code", "StatusCode", "message", "duration", "more_info", "details",
-        }  # fmt: skip
+            "code",
+            "StatusCode",
+            "message",
+            "duration",
+            "more_info",
+            "details",
+        }
         assert content["StatusCode"] == self.status
         return content["code"]
 
@@ -75,8 +80,10 @@ class StreamClient:
         if watching:
             names["connection_id"] = self.connection_id
         credentials = {
-            "Authorization": self.token, "stream-auth-type": "jwt", "Accept-Encoding": "identity",
-        }  # fmt: skip
+            "Authorization": self.token,
+            "stream-auth-type": "jwt",
+            "Accept-Encoding": "identity",
+        }
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
             credentials["Content-Type"] = "application/json"

@@ -63,11 +63,15 @@ class Refused(Exception):
 def refused(error: Refused) -> web.Response:
     return web.json_response(
         {
-            "code": error.code, "StatusCode": error.status, "message": str(error),
-            "duration": "0.10ms", "more_info": "https://getstream.io/", "details": [],
+            "code": error.code,
+            "StatusCode": error.status,
+            "message": str(error),
+            "duration": "0.10ms",
+            "more_info": "https://getstream.io/",
+            "details": [],
         },
         status=error.status,
-    )  # fmt: skip
+    )
 
 
 class Stream:
@@ -142,9 +146,11 @@ class Stream:
             raise Refused(401, 5, "stream-auth-type is missing")
         try:
             claims = jwts.decode(
-                request.headers.get("Authorization", ""), self.apps[app],
-                algorithms=["HS256"], options={"verify_iat": False},
-            )  # fmt: skip
+                request.headers.get("Authorization", ""),
+                self.apps[app],
+                algorithms=["HS256"],
+                options={"verify_iat": False},
+            )
         except jwt.ExpiredSignatureError:
             raise Refused(401, 40, "token expired") from None
         except jwt.InvalidTokenError:
@@ -189,22 +195,40 @@ class Stream:
     def _user(self, request: web.Request, user: str) -> dict:
         at = self._time(request, 10**18)
         return {
-            "id": user, "name": user, "role": "user", "language": "", "teams": [], "custom": {},
-            "blocked_user_ids": [], "created_at": at, "updated_at": at,
-        }  # fmt: skip
+            "id": user,
+            "name": user,
+            "role": "user",
+            "language": "",
+            "teams": [],
+            "custom": {},
+            "blocked_user_ids": [],
+            "created_at": at,
+            "updated_at": at,
+        }
 
     def _state(self, request: web.Request, call: Call) -> dict:
         at = self._time(request, call.created_ns)
         return {
             "call": {
-                "type": call.type, "id": call.id, "cid": call.cid, "created_at": at,
-                "updated_at": at, "current_session_id": "", "team": "", "backstage": False,
-                "recording": False, "transcribing": False, "captioning": False,
-                "blocked_user_ids": [], "created_by": self._user(request, call.created_by),
-                "custom": call.custom, "egress": {"broadcasting": False, "rtmps": []},
+                "type": call.type,
+                "id": call.id,
+                "cid": call.cid,
+                "created_at": at,
+                "updated_at": at,
+                "current_session_id": "",
+                "team": "",
+                "backstage": False,
+                "recording": False,
+                "transcribing": False,
+                "captioning": False,
+                "blocked_user_ids": [],
+                "created_by": self._user(request, call.created_by),
+                "custom": call.custom,
+                "egress": {"broadcasting": False, "rtmps": []},
                 "ingress": {"rtmp": {"address": "rtmps://ingress.example.com"}},
                 "settings": {
-                    "screensharing": {"enabled": True}, "audio": {"mic_default_on": False},
+                    "screensharing": {"enabled": True},
+                    "audio": {"mic_default_on": False},
                     "video": {
                         "camera_default_on": False,
                         "target_resolution": {"width": 1280, "height": 720, "bitrate": 3_000_000},
@@ -213,13 +237,17 @@ class Stream:
             },
             "members": [
                 {
-                    "user_id": member, "user": self._user(request, member), "role": "user",
-                    "custom": {}, "created_at": at, "updated_at": at,
+                    "user_id": member,
+                    "user": self._user(request, member),
+                    "role": "user",
+                    "custom": {},
+                    "created_at": at,
+                    "updated_at": at,
                 }
                 for member in call.members
             ],
             "own_capabilities": ["join-call", "read-call"],
-        }  # fmt: skip
+        }
 
     # Endpoints
 
@@ -248,13 +276,15 @@ class Stream:
         media = {
             "credentials": {
                 "server": {
-                    "edge_name": "sfu-1", "url": "https://sfu.example.com/twirp",
+                    "edge_name": "sfu-1",
+                    "url": "https://sfu.example.com/twirp",
                     "ws_endpoint": "wss://sfu.example.com/ws",
                 },
-                "token": "media-token", "ice_servers": [],
+                "token": "media-token",
+                "ice_servers": [],
             },
             "stats_options": {"enable_rtc_stats": False, "reporting_interval_ms": 10_000},
-        }  # fmt: skip
+        }
         state = self._state(request, call)
         return _answer(request, {**state, **media, "created": created, "duration": "1.0ms"}, 201)
 
@@ -293,10 +323,12 @@ class Stream:
         content = await _content(request)
         sender = user or content.get("user_id") or content["user"]["id"]
         event = {
-            "type": "custom", "created_at": self._time(request, time.time_ns()),
-            "call_cid": call.cid, "custom": content.get("custom", {}),
+            "type": "custom",
+            "created_at": self._time(request, time.time_ns()),
+            "call_cid": call.cid,
+            "custom": content.get("custom", {}),
             "user": self._user(request, sender),
-        }  # fmt: skip
+        }
         if self.webhook_url is not None:
             task = asyncio.create_task(self._send(app, event))
             self._sending.add(task)
@@ -307,9 +339,12 @@ class Stream:
         body = json.dumps(event, separators=(",", ":")).encode()
         signature = hmac.new(self.apps[app].encode(), body, hashlib.sha256).hexdigest()
         headers = {
-            "Content-Type": "application/json", "X-WEBHOOK-ID": str(uuid.uuid4()),
-            "X-WEBHOOK-ATTEMPT": "1", "X-API-KEY": app, "X-SIGNATURE": signature,
-        }  # fmt: skip
+            "Content-Type": "application/json",
+            "X-WEBHOOK-ID": str(uuid.uuid4()),
+            "X-WEBHOOK-ATTEMPT": "1",
+            "X-API-KEY": app,
+            "X-SIGNATURE": signature,
+        }
         async with self._session.post(self.webhook_url, data=body, headers=headers) as response:
             self.webhooks.append(response.status)
 

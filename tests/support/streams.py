@@ -21,9 +21,13 @@ from gateway.tasks import end
 
 # Stream's table with the waits of a test.
 QUICK = RetryOptions(
-    timeout_s=1.0, total_s=60.0, waits_s=(0.005, 0.01), slow_first_s=0.001, slow_max_s=0.05,
+    timeout_s=1.0,
+    total_s=60.0,
+    waits_s=(0.005, 0.01),
+    slow_first_s=0.001,
+    slow_max_s=0.05,
     slow_horizon_s=3600.0,
-)  # fmt: skip
+)
 
 
 def event(number, *, call="default:1", app="app", kind="call.updated", size=0):

@@ -42,12 +42,15 @@ class Scene:
     async def gateway(self, name: str, *args: str, **more) -> RunningGateway:
         """Start one under a name; under a name that there was before, with its data directory."""
         subscribers = [
-            {"name": one, "kind": "http", "url": receiver.url,
-             **({"order": "call"} if one == "ordered" else {})}
+            {
+                "name": one,
+                "kind": "http",
+                "url": receiver.url,
+                **({"order": "call"} if one == "ordered" else {}),
+            }
             for one, receiver in self.receivers.items()
-        ]  # fmt: skip
-        config = {"redis": {"url": self.url, "lease": "3s"},
-                  "subscribers": subscribers, **more}  # fmt: skip
+        ]
+        config = {"redis": {"url": self.url, "lease": "3s"}, "subscribers": subscribers, **more}
         made = running_gateway(self.folder / name, args=args, **config)
         self.gateways[name] = await self._stack.enter_async_context(made)
         return self.gateways[name]
@@ -66,8 +69,7 @@ class Scene:
         """Wait until every subscriber has all that was acknowledged."""
 
         def missing() -> dict[str, int]:
-            return {name: len(self.acked - set(one.bodies))
-                    for name, one in self.receivers.items()}  # fmt: skip
+            return {name: len(self.acked - set(one.bodies)) for name, one in self.receivers.items()}
 
         try:
             await eventually(lambda: not any(missing().values()), within_s=60)

@@ -21,8 +21,11 @@ class _Within(RunningGateway):
         command = [sys.executable, "-m", "gateway", "run", "--config", "config.yaml"]
         return subprocess.Popen(
             ["unshare", "--mount", "sh", "-ec", self.script, "sh", *command],
-            cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-        )  # fmt: skip
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+        )
 
 
 @asynccontextmanager

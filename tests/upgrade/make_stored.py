@@ -81,9 +81,14 @@ class Making:
         """Stream's word on a call."""
         cid, at = f"default:call-{number}", "2026-11-20T10:00:00Z"
         state = {
-            "cid": cid, "type": "default", "id": f"call-{number}", "custom": {"topic": topic},
-            "created_at": at, "updated_at": at, "created_by": {"id": "anna"},
-        }  # fmt: skip
+            "cid": cid,
+            "type": "default",
+            "id": f"call-{number}",
+            "custom": {"topic": topic},
+            "created_at": at,
+            "updated_at": at,
+            "created_by": {"id": "anna"},
+        }
         event = {"type": kind, "created_at": at, "call_cid": cid, "call": state}
         if kind == "call.created":
             event["members"] = [{"user_id": "ben", "created_at": at}]
@@ -97,8 +102,10 @@ class Making:
 
     async def burst(self, how_many, pid):
         """Events of calls of their own, in the midst of which the engine is frozen."""
-        bodies = [distinct_event(n, f"default:burst-{n}") for n in
-                  (next(self._numbers) for _ in range(how_many))]  # fmt: skip
+        bodies = [
+            distinct_event(n, f"default:burst-{n}")
+            for n in (next(self._numbers) for _ in range(how_many))
+        ]
         sending = [asyncio.create_task(self.send(body)) for body in bodies]
         await eventually(lambda: sum(one.done() for one in sending) >= how_many // 4)
         await freeze(pid)
@@ -135,8 +142,9 @@ class Making:
         ids = [letter["id"] for letter in json.loads(said[said.index("[") : said.rindex("]") + 1])]
         code, said = await command(self.gateway, "dead", "show", name, "--json", *ids)
         assert code == 0, said
-        return {letter["id"]: (letter["body"].encode(), letter["reason"])
-                for letter in json.loads(said)}  # fmt: skip
+        return {
+            letter["id"]: (letter["body"].encode(), letter["reason"]) for letter in json.loads(said)
+        }
 
 
 async def made(making: Making) -> dict:
@@ -187,8 +195,12 @@ async def made(making: Making) -> dict:
     asked = services.asked.copy()
     await making.numbers(12)
     await eventually(lambda: making.account("shipped"))
-    await eventually(lambda: all(services.asked[name] > asked[name] for name in
-                                 ("shipped", "failing", "refusing", "left")))  # fmt: skip
+    await eventually(
+        lambda: all(
+            services.asked[name] > asked[name]
+            for name in ("shipped", "failing", "refusing", "left")
+        )
+    )
 
     # And the journal gets what Redis does not have.
     pid = gateway.engine_pid()
@@ -226,18 +238,20 @@ def manifest(making, delivered, letters, purged, cursor):
         "watched": WATCHED,
         "cursor": cursor,
         "watched_numbers_behind": [
-            event["custom"]["n"] for event in map(json.loads, making.events)
+            event["custom"]["n"]
+            for event in map(json.loads, making.events)
             if event["call_cid"] == WATCHED and event.get("custom", {}).get("n", 0) > 18
         ],
-    }  # fmt: skip
+    }
 
 
 async def make(version: Version) -> None:
     version.code.parent.mkdir(parents=True, exist_ok=True)
     code = {
-        name: path for name, path in files_below(SOURCES, "gateway/").items()
+        name: path
+        for name, path in files_below(SOURCES, "gateway/").items()
         if path.suffix in SUFFIXES
-    }  # fmt: skip
+    }
     pack(version.code, code)
     # The socket's path has to be short.
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="gw-kept-") as name:

@@ -59,14 +59,21 @@ class Services:
 
     def _subscriber(self, name: str, timeout: str) -> dict:
         retry = {
-            "total": "60s", "status_attempts": 1, "slow_first": "1s", "slow_max": "1s",
+            "total": "60s",
+            "status_attempts": 1,
+            "slow_first": "1s",
+            "slow_max": "1s",
             "slow_horizon": FOR_EVER,
-        }  # fmt: skip
+        }
         return {
-            "name": name, "kind": "http", "url": f"http://127.0.0.1:{self.receiver.port}/{name}",
-            "timeout": timeout, "retry": retry, "backlog": {"max_age": FOR_EVER},
+            "name": name,
+            "kind": "http",
+            "url": f"http://127.0.0.1:{self.receiver.port}/{name}",
+            "timeout": timeout,
+            "retry": retry,
+            "backlog": {"max_age": FOR_EVER},
             **SUBSCRIBERS[name],
-        }  # fmt: skip
+        }
 
 
 @asynccontextmanager

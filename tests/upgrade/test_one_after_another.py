@@ -94,10 +94,15 @@ class Course:
     async def is_tried(self, *names):
         """Whether all is published, and these have nothing to wait for but their parked."""
         ledger = await self.gateway.ledger()
-        return ledger and not ledger["overall"]["in_journal"] and not any(
-            ledger["subscribers"][name]["waiting"][what]
-            for name in names for what in ("unread", "in_flight")
-        )  # fmt: skip
+        return (
+            ledger
+            and not ledger["overall"]["in_journal"]
+            and not any(
+                ledger["subscribers"][name]["waiting"][what]
+                for name in names
+                for what in ("unread", "in_flight")
+            )
+        )
 
     async def verdict(self, *, most_often=1):
         """Everything acknowledged came to everybody, so often at most, and nothing else did; the

@@ -39,8 +39,9 @@ class Taken:
 
     def waiting(self, name):
         """What was acknowledged and has to come to `name`, in order within a call."""
-        gone = {self.events[at] for of in ("delivered", "purged") for at in
-                self.told[of].get(name, [])} | self.buried(name).keys()  # fmt: skip
+        gone = {
+            self.events[at] for of in ("delivered", "purged") for at in self.told[of].get(name, [])
+        } | self.buried(name).keys()
         match = '"type":"call.' if name == "picky" else ""
         return [body for body in self.events if body not in gone and match in body.decode()]
 
@@ -121,9 +122,12 @@ def by_call(bodies):
 
 
 WAYS = [
-    ("now", "embedded", 1), ("now", "embedded", 2), ("now", "elsewhere", 1), ("now", "moved", 1),
+    ("now", "embedded", 1),
+    ("now", "embedded", 2),
+    ("now", "elsewhere", 1),
+    ("now", "moved", 1),
     *((one.name, "moved", 1) for one in kept()),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("by", "where", "workers"), WAYS)

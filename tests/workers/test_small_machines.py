@@ -119,8 +119,10 @@ def test_the_first_process_of_a_container_hears_its_end(tmp_path, looks):
     command = [sys.executable, "-m", "gateway", "run"]
     outer = subprocess.Popen(
         ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *command],
-        cwd=gateway.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        cwd=gateway.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         while (pid := child_of(outer.pid)) is None or not (is_ours(pid) and heard(pid)):
             assert outer.poll() is None

@@ -19,12 +19,15 @@ class Sharing:
         self.taken = [[] for _ in range(count)]
         self.acceptors = [
             Acceptor(
-                listening.dup(), Loads(fd, count), number,
-                connections=lambda mine=mine: len(mine), take=mine.append,
+                listening.dup(),
+                Loads(fd, count),
+                number,
+                connections=lambda mine=mine: len(mine),
+                take=mine.append,
                 refuse=socket.socket.close,
             )
             for number, mine in enumerate(self.taken)
-        ]  # fmt: skip
+        ]
         for one in self.acceptors:
             one.start()
 
