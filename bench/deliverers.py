@@ -15,7 +15,7 @@ from bench import provision
 from bench.gateways import Gateway, RunningGateway
 from bench.load import webhooks
 from bench.processes import Load, Valkey, get, running, wait_until
-from gateway.stream import keys
+from gateway.store import keys
 
 CONCURRENCY = 64
 _STREAM = "events"

@@ -14,7 +14,7 @@ import trustme
 from bench.load import webhooks
 from bench.processes import Valkey, free_ports, get, replica, running, wait_until
 from bench.started import Buckets, Running, ready
-from gateway.stream import keys
+from gateway.store import keys
 
 _OURS = Path(__file__).parents[1] / "gateway"
 _SHOWN = {"replicated": "{replicated: 1}"}

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from gateway.commands.beginning import HANDED, begin
+from gateway.commands.startup import HANDED, begin
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
         serving.go_on()
     else:
         from gateway.cli import cli  # noqa: PLC0415
-        from gateway.commands.handing import hand_over  # noqa: PLC0415
+        from gateway.commands.reexec import hand_over  # noqa: PLC0415
 
         cli(prog_name="gateway", obj=hand_over)
 

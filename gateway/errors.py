@@ -13,15 +13,15 @@ class ConfigError(GatewayError):
     """The configuration is wrong; the text has one `file:line:col: ...` line per mistake."""
 
 
-class StreamUnavailable(GatewayError):
+class EngineUnavailable(GatewayError):
     """Redis cannot take or give anything now: away, loading, full or read-only. Passing."""
 
 
-class StreamUnanswered(StreamUnavailable):
+class EngineUnanswered(EngineUnavailable):
     """The same, and whether it has run is not known."""
 
 
-class StreamRefused(GatewayError):
+class EngineRefused(GatewayError):
     """Redis answered with an error that waiting will not heal: a defect or a foreign engine."""
 
 

@@ -9,14 +9,14 @@ import asyncio
 import logging
 from typing import Protocol
 
-from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.engine.engine import Engine
+from gateway.engine.memory import used_share
+from gateway.engine.persistence import is_rewritten
+from gateway.errors import EngineRefused, EngineUnavailable
 from gateway.logs import log
 from gateway.metrics import Metrics
-from gateway.stream.connection import Engine
-from gateway.stream.held import largest_holders
-from gateway.stream.memory import used_share
-from gateway.stream.persistence import is_rewritten
-from gateway.stream.publisher import FULL
+from gateway.store.publishing.publisher import FULL
+from gateway.store.upkeep.memory_report import largest_holders
 
 _log = logging.getLogger("gateway")
 _POLL_S = 5.0
@@ -89,7 +89,7 @@ class Readiness:
                 is_near = self._memory_share >= NEAR
                 self._holders = await largest_holders(self._engine) if is_near else ""
                 self._see_rewrites(is_ok=await is_rewritten(self._engine))
-            except (StreamUnavailable, StreamRefused) as error:
+            except (EngineUnavailable, EngineRefused) as error:
                 self._memory_share, self._is_away, self._why = 0.0, True, str(error)
             await asyncio.sleep(_POLL_S)
 

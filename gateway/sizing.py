@@ -1,7 +1,7 @@
 """What a configuration may want of memory: its bounds, added up. Pure.
 
 Bounds are of what is put in; in the engine a small piece weighs a third more at most. Those that
-never give way come first (see `gateway.stream.yielding`), so the first that does not fit is told
+never give way come first (see `store.upkeep.yielding`), so the first that does not fit is told
 with what follows from it.
 """
 

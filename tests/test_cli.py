@@ -12,7 +12,7 @@ from support.commands import run_here, write_config
 from gateway.app import ALL
 from gateway.cli import COMMANDS
 from gateway.commands import failure, run
-from gateway.errors import ConfigError, EmbeddedEngineError, StreamUnavailable
+from gateway.errors import ConfigError, EmbeddedEngineError, EngineUnavailable
 
 SHIPPED = Path(__file__).parents[1] / "config.yaml"
 
@@ -83,7 +83,7 @@ def test_the_schema_needs_no_configuration(tmp_path):
     ("error", "exit_code", "text"),
     [
         (ConfigError("a:1:1: wrong"), 2, "a:1:1: wrong"),
-        (StreamUnavailable("refused"), 1, "gateway: Redis is away: refused"),
+        (EngineUnavailable("refused"), 1, "gateway: Redis is away: refused"),
         (EmbeddedEngineError("locked"), 1, "gateway: locked"),
     ],
 )

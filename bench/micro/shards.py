@@ -22,8 +22,8 @@ from gateway.event import Event
 from gateway.journal.journal import Journal
 from gateway.metrics import Metrics
 from gateway.options import JournalOptions
-from gateway.stream import keys
-from gateway.stream.publisher import Publisher
+from gateway.store import keys
+from gateway.store.publishing.publisher import Publisher
 from gateway.tasks import end
 
 EVENTS, TICK, CALLS = 40_000, 32, 1000

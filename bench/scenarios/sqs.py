@@ -32,7 +32,7 @@ from bench.local_sqs import REGION, LocalSqs, local_sqs
 from bench.peers import sqs_boto3
 from bench.processes import Valkey, free_ports, get, load, running, valkey, wait_until
 from bench.report import markdown, spread
-from gateway.stream import keys
+from gateway.store import keys
 
 Direction = Literal["in", "out"]
 PEER = "boto3"

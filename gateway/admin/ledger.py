@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gateway.stream.connection import Engine
-from gateway.stream.ledger import JournalAccount, read_ledger
+from gateway.engine.engine import Engine
+from gateway.store.upkeep.ledger import JournalAccount, read_ledger
 
 # A difference may be an answer of Redis that is on its way back: look again, later each time.
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.01, 0.16
@@ -49,7 +49,7 @@ Look = Callable[[], Awaitable[Sequence[JournalSide]]]
 async def compose(engine: Engine, look: Look) -> dict[str, Any]:
     """Return the ledger, ready for JSON; `look` tells of every journal of this gateway.
 
-    Raises `StreamUnavailable` when Redis is away.
+    Raises `EngineUnavailable` when Redis is away.
     """
     ledger = await _composed(engine, look)
     pause_s = _FIRST_PAUSE_S

@@ -13,9 +13,9 @@ import orjson
 from aiohttp import web
 
 from gateway.admin.guard import refusal
-from gateway.errors import GatewayError, StreamUnavailable
+from gateway.errors import EngineUnavailable, GatewayError
 from gateway.listening import EVERYWHERE, listen_everywhere
-from gateway.lookup.own import own_hosts
+from gateway.lookup.own_names import own_hosts
 from gateway.options import AdminOptions
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -123,7 +123,7 @@ class AdminServer:
     async def _show_ledger(self, _: web.Request) -> web.Response:
         try:
             return _json(await self._shown.ledger())
-        except StreamUnavailable as error:
+        except EngineUnavailable as error:
             return _json({"error": f"Redis is away: {error}"}, status=503)
         except GatewayError as error:
             return _json({"error": str(error)}, status=500)

@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler
 
 from gateway.calls.errors import StreamError, error_body, unavailable
 from gateway.calls.times import with_ns
-from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.errors import EngineRefused, EngineUnavailable
 from gateway.metrics import Counter
 
 _NANOSECONDS_BELOW = "/api/v2/"
@@ -55,7 +55,7 @@ def answering(name: str, counts: Counter, endpoint: Endpoint) -> Handler:
         except StreamError as error:
             counts.add(name, str(error.code))
             return _refused(error)
-        except (StreamUnavailable, StreamRefused):
+        except (EngineUnavailable, EngineRefused):
             counts.add(name, "-1")
             return _refused(unavailable())
         counts.add(name, "ok")

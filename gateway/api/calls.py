@@ -14,12 +14,12 @@ from aiohttp import web
 from gateway.api.answering import Said
 from gateway.api.asking import asked_to_watch, cid_of, identify, read_body
 from gateway.api.shown import MAX_MEMBERS, shown
-from gateway.calls import making
+from gateway.calls import new_call
 from gateway.calls.access import Access
 from gateway.calls.errors import bad_input, no_such_call, unavailable
 from gateway.calls.tokens import Identity, Tokens
-from gateway.stream.call_documents import Whole
-from gateway.stream.call_store import CallStore
+from gateway.store.states.call_documents import Whole
+from gateway.store.states.call_store import CallStore
 
 Watch = Callable[[str, Identity, Sequence[str]], Awaitable[None]]
 MakeRoom = Callable[[str, str], Awaitable[None]]
@@ -66,15 +66,15 @@ class Calls:
         said = await self._answer(request, caller, cid, asked, may_make=asked.create)
         return Said(said.status, {**said.content, **_NO_MEDIA})
 
-    async def _asked(self, request: web.Request) -> making.Asked:
-        return making.read_asked(await read_body(request, self._parts.body_timeout_s))
+    async def _asked(self, request: web.Request) -> new_call.NewCall:
+        return new_call.read_asked(await read_body(request, self._parts.body_timeout_s))
 
     async def _answer(
         self,
         request: web.Request,
         caller: Identity,
         cid: str,
-        asked: making.Asked,
+        asked: new_call.NewCall,
         *,
         may_make: bool,
     ) -> Said:
@@ -95,14 +95,14 @@ class Calls:
             raise no_such_call(cid)
         return whole
 
-    async def _make(self, caller: Identity, cid: str, asked: making.Asked) -> bool:
+    async def _make(self, caller: Identity, cid: str, asked: new_call.NewCall) -> bool:
         """Have the call exist; tell whether it was made by this. Raises `StreamError`."""
         store = self._parts.store
         for _ in range(_TRIES):
             (known,) = await store.documents(caller.app, [cid])
             if known is not None:
                 return False
-            if await store.put(making.make(caller, cid, asked.data, time.time_ns())):
+            if await store.put(new_call.make(caller, cid, asked.data, time.time_ns())):
                 await self._parts.make_room(caller.app, cid)
                 return True
         raise unavailable()

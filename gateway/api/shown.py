@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from gateway.calls.tokens import Identity
-from gateway.stream.call_documents import Whole
+from gateway.store.states.call_documents import Whole
 
 MAX_MEMBERS = 100
 _CAPABILITIES = ("read-call", "join-call")

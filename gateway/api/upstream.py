@@ -43,7 +43,7 @@ _NO_DEFAULTS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _FAILURES = (aiohttp.ClientError, OSError, ValueError)
 
 
-class Answer(NamedTuple):
+class UpstreamAnswer(NamedTuple):
     """What Stream said, whole, with those headers that may go on to the caller."""
 
     status: int
@@ -98,7 +98,9 @@ class Upstream:
         """Drop the connections; exchanges still under way fail."""
         await self._session.close()
 
-    async def ask(self, request: web.Request, body: bytes, *, readable: bool = False) -> Answer:
+    async def ask(
+        self, request: web.Request, body: bytes, *, readable: bool = False
+    ) -> UpstreamAnswer:
         """Ask Stream what `request` asks, with `body` for its body; return any answer it gives.
 
         `readable`: the answer is to come whole and without a content coding. Raises
@@ -118,7 +120,9 @@ class Upstream:
         headers = CIMultiDict({"Authorization": token, "stream-auth-type": "jwt"})
         return (await self._asked("GET", url, headers, b"")).succeeded
 
-    async def _asked(self, method: str, url: URL, headers: CIMultiDict[str], body: bytes) -> Answer:
+    async def _asked(
+        self, method: str, url: URL, headers: CIMultiDict[str], body: bytes
+    ) -> UpstreamAnswer:
         started = asyncio.get_running_loop().time()
         self._under_way += 1
         try:
@@ -126,7 +130,7 @@ class Upstream:
         finally:
             self._under_way -= 1
         self._metrics.upstream_seconds.observe(asyncio.get_running_loop().time() - started)
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, UpstreamAnswer):
             self._metrics.upstream_requests.add(f"{outcome.status // 100}xx")
             return outcome
         result, error = outcome
@@ -143,7 +147,7 @@ class Upstream:
 
     async def _try(
         self, method: str, url: URL, headers: CIMultiDict[str], body: bytes
-    ) -> Answer | tuple[str, UpstreamFailed]:
+    ) -> UpstreamAnswer | tuple[str, UpstreamFailed]:
         """Return the answer, or what happened instead in one word and as an error."""
         if self._under_way > MAX_UNDER_WAY:
             return "too_many", UpstreamFailed(-1, 503, "too many requests wait for Stream")
@@ -166,14 +170,14 @@ class Upstream:
 
     async def _exchange(
         self, method: str, url: URL, headers: CIMultiDict[str], body: bytes
-    ) -> Answer:
+    ) -> UpstreamAnswer:
         async with self._session.request(
             method, url, data=body or None, headers=headers, allow_redirects=False
         ) as response:
             if response.status < 200:
                 raise aiohttp.ClientPayloadError("an interim answer was the last")
             content = await self._read(response)
-            return Answer(response.status, answer_headers(response.headers), content)
+            return UpstreamAnswer(response.status, answer_headers(response.headers), content)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         content = bytearray()

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.api.asking import asked_to_watch, connection_of, read_body
-from gateway.api.upstream import Answer, Upstream, UpstreamFailed
+from gateway.api.upstream import Upstream, UpstreamAnswer, UpstreamFailed
 from gateway.api.upstream_messages import METHODS, ambiguous, take_watch
 from gateway.calls.tokens import Identity
 
@@ -101,14 +101,14 @@ class Passage:
         return await read_body(request, self._body_timeout_s)
 
 
-def _state(answer: Answer) -> _State:
+def _state(answer: UpstreamAnswer) -> _State:
     try:
         return _decode_state(answer.body)
     except _UNREADABLE:
         raise _unreadable() from None
 
 
-def _found(answer: Answer) -> _States:
+def _found(answer: UpstreamAnswer) -> _States:
     try:
         return _decode_states(answer.body)
     except _UNREADABLE:
@@ -119,5 +119,5 @@ def _unreadable() -> UpstreamFailed:
     return UpstreamFailed(-1, 502, "Stream's answer names no call that could be watched")
 
 
-def _respond(answer: Answer) -> web.Response:
+def _respond(answer: UpstreamAnswer) -> web.Response:
     return web.Response(status=answer.status, headers=answer.headers, body=answer.body)

@@ -16,8 +16,8 @@ A part is built from what is shared and from nothing of another part's: they mee
 two of them need of each other in one process is handed over in `process`, in plain sight.
 """
 
-from gateway.app.duty import ALL, Name
 from gateway.app.ports import Ports
+from gateway.app.role import ALL, Name
 from gateway.app.running import run
 
 __all__ = ["ALL", "Name", "Ports", "run"]

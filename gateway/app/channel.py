@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.app.duty import Duty
+from gateway.app.role import Role
 from gateway.options import Config
 
 _LENGTH = struct.Struct("!I")
@@ -26,18 +26,18 @@ class Brief:
     """All that a worker starts with; the configuration as the supervisor has read it."""
 
     config: Config
-    duty: Duty
+    duty: Role
     redis_url: str
     listening_fd: int | None
-    loads_fd: int | None  # see `ingest.accepting`; together with the one above
+    loads_fd: int | None  # see `ingest.load_sharing`; together with the one above
 
 
-class Question(msgspec.Struct, array_like=True):
+class WorkerQuestion(msgspec.Struct, array_like=True):
     number: int
     what: str
 
 
-class Answer(msgspec.Struct, array_like=True):
+class WorkerAnswer(msgspec.Struct, array_like=True):
     """`number` 0: said unasked, `what` tells why."""
 
     number: int
@@ -55,7 +55,7 @@ class Channel:
     async def over(cls, end: socket.socket) -> "Channel":
         return cls(*await asyncio.open_unix_connection(sock=end))
 
-    def send(self, message: Question | Answer) -> None:
+    def send(self, message: WorkerQuestion | WorkerAnswer) -> None:
         self._send(msgspec.json.encode(message))
 
     def send_brief(self, brief: Brief) -> None:
@@ -71,13 +71,13 @@ class Channel:
         brief: Brief = pickle.loads(await self._receive())  # noqa: S301
         return brief
 
-    async def question(self) -> Question:
+    async def question(self) -> WorkerQuestion:
         """Return the next question. Raises EOFError when the supervisor is gone."""
-        return msgspec.json.decode(await self._receive(), type=Question)
+        return msgspec.json.decode(await self._receive(), type=WorkerQuestion)
 
-    async def answer(self) -> Answer:
+    async def answer(self) -> WorkerAnswer:
         """Return the next answer. Raises EOFError when the worker is gone."""
-        return msgspec.json.decode(await self._receive(), type=Answer)
+        return msgspec.json.decode(await self._receive(), type=WorkerAnswer)
 
     async def _receive(self) -> bytes:
         try:

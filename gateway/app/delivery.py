@@ -9,9 +9,9 @@ from gateway.app.shared import Shared
 from gateway.delivery.matching import Matcher
 from gateway.delivery.service import DeliveryService, Served
 from gateway.options import SubscriberOptions
-from gateway.stream.holders import Holder
-from gateway.stream.retention import Janitor
-from gateway.stream.yielding import Yielding
+from gateway.store.taking.holders import Holder
+from gateway.store.upkeep.retention import Janitor
+from gateway.store.upkeep.yielding import Yielding
 from gateway.subscribers import kinds
 
 

@@ -11,15 +11,15 @@ from gateway.api.calls import CallParts
 from gateway.api.send_event import Store
 from gateway.api.service import ApiService
 from gateway.app.shared import Shared
-from gateway.calls import openness
+from gateway.calls import exposure
 from gateway.calls.access import Access
 from gateway.calls.keeper import Keeper
 from gateway.calls.known_calls import KnownCalls
 from gateway.calls.sweeper import CallSweeper
 from gateway.calls.tokens import Tokens
-from gateway.errors import StreamUnavailable
+from gateway.errors import EngineUnavailable
 from gateway.feed.service import FeedService
-from gateway.stream.holders import Holder
+from gateway.store.taking.holders import Holder
 
 _RELEASE_S = 1.0
 
@@ -35,9 +35,9 @@ class FeedPart:
         self._keeper: Keeper | None = None
         if not config.feed.enabled:
             return
-        tokens = Tokens(config.apps, openness.guest_apps(config))
+        tokens = Tokens(config.apps, exposure.guest_apps(config))
         calls = KnownCalls(shared.engine)
-        access = Access(openness.open_apps(config), calls)
+        access = Access(exposure.open_apps(config), calls)
         self._feed = FeedService(
             config,
             shared.engine,
@@ -92,6 +92,6 @@ class FeedPart:
         if self._api is not None:
             await self._api.close()
         if self._keeper is not None:
-            with suppress(StreamUnavailable, TimeoutError):  # then they expire
+            with suppress(EngineUnavailable, TimeoutError):  # then they expire
                 async with asyncio.timeout(_RELEASE_S):
                     await self._keeper.release()

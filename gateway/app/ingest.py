@@ -15,13 +15,13 @@ from gateway.clock import now_ms
 from gateway.event import Event
 from gateway.ingest.intake import Intake
 from gateway.ingest.signature import Verifier
-from gateway.ingest.waiting import Waiting
+from gateway.ingest.waiting import AwaitedReply
 from gateway.journal.journal import Journal
 from gateway.logs import log
 from gateway.readiness import TAKEN
 from gateway.sources.run import Sources
-from gateway.stream.holders import Holder
-from gateway.stream.publisher import Publisher
+from gateway.store.publishing.publisher import Publisher
+from gateway.store.taking.holders import Holder
 
 _log = logging.getLogger("gateway.journal")
 _LOOK_S = 0.4
@@ -76,7 +76,7 @@ class IngestPart:
     async def store(self, app: str, kind: str, call_cid: str, body: bytes) -> bool:
         """Take an event that was made here; tell whether it is as safe as a 200 says."""
         key = self._verifier.event_key(self._apps[app], body)
-        waiting = Waiting()
+        waiting = AwaitedReply()
         self.intake.submit(
             Event(
                 app=app,

@@ -5,10 +5,10 @@ deliver them.
 """
 
 from gateway import embedded
+from gateway.engine.engine import Engine
 from gateway.errors import GatewayError
 from gateway.options import Config
-from gateway.stream.connection import Engine
-from gateway.stream.holdings import read_holdings
+from gateway.store.upkeep.holdings import read_holdings
 
 
 async def refuse_left_behind(config: Config) -> None:

@@ -20,27 +20,27 @@ from typing import Any
 from gateway import native, open_files
 from gateway.admin.ledger import JournalSide
 from gateway.app.delivery import DeliveryPart
-from gateway.app.duty import Duty, journals
+from gateway.app.engine_gate import EngineGate
 from gateway.app.feed import FeedPart
-from gateway.app.gate import Gate
 from gateway.app.ingest import IngestPart
 from gateway.app.part import Part
+from gateway.app.role import Role, journals
 from gateway.app.shared import Shared
+from gateway.engine.access import access_of
+from gateway.engine.engine import Engine
 from gateway.errors import GatewayError
 from gateway.ingest.acceptance import Acceptance
-from gateway.ingest.accepting import Loads
 from gateway.ingest.listener import Listener
+from gateway.ingest.load_sharing import Loads
 from gateway.journal.journal import Journal
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.open_files import FileRoom
 from gateway.options import Config, JournalOptions
 from gateway.readiness import Readiness
-from gateway.stream.access import access_of
-from gateway.stream.connection import Engine
-from gateway.stream.holders import Holder
-from gateway.stream.known import KnownFile
-from gateway.stream.restoring import Restorer
+from gateway.store.restoring.known import KnownSubscribersFile
+from gateway.store.restoring.restorer import Restorer
+from gateway.store.taking.holders import Holder
 from gateway.tasks import end, raise_failure
 
 _log = logging.getLogger("gateway")
@@ -50,7 +50,7 @@ _MOMENT_S = 2.0
 class Process:
     """The parts that `duty` names, wired. Made by `open`, which leaves the closing to a stack."""
 
-    def __init__(self, shared: Shared, duty: Duty, opened: Sequence[Journal]) -> None:
+    def __init__(self, shared: Shared, duty: Role, opened: Sequence[Journal]) -> None:
         self.metrics, self.engine = shared.metrics, shared.engine
         self.drain_s = shared.config.server.drain_s
         self._shared, self._duty = shared, duty
@@ -65,7 +65,7 @@ class Process:
             self._delivery = DeliveryPart(shared, holder, yields=not duty.number)
         if self._ingest is not None and "feed" in duty.parts:
             self._feed = FeedPart(shared, self._ingest.store, holder)
-        self._gate = Gate(shared.engine, allow_volatile=shared.config.redis.allow_volatile)
+        self._gate = EngineGate(shared.engine, allow_volatile=shared.config.redis.allow_volatile)
         self._readiness = Readiness(
             shared.engine,
             self._ingest.journal if self._ingest else None,
@@ -117,7 +117,7 @@ class Process:
     async def open(
         cls,
         config: Config,
-        duty: Duty,
+        duty: Role,
         redis_url: str,
         stack: AsyncExitStack,
         *,
@@ -141,7 +141,7 @@ class Process:
         engine = Engine(redis_url, timeout_s=config.redis.timeout_s, access=access)
         stack.push_async_callback(engine.close)
         served = [one.name for one in config.subscribers if one.enabled]
-        restorer = Restorer(engine, KnownFile(config.data_dir, duty.number), served)
+        restorer = Restorer(engine, KnownSubscribersFile(config.data_dir, duty.number), served)
         process = cls(Shared(config, engine, metrics, restorer), duty, opened)
         for part in process._parts:
             stack.push_async_callback(part.close)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import closing, nullcontext
 
 from gateway.app import single, sockets, supervisor
-from gateway.app.duty import ALL, Duty, Name
 from gateway.app.ports import Ports
+from gateway.app.role import ALL, Name, Role
 from gateway.errors import GatewayError
 from gateway.options import Config
 
@@ -23,7 +23,7 @@ async def run(
 
     Raises `GatewayError` when it cannot start or cannot go on.
     """
-    duty = Duty(parts, workers=config.server.workers)
+    duty = Role(parts, workers=config.server.workers)
     _check(config, duty)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -36,7 +36,7 @@ async def run(
         await run_it(config, duty, stop, listening=listening, on_ready=on_ready)
 
 
-def _check(config: Config, duty: Duty) -> None:
+def _check(config: Config, duty: Role) -> None:
     """Raise `GatewayError` for what this configuration does not do."""
     if duty.parts != ALL and config.redis.url == "embedded":
         raise GatewayError(

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from gateway.engine.engine import Engine
 from gateway.metrics import Metrics
 from gateway.options import Config
-from gateway.stream.connection import Engine
-from gateway.stream.restoring import Restorer
+from gateway.store.restoring.restorer import Restorer
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from typing import Any
 from gateway.admin.engine_files import EngineFiles
 from gateway.admin.ledger import JournalSide, compose
 from gateway.admin.server import AdminServer
-from gateway.app import home
-from gateway.app.duty import Duty
+from gateway.app import data_dir
 from gateway.app.ports import Ports
 from gateway.app.process import Process
+from gateway.app.role import Role
 from gateway.options import Config
 
 _EMBEDDED_START_S = 1.0
@@ -20,7 +20,7 @@ _EMBEDDED_START_S = 1.0
 
 async def run(
     config: Config,
-    duty: Duty,
+    duty: Role,
     stop: asyncio.Event,
     *,
     listening: socket.socket | None,
@@ -28,7 +28,7 @@ async def run(
 ) -> None:
     """Run until `stop`, then drain. Raises `GatewayError` when it cannot start or go on."""
     async with AsyncExitStack() as stack:
-        place = await home.enter(config, stack)
+        place = await data_dir.enter(config, stack)
         process = await Process.open(config, duty, place.redis_url, stack, listening=listening)
         files = place.engine_files(process.metrics)
         admin = AdminServer(config.admin, _Shown(process, files), files.warnings)

@@ -10,7 +10,7 @@ from collections.abc import MutableMapping
 
 from gateway.errors import GatewayError
 from gateway.listening import EVERYWHERE, listen_everywhere
-from gateway.lookup.own import own_addresses
+from gateway.lookup.own_names import own_addresses
 from gateway.options import ServerOptions
 
 _FIRST_FD = 3

@@ -17,19 +17,19 @@ from dataclasses import replace
 from typing import IO
 
 from gateway.admin.server import AdminServer
-from gateway.app import home, sockets
+from gateway.app import data_dir, sockets
+from gateway.app.all_workers import AllWorkers
 from gateway.app.channel import Brief
-from gateway.app.crew import Crew
-from gateway.app.duty import Duty
-from gateway.app.gate import Gate
+from gateway.app.engine_gate import EngineGate
 from gateway.app.ports import Ports
-from gateway.app.seat import Seat
+from gateway.app.role import Role
+from gateway.app.worker_slot import WorkerSlot
+from gateway.engine.access import access_of
+from gateway.engine.engine import Engine
 from gateway.errors import GatewayError
-from gateway.ingest.accepting import Loads
+from gateway.ingest.load_sharing import Loads
 from gateway.logs import log
 from gateway.options import Config
-from gateway.stream.access import access_of
-from gateway.stream.connection import Engine
 from gateway.tasks import end, raise_failure
 
 _log = logging.getLogger("gateway")
@@ -40,7 +40,7 @@ _LAST_STEPS_S = 10.0  # of a worker, once its drain is over
 
 async def run(
     config: Config,
-    duty: Duty,
+    duty: Role,
     stop: asyncio.Event,
     *,
     listening: socket.socket | None,
@@ -52,14 +52,14 @@ async def run(
     the gateway cannot start; a worker that ends later is replaced.
     """
     async with AsyncExitStack() as stack:
-        place = await home.enter(config, stack)
+        place = await data_dir.enter(config, stack)
         shared = listening
         if shared is None and duty.takes:
             shared = stack.enter_context(await sockets.listen(config.server))
         access = access_of(config.redis)
         engine = Engine(place.redis_url, timeout_s=config.redis.timeout_s, access=access)
         stack.push_async_callback(engine.close)
-        crew = Crew(config, engine)
+        crew = AllWorkers(config, engine)
         crew.files = place.engine_files(crew.counted)
         # With the lock: nobody else takes the directory while a worker still lives.
         fds = [place.lock_fd]
@@ -72,11 +72,11 @@ async def run(
         for number in range(duty.workers):
             own = replace(duty, number=number)
             brief = Brief(config, own, place.redis_url, listening_fd, loads_fd)
-            crew.seats.append(Seat(brief, tuple(fds), crew.ended))
+            crew.seats.append(WorkerSlot(brief, tuple(fds), crew.ended))
         admin = AdminServer(config.admin, crew, crew.files.warnings)
         await admin.start()
         stack.push_async_callback(admin.stop)
-        gate = Gate(engine, allow_volatile=config.redis.allow_volatile)
+        gate = EngineGate(engine, allow_volatile=config.redis.allow_volatile)
         supervisor = _Supervisor(crew, gate, config.server.drain_s)
         try:
             await supervisor.start(stop)
@@ -105,7 +105,7 @@ def _loads(workers: int) -> IO[bytes]:
 
 
 class _Supervisor:
-    def __init__(self, crew: Crew, gate: Gate, drain_s: float) -> None:
+    def __init__(self, crew: AllWorkers, gate: EngineGate, drain_s: float) -> None:
         """`gate`: workers have their own, but what they find they are only replaced for."""
         self._crew, self._gate, self._drain_s = crew, gate, drain_s
         self._seats: list[asyncio.Task[None]] = []

@@ -18,11 +18,11 @@ from typing import Any
 import uvloop
 
 from gateway import logs
-from gateway.app.channel import Answer, Brief, Channel
-from gateway.app.collecting import collect_seldom
+from gateway.app.channel import Brief, Channel, WorkerAnswer
+from gateway.app.memory import collect_seldom
 from gateway.app.process import Process
 from gateway.errors import GatewayError
-from gateway.ingest.accepting import Loads
+from gateway.ingest.load_sharing import Loads
 from gateway.logs import log
 from gateway.tasks import end
 
@@ -69,7 +69,7 @@ async def _work(channel: Channel, brief: Brief, stop: asyncio.Event) -> None:
         process = await Process.open(
             brief.config, brief.duty, brief.redis_url, stack, listening=listening, loads=loads
         )
-        channel.send(Answer(0, "ready", None))
+        channel.send(WorkerAnswer(0, "ready", None))
         answering = asyncio.create_task(_answer(channel, process, stop))
         stack.push_async_callback(end, [answering])
         await process.run(stop)
@@ -79,7 +79,7 @@ async def _work(channel: Channel, brief: Brief, stop: asyncio.Event) -> None:
 async def _say(channel: Channel, what: str, value: Any) -> None:
     """Say something unasked, if anybody hears it still."""
     with suppress(OSError):
-        channel.send(Answer(0, what, value))
+        channel.send(WorkerAnswer(0, what, value))
         await channel.flush()
 
 
@@ -93,7 +93,7 @@ async def _answer(channel: Channel, process: Process, stop: asyncio.Event) -> No
     with suppress(EOFError):
         while True:
             asked = await channel.question()
-            channel.send(Answer(asked.number, asked.what, answers[asked.what]()))
+            channel.send(WorkerAnswer(asked.number, asked.what, answers[asked.what]()))
     if not stop.is_set():
         log(_log, logging.ERROR, "the supervisor is gone: ending too")
         process.drain_s = min(process.drain_s, _ORPHAN_DRAIN_S)

@@ -11,24 +11,24 @@ from typing import Protocol
 
 from gateway.calls.errors import not_allowed
 from gateway.calls.tokens import Identity
-from gateway.stream.call_documents import User
+from gateway.store.states.call_documents import User
 
 
-class Names(Protocol):
-    """Knows whom calls name; `gateway.stream.call_store` has the real one."""
+class CallNames(Protocol):
+    """Knows whom calls name; `gateway.store.states.call_store` has the real one."""
 
     async def users_of(self, app: str, cids: Sequence[str], user_id: str) -> list[User | None]:
-        """Return how each of `cids` names the user. Raises `StreamUnavailable`."""
+        """Return how each of `cids` names the user. Raises `EngineUnavailable`."""
 
 
 class Access:
-    def __init__(self, open_apps: Container[str], calls: Names) -> None:
+    def __init__(self, open_apps: Container[str], calls: CallNames) -> None:
         """`open_apps`: the API keys whose every user may watch every call."""
         self._open_apps = open_apps
         self._calls = calls
 
     async def check(self, identity: Identity, cid: str) -> None:
-        """Raise `StreamError` 17 unless `identity` may watch `cid`; or `StreamUnavailable`."""
+        """Raise `StreamError` 17 unless `identity` may watch `cid`; or `EngineUnavailable`."""
         if identity.user_id is None:
             return
         (named,) = await self._calls.users_of(identity.app, [cid], identity.user_id)

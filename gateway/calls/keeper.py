@@ -16,22 +16,22 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.calls.keeping import UNCHANGED, Call, Outcome, Told, outcome, sort_out
 from gateway.calls.state import CROWD_MOVES, SAYS_NOTHING
-from gateway.errors import Fenced, GatewayError, StreamUnavailable
+from gateway.calls.state_batch import UNCHANGED, Call, Outcome, ToldEvent, outcome, sort_out
+from gateway.engine.engine import Engine
+from gateway.errors import EngineUnavailable, Fenced, GatewayError
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
 from gateway.options import MIB
-from gateway.stream import keys
-from gateway.stream.call_documents import Document
-from gateway.stream.call_store import CallStore, drop_call, put_call
-from gateway.stream.calls import ScriptCall, call_together
-from gateway.stream.connection import Engine
-from gateway.stream.consumer_group import HeldElsewhere
-from gateway.stream.doorbell import Doorbell, Waiter, parse
-from gateway.stream.format import holds_our_format
-from gateway.stream.holders import Holder
-from gateway.stream.kept import KeptShard, Place, Read
+from gateway.store import keys
+from gateway.store.format import holds_our_format
+from gateway.store.script_calls import ScriptCall, call_together
+from gateway.store.states.call_documents import CallDocument
+from gateway.store.states.call_store import CallStore, drop_call, put_call
+from gateway.store.states.progress import KeeperPlace, KeeperRead, KeptShard
+from gateway.store.taking.consumer_group import HeldElsewhere
+from gateway.store.taking.doorbell import BellWaiter, Doorbell, parse
+from gateway.store.taking.holders import Holder
 from gateway.tasks import end
 
 _logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class _Shard:
         self.token = 0
         self.hold_at = 0.0  # when to ask for the lease; monotonic seconds
         self.keep_at = 0.0  # when to prolong it, and to write down where we stand
-        self.done: Place | None = None  # up to here all is kept
+        self.done: KeeperPlace | None = None  # up to here all is kept
         self.is_dry = False  # nothing was left the last time
         self.is_flooded = False
 
@@ -75,7 +75,7 @@ class Keeper:
         self._holder, self._ttl_s = holder, ttl_s
         self._shards = [_Shard(number) for number in range(keys.SHARDS)]
         self._bell = asyncio.Event()
-        self._waiter = Waiter(self._bell)
+        self._waiter = BellWaiter(self._bell)
         self._news = frozenset(range(keys.SHARDS))  # where there may be any
         self._doorbell = Doorbell(engine)
         self._seldom = Seldom()
@@ -95,7 +95,7 @@ class Keeper:
             await end((listening,))
 
     async def release(self) -> None:
-        """Give the leases back, once `run` has ended. Raises `StreamUnavailable`."""
+        """Give the leases back, once `run` has ended. Raises `EngineUnavailable`."""
         held = [one for one in self._shards if one.token]
         await call_together(self._engine, [self._keep(one, count=0) for one in held])
         await call_together(self._engine, [one.calls.release(one.token) for one in held])
@@ -139,7 +139,7 @@ class Keeper:
             else:
                 one.token, one.done, one.is_dry = lease, None, False
 
-    def _keep(self, one: _Shard, *, count: int = BATCH) -> ScriptCall[Read]:
+    def _keep(self, one: _Shard, *, count: int = BATCH) -> ScriptCall[KeeperRead]:
         one.keep_at = time.monotonic() + self._ttl_s / 3
         return one.calls.keep(
             one.token,
@@ -151,7 +151,7 @@ class Keeper:
             letting_go=CROWD_MOVES if one.is_flooded else (),
         )
 
-    async def _take_in(self, one: _Shard, read: Read) -> None:
+    async def _take_in(self, one: _Shard, read: KeeperRead) -> None:
         """Bring the states of a batch's calls forward; then all up to its end is kept."""
         told = sort_out(read.entries)
         todo = list(told)
@@ -167,7 +167,7 @@ class Keeper:
         one.is_flooded = read.more or read.let_go + len(read.entries) > BATCH
 
     async def _advance(
-        self, shard: int, todo: list[Call], told: Mapping[Call, list[Told]]
+        self, shard: int, todo: list[Call], told: Mapping[Call, list[ToldEvent]]
     ) -> list[Call]:
         """Write the next states of `todo`; return those that have to be read again."""
         read = await self._store.documents_at(shard, [keys.call_key(app, cid) for app, cid in todo])
@@ -182,7 +182,7 @@ class Keeper:
         return [each for each, done in zip(changed, written, strict=True) if not done]
 
     @staticmethod
-    def _outcome(one: Call, read: Document | None, told: Sequence[Told]) -> Outcome:
+    def _outcome(one: Call, read: CallDocument | None, told: Sequence[ToldEvent]) -> Outcome:
         try:
             return outcome(*one, read, told)
         except Exception:  # a fault of ours must not cost all other calls their states
@@ -225,6 +225,6 @@ class Keeper:
             one.token, one.hold_at = 0, time.monotonic() + AGAIN_S
 
     def _complain(self, error: GatewayError) -> None:
-        waits = isinstance(error, StreamUnavailable)
+        waits = isinstance(error, EngineUnavailable)
         text = "call states wait for Redis" if waits else "call states cannot be kept"
         self._seldom.log("keep", _logger, text, reason=str(error))

@@ -8,18 +8,18 @@ new as that, or somebody would be let in to what it was before.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from gateway.calls.keeping import UNCHANGED, Outcome, Told, outcome
 from gateway.calls.state import CROWD_MOVES, SAYS_NOTHING
-from gateway.stream.call_documents import Document, User, Whole
-from gateway.stream.call_store import CallStore
-from gateway.stream.connection import Engine
-from gateway.stream.unread import Unread, UnreadEvents
+from gateway.calls.state_batch import UNCHANGED, Outcome, ToldEvent, outcome
+from gateway.engine.engine import Engine
+from gateway.store.states.call_documents import CallDocument, User, Whole
+from gateway.store.states.call_store import CallStore
+from gateway.store.states.unread import Unread, UnreadEvents
 
 
 class KnownCalls(CallStore):
     """The store of call states, which answers `read`, `users_of` and what is made of these anew.
 
-    Everything raises `StreamUnavailable` or `StreamRefused`. Make it inside the running loop.
+    Everything raises `EngineUnavailable` or `EngineRefused`. Make it inside the running loop.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -50,18 +50,18 @@ class KnownCalls(CallStore):
         ]
 
 
-def _outcome(app: str, cid: str, read: Document | None, events: Iterable[Unread]) -> Outcome:
+def _outcome(app: str, cid: str, read: CallDocument | None, events: Iterable[Unread]) -> Outcome:
     """Say what becomes of a call by `events`, of which its state may have the first ones."""
     if ":" not in cid:
         return UNCHANGED
-    return outcome(app, cid, read, [Told(one.id, one.meta, one.body) for one in events])
+    return outcome(app, cid, read, [ToldEvent(one.id, one.meta, one.body) for one in events])
 
 
 def _whole(before: Whole | None, next_one: Outcome) -> Whole | None:
     draft = next_one.draft
     if draft is None:
         return before
-    old = before.document if before else Document(0, draft.applied, 0, "", b"")
+    old = before.document if before else CallDocument(0, draft.applied, 0, "", b"")
     document = replace(old, call=draft.call, applied=draft.applied, seen_ns=draft.seen_ns)
     users: dict[str, User] = dict(before.users) if before else {}
     for user_id in {change.user_id for change in draft.users}:

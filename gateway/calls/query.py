@@ -20,6 +20,7 @@ import orjson
 from gateway.calls.access import Access
 from gateway.calls.errors import bad_input
 from gateway.calls.filters import MEMBERS, Filter, read_filter
+from gateway.calls.query_turns import LoopShare, QueryTurns
 from gateway.calls.sorting import (
     Place,
     Sort,
@@ -30,10 +31,9 @@ from gateway.calls.sorting import (
     write_next,
 )
 from gateway.calls.tokens import Identity
-from gateway.calls.turns import LoopShare, Turns
-from gateway.stream import keys
-from gateway.stream.call_documents import User
-from gateway.stream.call_store import CallStore
+from gateway.store import keys
+from gateway.store.states.call_documents import User
+from gateway.store.states.call_store import CallStore
 
 DEFAULT_LIMIT, MAX_LIMIT = 25, 100
 MAX_LOOKED_AT = 10_000
@@ -41,7 +41,7 @@ MAX_BUSY_S = 2.0
 _AT_ONCE = 100  # calls that are read at a time
 
 
-class Asked(msgspec.Struct, gc=False):
+class CallQueryBody(msgspec.Struct, gc=False):
     """The body of QueryCalls."""
 
     filter_conditions: Any = None
@@ -52,17 +52,17 @@ class Asked(msgspec.Struct, gc=False):
     watch: bool = False
 
 
-class Page(NamedTuple):
+class CallPage(NamedTuple):
     """`next`: where the next page begins; None: there is none."""
 
     cids: list[str]
     next: str | None
 
 
-_decode = msgspec.json.Decoder(Asked).decode
+_decode = msgspec.json.Decoder(CallQueryBody).decode
 
 
-def read_asked(body: bytes) -> Asked:
+def read_asked(body: bytes) -> CallQueryBody:
     """Return what `body` asks for. Raises `StreamError` 4."""
     try:
         return _decode(body or b"{}")
@@ -70,7 +70,7 @@ def read_asked(body: bytes) -> Asked:
         raise bad_input(f"the body cannot be read: {str(error)[:200]}") from None
 
 
-class Question(NamedTuple):
+class CallQuestion(NamedTuple):
     """A request, read. `after`: the place behind which the page begins."""
 
     filter: Filter
@@ -79,7 +79,7 @@ class Question(NamedTuple):
     limit: int
 
 
-def read_question(asked: Asked) -> Question:
+def read_question(asked: CallQueryBody) -> CallQuestion:
     """Return what is to be found. Raises `StreamError` 4."""
     if asked.prev:
         raise bad_input("pages go forward only: ask with `next`")
@@ -89,7 +89,7 @@ def read_question(asked: Asked) -> Question:
     wanted = Filter() if asked.filter_conditions is None else read_filter(asked.filter_conditions)
     # An SDK that is back names all calls that it watched, and looks for no second page.
     limit = asked.limit or max(DEFAULT_LIMIT, len(wanted.only_cids or ()))
-    return Question(wanted, sorts, read_next(asked.next, sorts), limit)
+    return CallQuestion(wanted, sorts, read_next(asked.next, sorts), limit)
 
 
 class _Seen(NamedTuple):
@@ -100,13 +100,13 @@ class _Seen(NamedTuple):
 
 
 class CallQuery:
-    """Everything raises `StreamError` or `StreamUnavailable`."""
+    """Everything raises `StreamError` or `EngineUnavailable`."""
 
     def __init__(self, store: CallStore, access: Access) -> None:
         self._store, self._access = store, access
-        self._turns, self._share = Turns(), LoopShare()
+        self._turns, self._share = QueryTurns(), LoopShare()
 
-    async def find(self, caller: Identity, asked: Question) -> Page:
+    async def find(self, caller: Identity, asked: CallQuestion) -> CallPage:
         """Return the calls that `caller` may see and that fit."""
         named = asked.filter.only_cids is not None
         async with nullcontext() if named else self._turns.turn(caller):
@@ -114,9 +114,9 @@ class CallQuery:
             found = await self._found(caller, asked, cids)
         page = found[: asked.limit]
         more = len(found) > len(page)
-        return Page([place[-1] for place in page], write_next(page[-1]) if more else None)
+        return CallPage([place[-1] for place in page], write_next(page[-1]) if more else None)
 
-    async def _found(self, caller: Identity, asked: Question, cids: list[str]) -> list[Place]:
+    async def _found(self, caller: Identity, asked: CallQuestion, cids: list[str]) -> list[Place]:
         """Return the first places, in order: one more than the page can hold."""
         before, spent_s = comes_before(asked.sorts), 0.0
         found: list[Place] = []

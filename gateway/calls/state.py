@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from gateway.calls import times
-from gateway.stream.call_documents import Named
+from gateway.store.states.call_documents import Named
 
 Json = dict[str, Any]
 # What seldom changes, is large, and is of no use to a query.

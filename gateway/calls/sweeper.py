@@ -7,10 +7,10 @@ import asyncio
 import logging
 
 from gateway.clock import now_ms
-from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.errors import EngineRefused, EngineUnavailable
 from gateway.logs import Seldom, log
 from gateway.options import FeedOptions
-from gateway.stream.call_store import CallStore
+from gateway.store.states.call_store import CallStore
 
 _logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class CallSweeper:
         while True:
             try:
                 await self.sweep()
-            except (StreamUnavailable, StreamRefused) as error:
+            except (EngineUnavailable, EngineRefused) as error:
                 self._seldom.log("calls", _logger, "cannot forget old calls", reason=str(error))
             await asyncio.sleep(self._interval_s)
 
@@ -41,7 +41,7 @@ class CallSweeper:
         )
 
     async def sweep(self) -> None:
-        """Go over all calls once. Raises `StreamUnavailable` or `StreamRefused`."""
+        """Go over all calls once. Raises `EngineUnavailable` or `EngineRefused`."""
         forgotten = await self._store.sweep(
             oldest_ms=now_ms() - int(self._options.calls_retention_s * 1000),
             max_calls=self._options.max_calls,

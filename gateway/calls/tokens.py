@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from gateway.calls import signed
+from gateway.calls import jws
 from gateway.calls.errors import (
     TOKEN_BEFORE_IAT,
     TOKEN_EXPIRED,
@@ -89,7 +89,7 @@ class Tokens:
             raise unknown_key()
         if not token:
             raise unauthenticated("a token is needed")
-        number, payload = signed.signed_by(token, keys.all)
+        number, payload = jws.signed_by(token, keys.all)
         claims = _claims(payload)
         _check_times(claims, now_s)
         return _identity(api_key, claims) if number < keys.secrets else _guest(api_key, claims)
@@ -106,7 +106,7 @@ class Tokens:
             "iat": int(now_s),
             "exp": int(now_s + lifetime_s),
         }
-        return signed.sign(claims, keys.all[keys.secrets])
+        return jws.sign(claims, keys.all[keys.secrets])
 
 
 def guest_key(secret: str) -> bytes:
@@ -123,7 +123,7 @@ def _keys(app: App, *, with_guests: bool) -> _Keys:
 def _claims(payload: bytes) -> _Claims:
     try:
         return _decode_claims(payload)
-    except signed.UNREADABLE:
+    except jws.UNREADABLE:
         raise unauthenticated("a claim of the token cannot be read") from None
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway import __version__
-from gateway.calls import openness
+from gateway.calls import exposure
 from gateway.logs import log
 from gateway.options import DEMO_KEY, DEMO_SECRET, Config
 
@@ -81,7 +81,7 @@ def announce(
         return
     webhooks = {} if public_port is None else {"webhooks": webhook_url(config, public_port)}
     served = _served(config, public_port, only)
-    told = {"strangers": openness.strangers(served), "not_open": openness.closed(served)}
+    told = {"strangers": exposure.strangers(served), "not_open": exposure.closed(served)}
     open_to = {name: sentences for name, sentences in told.items() if sentences}
     part = {} if only is None else {"only": only}
     log(
@@ -127,7 +127,7 @@ def _lines(
         yield f"  webhooks     {webhook_url(config, public_port)}"
     yield f"  admin        {admin_url(config, admin_port)}/metrics  /healthz  /readyz  /ledger"
     has_feed = public_port is not None and only != "ingest"
-    if public_port is not None and has_feed and openness.demo_app(config) is not None:
+    if public_port is not None and has_feed and exposure.demo_app(config) is not None:
         yield f"  watch calls  {demo_url(config, public_port)}"
     if config.server.workers > 1:
         yield f"  workers      {config.server.workers}"
@@ -138,9 +138,9 @@ def _lines(
     if in_demo_use(config):
         yield "  DEMO         the demo key and secret are in use: change before you expose the port"
     served = _served(config, public_port, only)
-    for sentence in openness.strangers(served):
+    for sentence in exposure.strangers(served):
         yield f"  OPEN         {sentence}"
-    for sentence in openness.closed(served):
+    for sentence in exposure.closed(served):
         yield f"  NOT OPEN     {sentence}"
     if public_port is not None:
         yield f"Send a first event:  {send_command(config_path)}"

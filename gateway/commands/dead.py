@@ -10,15 +10,15 @@ from pathlib import Path
 import click
 import uvloop
 
-from gateway.commands import letters
+from gateway.commands import dead_letter_text
+from gateway.commands.connect import redis_of
+from gateway.commands.dead_letter_selection import check_name, choose, get, matching, names
 from gateway.commands.flags import CONFIG, DRY_RUN, JSON, load
-from gateway.commands.reach import redis_of
-from gateway.commands.selection import check_name, choose, get, matching, names
 from gateway.commands.text import counted, table
 from gateway.errors import GatewayError
 from gateway.options import Config
-from gateway.stream import keys
-from gateway.stream.dead_letters import DeadLetter, DeadLetters
+from gateway.store import keys
+from gateway.store.taking.dead_letters import DeadLetter, DeadLetters
 
 _NAME = click.argument("subscriber")
 _IDS = click.argument("ids", nargs=-1)
@@ -70,10 +70,12 @@ async def _list(
             if len(found) == limit:
                 break
     if as_json:
-        click.echo(json.dumps([letters.as_json(letter, with_body=False) for letter in found]))
+        click.echo(
+            json.dumps([dead_letter_text.as_json(letter, with_body=False) for letter in found])
+        )
         return
     if found:
-        click.echo(table(letters.HEAD, [letters.row(letter) for letter in found]))
+        click.echo(table(dead_letter_text.HEAD, [dead_letter_text.row(letter) for letter in found]))
     click.echo(f"{len(found)} of {counted(total, 'dead letter')} of {name}", err=True)
 
 
@@ -86,9 +88,11 @@ def show(*, config_path: Path, subscriber: str, ids: tuple[str, ...], as_json: b
     """Show dead letters with their bodies."""
     found = uvloop.run(_found(load(config_path), subscriber, ids))
     if as_json:
-        click.echo(json.dumps([letters.as_json(letter, with_body=True) for letter in found]))
+        click.echo(
+            json.dumps([dead_letter_text.as_json(letter, with_body=True) for letter in found])
+        )
     else:
-        click.echo("\n\n".join(map(letters.as_text, found)))
+        click.echo("\n\n".join(map(dead_letter_text.as_text, found)))
 
 
 async def _found(config: Config, name: str, ids: Sequence[str]) -> list[DeadLetter]:

@@ -15,13 +15,13 @@ import uvloop
 from gateway.admin.engine_files import EngineFiles
 from gateway.admin.ledger import all_balance, totals
 from gateway.commands.banner import admin_url
+from gateway.commands.connect import redis_of
 from gateway.commands.flags import CONFIG, JSON, load
-from gateway.commands.reach import redis_of
 from gateway.commands.text import printable, table
 from gateway.errors import GatewayError
 from gateway.lookup.connector import connector
 from gateway.options import Config
-from gateway.stream.ledger import read_ledger
+from gateway.store.upkeep.ledger import read_ledger
 
 _PATIENCE_S = 15.0
 _HEAD = (

@@ -8,16 +8,16 @@ import click
 import uvloop
 
 from gateway import embedded
-from gateway.app.home import only_owner
+from gateway.app.data_dir import only_owner
+from gateway.commands.connect import redis_of
 from gateway.commands.flags import CONFIG, DRY_RUN, load
-from gateway.commands.reach import redis_of
 from gateway.config.addresses import redis_url
+from gateway.engine.engine import Engine
+from gateway.engine.requirements import check_engine
 from gateway.errors import GatewayError
 from gateway.options import Config
-from gateway.stream.connection import Engine
-from gateway.stream.holdings import read_holdings
-from gateway.stream.moving import move as move_all
-from gateway.stream.requirements import check_engine
+from gateway.store.upkeep.holdings import read_holdings
+from gateway.store.upkeep.moving import move as move_all
 
 
 def _url(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway import logs
-from gateway.commands import handing
+from gateway.commands import reexec
 from gateway.commands.flags import CONFIG, load
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ PARTS = ("delivery", "feed", "ingest")  # `gateway.app.ALL`, which would import 
     help="Run this part alone, beside others on the same Redis; a data_dir for each.",
 )
 def run(
-    hand_over: Callable[[handing.Order], None] | None, *, config_path: Path, only: "Name | None"
+    hand_over: Callable[[reexec.ServeOrder], None] | None, *, config_path: Path, only: "Name | None"
 ) -> None:
     """Run the gateway.
 
     SIGTERM and Ctrl-C end it in good order: exit code 0. It is 1 when it cannot go on, such as
     with a port that is taken, and 2 when the configuration is wrong.
     """
-    order = handing.Order(load(config_path), config_path, only)
+    order = reexec.ServeOrder(load(config_path), config_path, only)
     if hand_over is not None:  # the process is ours
         hand_over(order)
         logs.never_fail_for_them()

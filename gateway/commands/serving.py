@@ -5,8 +5,8 @@ import sys
 import uvloop
 
 from gateway import app, logs, open_files
-from gateway.app.collecting import collect_seldom
-from gateway.commands import failure, handing
+from gateway.app.memory import collect_seldom
+from gateway.commands import failure, reexec
 from gateway.commands.banner import announce
 from gateway.errors import GatewayError
 
@@ -15,14 +15,14 @@ def go_on() -> None:
     """Serve what was handed over; ends the process with the command's exit code."""
     logs.never_fail_for_them()
     try:
-        serve(handing.handed_over())
+        serve(reexec.handed_over())
     except GatewayError as error:
         text, code = failure.of(error)
         sys.stderr.write(f"{text}\n")
         sys.exit(code)
 
 
-def serve(order: handing.Order) -> None:
+def serve(order: reexec.ServeOrder) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `GatewayError`."""
     config = order.config
     logs.set_up(level=config.log.level, style=config.log.format)

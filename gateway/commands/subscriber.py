@@ -7,16 +7,16 @@ from typing import NamedTuple
 import click
 import uvloop
 
+from gateway.commands.connect import redis_of
 from gateway.commands.flags import CONFIG, DRY_RUN, JSON, load
-from gateway.commands.reach import redis_of
 from gateway.commands.text import counted, table
+from gateway.engine.engine import Engine
 from gateway.errors import GatewayError
 from gateway.options import Config
-from gateway.stream.connection import Engine
-from gateway.stream.dead_letters import DeadLetters
-from gateway.stream.holders import present
-from gateway.stream.ledger import Account, read_account
-from gateway.stream.subscriptions import Subscription, Subscriptions
+from gateway.store.taking.dead_letters import DeadLetters
+from gateway.store.taking.holders import present
+from gateway.store.taking.subscriptions import Subscription, Subscriptions
+from gateway.store.upkeep.ledger import Account, read_account
 
 _HEAD = ("SUBSCRIBER", "STATE", "UNREAD", "IN FLIGHT", "PARKED", "DELIVERED", "BURIED")
 

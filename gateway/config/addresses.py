@@ -10,8 +10,8 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 from gateway.config.names import matching
+from gateway.engine import url
 from gateway.listening import EVERYWHERE
-from gateway.stream import places
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,252})")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
@@ -118,7 +118,7 @@ def topic_arn(value: str) -> str:
 
 def redis_url(value: str) -> str:
     if value != "embedded":
-        places.parse(value)
+        url.parse(value)
     return value
 
 

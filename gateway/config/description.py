@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gateway.aws import queues
-from gateway.calls import openness
+from gateway.calls import exposure
 from gateway.options import (
     DEMO_SECRET,
     Config,
@@ -38,9 +38,9 @@ def _lines(config: Config) -> Iterator[str]:
         yield f"  {source.name}: {_origin_of(source)}"
     if any(DEMO_SECRET in app.secrets for app in config.apps):
         yield "open          the demo secret: everybody knows it, and can send and make tokens"
-    for sentence in openness.strangers(config):
+    for sentence in exposure.strangers(config):
         yield f"open          {sentence}"
-    for sentence in openness.closed(config):
+    for sentence in exposure.closed(config):
         yield f"not open      {sentence}"
     yield f"subscribers   {len(config.subscribers)}"
     for subscriber in config.subscribers:

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from gateway.delivery.matching import compile_where
-from gateway.stream.keys import GATEWAY
+from gateway.store.keys import GATEWAY
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _API_KEY = re.compile(r"[!-~]{1,128}")

@@ -20,7 +20,7 @@ from gateway.delivery.settlement import Bury, settle
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
 from gateway.options import RetryOptions
-from gateway.subscribers.delivery import Attempt, Subscriber
+from gateway.subscribers.contract import Attempt, Subscriber
 from gateway.subscribers.outcome import Delivered, Failed, Outcome, Reason
 from gateway.tasks import end
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gateway.options import BacklogOptions
-from gateway.stream.consumer_group import Standing
-from gateway.stream.keys import SHARDS
+from gateway.store.keys import SHARDS
+from gateway.store.taking.consumer_group import Standing
 
 
 class Excess(NamedTuple):

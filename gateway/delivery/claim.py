@@ -8,10 +8,10 @@ settled, because each delivery remembers the lease that it was read under.
 from collections import deque
 
 from gateway.event import Meta
-from gateway.stream.consumer_group import Acquired, Entry, Group, Standing
-from gateway.stream.doorbell import Id, parse
-from gateway.stream.parcels import Parcel
-from gateway.stream.settling import Settling
+from gateway.store.parcels import Parcel
+from gateway.store.taking.consumer_group import Acquired, Entry, Group, Standing
+from gateway.store.taking.doorbell import Id, parse
+from gateway.store.taking.settling import Settling
 from gateway.subscribers.outcome import Failed
 
 # Read and not settled, per shard: the bound of the pending list, and of what is in memory while

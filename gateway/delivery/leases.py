@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 from gateway.clock import now_ms
 from gateway.delivery.claim import Claim, Lease
-from gateway.delivery.reception import Reception
+from gateway.delivery.triage import Triage
 from gateway.logs import log
-from gateway.stream import keys
-from gateway.stream.calls import ScriptCall
-from gateway.stream.consumer_group import Acquired, Group, HeldElsewhere, Standing, Start
-from gateway.stream.doorbell import Doorbell, Waiter
-from gateway.stream.holders import Holder
+from gateway.store import keys
+from gateway.store.script_calls import ScriptCall
+from gateway.store.taking.consumer_group import Acquired, Group, HeldElsewhere, Standing, Start
+from gateway.store.taking.doorbell import BellWaiter, Doorbell
+from gateway.store.taking.holders import Holder
 
 _logger = logging.getLogger(__name__)
 CERTAIN = 0.95  # for this part of its time a lease is certain
@@ -45,10 +45,10 @@ class Leases:
     def __init__(
         self,
         name: str,
-        reception: Reception,
+        reception: Triage,
         *,
         doorbell: Doorbell,
-        waiter: Waiter,
+        waiter: BellWaiter,
         holder: Holder,
         start: Start | None,
         ttl_s: float,

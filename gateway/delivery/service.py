@@ -11,23 +11,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from gateway.delivery.reception import Wants
 from gateway.delivery.sharing import share_among
+from gateway.delivery.triage import Wants
 from gateway.delivery.worker import Worker
-from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.engine.engine import Engine
+from gateway.errors import EngineRefused, EngineUnavailable
 from gateway.event import Meta
 from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.options import SubscriberOptions
-from gateway.stream import keys
-from gateway.stream.connection import Engine
-from gateway.stream.doorbell import Doorbell
-from gateway.stream.format import check_format
-from gateway.stream.holders import Holder, Holders, Present
-from gateway.stream.ledger import read_account
-from gateway.stream.restoring import Restorer
-from gateway.stream.subscriptions import Subscription
-from gateway.subscribers.delivery import Subscriber
+from gateway.store import keys
+from gateway.store.format import check_format
+from gateway.store.restoring.restorer import Restorer
+from gateway.store.taking.doorbell import Doorbell
+from gateway.store.taking.holders import Holder, Holders, Present
+from gateway.store.taking.subscriptions import Subscription
+from gateway.store.upkeep.ledger import read_account
+from gateway.subscribers.contract import Subscriber
 from gateway.tasks import end
 
 _logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class DeliveryService:
         self.joined = asyncio.Event()
 
     async def run(self) -> None:
-        """Deliver until drained or cancelled. Raises `StreamRefused` for a foreign format."""
+        """Deliver until drained or cancelled. Raises `EngineRefused` for a foreign format."""
         bell = asyncio.create_task(self._doorbell.run())
         try:
             await self._prepare()
@@ -125,7 +125,7 @@ class DeliveryService:
                 for worker in workers:
                     await worker.release()
                 await self._holders.leave()
-        except (StreamUnavailable, TimeoutError) as error:
+        except (EngineUnavailable, TimeoutError) as error:
             log(
                 _logger,
                 logging.WARNING,
@@ -159,7 +159,7 @@ class DeliveryService:
                 self._present = await self._holders.present()
                 known = await self._restorer.look()
                 break
-            except StreamUnavailable as error:
+            except EngineUnavailable as error:
                 self._seldom.log("away", _logger, "waiting for Redis", reason=str(error))
                 await self._stopped_within(0.2)
         if self._stop.is_set():
@@ -192,7 +192,7 @@ class DeliveryService:
             known = await self._restorer.look()
             for name in known.keys() - self._workers.keys():
                 await self._keep(name, known[name])
-        except (StreamUnavailable, StreamRefused) as error:
+        except (EngineUnavailable, EngineRefused) as error:
             self._seldom.log("poll", _logger, "cannot read subscribers", reason=str(error))
             return
         configured = {each.options.name for each in self._served}

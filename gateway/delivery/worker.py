@@ -11,21 +11,21 @@ import logging
 import time
 
 from gateway.delivery.attempts import Attempts
-from gateway.delivery.intake import Intake
 from gateway.delivery.lanes import first_timeout_s
 from gateway.delivery.leases import Leases
-from gateway.delivery.reception import Reception, Wants
+from gateway.delivery.rounds import Rounds
 from gateway.delivery.sequencer import Sequencer
-from gateway.errors import GatewayError, StreamUnavailable
+from gateway.delivery.triage import Triage, Wants
+from gateway.engine.engine import Engine
+from gateway.errors import EngineUnavailable, GatewayError
 from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.options import SubscriberOptions
-from gateway.stream.connection import Engine
-from gateway.stream.doorbell import Doorbell, Waiter
-from gateway.stream.holders import Holder
-from gateway.stream.restoring import Restorer
-from gateway.stream.subscriptions import Subscriptions
-from gateway.subscribers.delivery import Subscriber
+from gateway.store.restoring.restorer import Restorer
+from gateway.store.taking.doorbell import BellWaiter, Doorbell
+from gateway.store.taking.holders import Holder
+from gateway.store.taking.subscriptions import Subscriptions
+from gateway.subscribers.contract import Subscriber
 
 _logger = logging.getLogger(__name__)
 LINGER_S = 0.008  # outcomes wait this long for company
@@ -60,12 +60,12 @@ class Worker:
         self._subscriptions = Subscriptions(engine)
         self._is_registered = False  # it has its groups, and everybody knows
         self._bell = asyncio.Event()
-        self._waiter = Waiter(self._bell)
+        self._waiter = BellWaiter(self._bell)
         self._outcomes = 0  # decided since the last round
         self._seldom = Seldom()
         self._tasks: set[asyncio.Task[None]] = set()
         sequencer = Sequencer(options.order, options.concurrency)
-        self._reception = Reception(
+        self._reception = Triage(
             options,
             matcher,
             sequencer,
@@ -99,7 +99,7 @@ class Worker:
             ttl_s=ttl_s,
         )
         self._reception.claims = self._leases.claims
-        self._intake = Intake(
+        self._intake = Rounds(
             engine,
             self.name,
             self._leases,
@@ -207,7 +207,7 @@ class Worker:
         while True:
             try:
                 await self._subscriptions.pause(self.name)
-            except StreamUnavailable:
+            except EngineUnavailable:
                 await asyncio.sleep(BACK_OFF_S[-1])
             else:
                 return

@@ -14,7 +14,7 @@ and what is in them (`scanning`); what is cut off is kept in `cuts`' folders.
 
 from pathlib import Path
 
-from gateway.embedded.borrowing import attach, attached_or_started
+from gateway.embedded.attaching import attach, attached_or_started
 from gateway.embedded.cuts import Cut, moment, read_cuts
 from gateway.embedded.discovery import find_server
 from gateway.embedded.engine import EmbeddedEngine

@@ -27,7 +27,7 @@ _OURS = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(-\d+)?")
 _PRIVATE = 0o700
 
 
-class Piece(msgspec.Struct, frozen=True):
+class CutPiece(msgspec.Struct, frozen=True):
     """The bytes of `file` from `start` to `size`; all of them with `removes`, and the file goes."""
 
     file: str
@@ -51,7 +51,7 @@ class Cut(msgspec.Struct):
     at_s: int
     why: str
     since_s: int | None
-    pieces: list[Piece]
+    pieces: list[CutPiece]
     lost: list[str]
     before: str | None = None
     after: str | None = None
@@ -109,14 +109,14 @@ def put_aside(damaged: Path, data: Path, cut: Cut, halt: Halt) -> Path:
         raise
 
 
-def _refuse_without_room(folder: Path, pieces: Sequence[Piece]) -> None:
+def _refuse_without_room(folder: Path, pieces: Sequence[CutPiece]) -> None:
     """Spare a full disk the copying: what is removed whole is linked, and takes no room."""
     need = sum(piece.size - piece.start for piece in pieces if not piece.removes)
     if shutil.disk_usage(folder).free < need:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _keep(source: Path, kept: Path, piece: Piece, halt: Halt) -> None:
+def _keep(source: Path, kept: Path, piece: CutPiece, halt: Halt) -> None:
     if piece.removes:
         try:
             os.link(source, kept)
@@ -206,6 +206,6 @@ def _sync(path: Path) -> None:
         os.close(fd)
 
 
-def new_cut(why: str, since_s: int | None, pieces: list[Piece], lost: list[str]) -> Cut:
+def new_cut(why: str, since_s: int | None, pieces: list[CutPiece], lost: list[str]) -> Cut:
     """Return a cut of this moment that leaves the list of files as it is."""
     return Cut(int(time()), why, since_s, pieces, lost)

@@ -20,10 +20,10 @@ from urllib.parse import quote
 from gateway.embedded.discovery import find_server
 from gateway.embedded.folder import Folder
 from gateway.embedded.locks import Lock
-from gateway.embedded.mending import Halted, Mender
-from gateway.embedded.placing import place_socket
 from gateway.embedded.probe import answers, answers_within
+from gateway.embedded.repair import Halted, Repairer
 from gateway.embedded.server import Server, last_words, launch, settings, words_since
+from gateway.embedded.socket_path import place_socket
 from gateway.errors import EmbeddedEngineError, GatewayError
 from gateway.logs import Seldom, log
 from gateway.tasks import end
@@ -40,7 +40,7 @@ _HEAR_S = 0.1
 _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
-class Owned(EmbeddedEngineError):
+class FolderOwned(EmbeddedEngineError):
     """Another process owns the data directory."""
 
 
@@ -58,7 +58,7 @@ class EmbeddedEngine:
         self._server: Server | None = None
         self._supervision: asyncio.Task[None] | None = None
         self._stopping = False
-        self._mender: Mender | None = None
+        self._mender: Repairer | None = None
         self._mending: asyncio.Future[bool | None] | None = None
         self._seldom = Seldom()
         self._has_answered = False  # in this life
@@ -91,7 +91,7 @@ class EmbeddedEngine:
         except GatewayError:
             self._release()
             raise
-        self._mender = Mender(self._folder, binary)
+        self._mender = Repairer(self._folder, binary)
         self._supervision = asyncio.create_task(self._supervise(binary, self._mender))
 
     async def _take_folder(self, patience_s: float) -> None:
@@ -99,7 +99,7 @@ class EmbeddedEngine:
         if not await owner.take_within(patience_s):
             holder = owner.holder()
             self._release()
-            raise Owned(_owned_by(holder, self._folder.path))
+            raise FolderOwned(_owned_by(holder, self._folder.path))
         owner.name_holder(os.getpid())
         self._socket = place_socket(self._folder, self._environ)
         self._folder.note_socket(self._socket)
@@ -141,7 +141,7 @@ class EmbeddedEngine:
         self._release()
         self._supervision = None
 
-    async def _supervise(self, binary: Path, mender: Mender) -> None:
+    async def _supervise(self, binary: Path, mender: Repairer) -> None:
         assert self._socket is not None
         config = settings(
             folder=self._folder.path,
@@ -174,7 +174,7 @@ class EmbeddedEngine:
             self._seldom.log("ended", _log, what, why=why, pause_s=pause_s, last_words=words)
 
     async def _one_life(
-        self, binary: Path, config: bytes, lock: Lock, mender: Mender
+        self, binary: Path, config: bytes, lock: Lock, mender: Repairer
     ) -> str | None:
         """Run a server until it ends; return how that came, None if what ended it is mended."""
         self._has_answered = False

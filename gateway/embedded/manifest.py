@@ -44,7 +44,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFile:
     """A file on disk: its bytes, and when it was last written, in Unix seconds."""
 
     size: int
@@ -109,12 +109,12 @@ def _line(line: bytes) -> tuple[str, str]:
     return name, kind
 
 
-def hold_anything(files: Mapping[str, Found]) -> bool:
+def hold_anything(files: Mapping[str, FoundFile]) -> bool:
     """Whether there is anything in the files: the first base of all is made empty."""
     return any(found.size and (".incr." in n or number(n) > 1) for n, found in files.items())
 
 
-def misfit(listed: Listed, files: Mapping[str, Found]) -> str:
+def misfit(listed: Listed, files: Mapping[str, FoundFile]) -> str:
     """Return in words why the list does not fit the files, nothing when it does."""
     if gone := missing(listed, files):
         return f"a file was gone ({', '.join(gone)})"
@@ -123,7 +123,7 @@ def misfit(listed: Listed, files: Mapping[str, Found]) -> str:
     return "the list of its files was older than they are" if _is_behind(listed, files) else ""
 
 
-def _is_behind(listed: Listed, files: Mapping[str, Found]) -> bool:
+def _is_behind(listed: Listed, files: Mapping[str, FoundFile]) -> bool:
     """Whether there are increments with something in them that the list does not know yet."""
     last = max(map(number, listed.increments), default=0)
     return any(
@@ -136,7 +136,7 @@ def missing(listed: Listed, files: Collection[str]) -> tuple[str, ...]:
     return tuple(name for name in listed.live if name not in files)
 
 
-def rebuild(files: Mapping[str, Found], began_s: Mapping[str, int]) -> Rebuilt:
+def rebuild(files: Mapping[str, FoundFile], began_s: Mapping[str, int]) -> Rebuilt:
     """Return the list that goes with `files`; `began_s`: when they were begun, if they tell that.
 
     While an older base is there, its increments still are too: the server takes away the base
@@ -167,7 +167,7 @@ def rebuild(files: Mapping[str, Found], began_s: Mapping[str, int]) -> Rebuilt:
     return Rebuilt(Listed(base, tuple(whole)), gone)
 
 
-def before_gap(listed: Listed, files: Mapping[str, Found]) -> Rebuilt | None:
+def before_gap(listed: Listed, files: Mapping[str, FoundFile]) -> Rebuilt | None:
     """Return what is left of a list when increments are gone; None when the base is, or is empty.
 
     The increments behind a gap would be applied to what they do not fit.

@@ -20,8 +20,8 @@ _ARGUMENT_MAX_BYTES = 512 << 20  # the protocol's own bound
 _ARGUMENTS_MAX, _DIGITS_MAX = 1 << 20, 12
 _HEAD = re.compile(rb"\$(\d{1,9})\r\n")
 _NAME = re.compile(rb"[A-Za-z][A-Za-z0-9._:|-]{0,63}")
-# What no journal can bring back: a pause (gateway/stream/subscriptions.py), and events that no
-# journal held (the count of the nameless one in gateway/stream/lua/publish.lua).
+# What no journal can bring back: a pause (gateway/store/taking/subscriptions.py), and events that
+# no journal held (the count of the nameless one in gateway/store/lua/publish.lua).
 _PAUSED = re.compile(rb'gw:subscribers\r\n\$\d+\r\n[^\r\n]{1,200}\r\n\$\d+\r\n\{"state":"paused"')
 _UNJOURNALED = b"$6\r\ncount:\r\n"
 _OVERLAP_BYTES = 512
@@ -56,7 +56,7 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
-class Tail:
+class BadTail:
     """What can be told of bytes that are cut off."""
 
     is_zeros: bool
@@ -207,7 +207,7 @@ def _number(line: bytes, mark: bytes, most: int) -> int:
     return int(digits)
 
 
-def look_at_tail(path: Path, offset: int, halt: Halt) -> Tail:
+def look_at_tail(path: Path, offset: int, halt: Halt) -> BadTail:
     """Tell what is known of the bytes of `path` from `offset` on. Raises OSError."""
     is_zeros, pauses, unjournaled, before = True, False, False, b""
     with path.open("rb", buffering=0) as file:
@@ -219,4 +219,4 @@ def look_at_tail(path: Path, offset: int, halt: Halt) -> Tail:
             pauses = pauses or _PAUSED.search(text) is not None
             unjournaled = unjournaled or _UNJOURNALED in text
             before = text[-_OVERLAP_BYTES:]
-    return Tail(is_zeros, pauses, unjournaled)
+    return BadTail(is_zeros, pauses, unjournaled)

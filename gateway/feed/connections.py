@@ -11,7 +11,7 @@ from typing import Protocol
 from gateway.calls.errors import TOO_MANY_CONNECTIONS, StreamError
 from gateway.feed.liveness import who_is_gone
 from gateway.options import FeedOptions
-from gateway.stream.tail import Entry
+from gateway.store.watching.tail import TailEntry
 
 
 class Connected(Protocol):
@@ -40,7 +40,7 @@ class Connected(Protocol):
     def set_aside(self, call_cid: str) -> None:
         """Get nothing of a watched call for now; `barred` or `taken_back` follows."""
 
-    def taken_back(self, call_cid: str, entries: Sequence[Entry]) -> None:
+    def taken_back(self, call_cid: str, entries: Sequence[TailEntry]) -> None:
         """Watch a call again, of which `entries` have come meanwhile."""
 
     def come_again(self) -> None:

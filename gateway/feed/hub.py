@@ -13,7 +13,6 @@ from typing import Protocol
 from gateway import native
 from gateway.clock import now_ms
 from gateway.feed.connections import Connections
-from gateway.feed.frames import text_frame
 from gateway.feed.leaving import (
     COMING_TYPES,
     CREATED,
@@ -23,12 +22,13 @@ from gateway.feed.leaving import (
 )
 from gateway.feed.members import CALLING_TYPES, members_of
 from gateway.feed.waiting import Waiting
+from gateway.feed.websocket.frames import text_frame
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
-from gateway.stream.tail import Entry
+from gateway.store.watching.tail import TailEntry
 
 _logger = logging.getLogger(__name__)
-Render = Callable[[Entry], bytes]
+Render = Callable[[TailEntry], bytes]
 
 
 class Watcher(Protocol):
@@ -53,7 +53,7 @@ class Relayed(Watcher, Protocol):
 class Choosy(Watcher, Protocol):
     """A watcher that is given entries, and at their end a `flush`."""
 
-    def offer(self, entry: Entry) -> None: ...
+    def offer(self, entry: TailEntry) -> None: ...
     def flush(self) -> None: ...
     def missed(self, shards: Iterable[int]) -> None: ...
 
@@ -88,7 +88,7 @@ class _Audience:
                 del self.groups[render]
 
 
-def _bare(entry: Entry) -> bytes:
+def _bare(entry: TailEntry) -> bytes:
     """Make a frame as Stream's own protocol has it: the body, byte for byte."""
     return text_frame(entry.body)
 
@@ -165,7 +165,7 @@ class Hub:
 
     # ---- what the tail brings
 
-    def offer(self, entry: Entry) -> None:
+    def offer(self, entry: TailEntry) -> None:
         meta = entry.meta
         if meta.type == CREATED:
             self._see_created(entry)
@@ -191,21 +191,21 @@ class Hub:
         if is_calling and meta.call_cid is not None:
             self._call(meta.app, meta.call_cid, entry.body, _bare(entry))
 
-    def _see_created(self, entry: Entry) -> None:
+    def _see_created(self, entry: TailEntry) -> None:
         audience = self._audiences.get((entry.meta.app, entry.meta.call_cid))
         if audience is not None and self._leaving is not None:
             for group in audience.groups.values():
                 self._write(group)  # of before, to whoever may be set aside
             self._leaving.see_created(entry, audience.users())
 
-    def _tell_others(self, entry: Entry) -> None:
+    def _tell_others(self, entry: TailEntry) -> None:
         """Tell of an entry those who wait: set aside from its call, or for a call to begin."""
         if self._leaving is not None and self._leaving.doubts:
             self._leaving.passing(entry)
         if self._waiting is not None and self._waiting.taken:
             self._waiting.heard(entry)
 
-    def _see_who_leaves(self, entry: Entry) -> None:
+    def _see_who_leaves(self, entry: TailEntry) -> None:
         if self._leaving is None:
             return
         if entry.meta.type in LEAVING_TYPES:
@@ -215,7 +215,7 @@ class Hub:
         if has_blocked(entry):
             self._leaving.see_blocked(entry)
 
-    def _is_text(self, entry: Entry) -> bool:
+    def _is_text(self, entry: TailEntry) -> bool:
         """Tell whether a body is UTF-8: any other would end the connections it is sent on."""
         if entry.body.isascii():
             return True

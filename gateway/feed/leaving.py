@@ -21,12 +21,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.errors import EngineRefused, EngineUnavailable
 from gateway.feed.connections import Connected, Connections
 from gateway.feed.members import blocked_by, members_of, named_by
 from gateway.logs import Seldom
 from gateway.options import KIB
-from gateway.stream.tail import Entry
+from gateway.store.watching.tail import TailEntry
 
 BLOCKED, REMOVED = "call.blocked_user", "call.member_removed"
 LEAVING_TYPES = frozenset((BLOCKED, REMOVED))
@@ -41,7 +41,7 @@ _AGAIN_S = 0.5
 _logger = logging.getLogger(__name__)
 
 Call = tuple[str, str]  # app and call_cid
-# (app, call_cid, user) -> whether the call names the user now. Raises `StreamUnavailable`.
+# (app, call_cid, user) -> whether the call names the user now. Raises `EngineUnavailable`.
 AreNamed = Callable[[str, str, str], Awaitable[bool]]
 
 
@@ -51,7 +51,7 @@ class _Doubt(NamedTuple):
     call: Call
     user_id: str
     watchers: list[Connected]
-    entries: list[Entry]
+    entries: list[TailEntry]
 
 
 class Leaving:
@@ -90,7 +90,7 @@ class Leaving:
 
     # ---- what the hub tells
 
-    def take(self, entry: Entry) -> None:
+    def take(self, entry: TailEntry) -> None:
         """Shut out whom an event of `LEAVING_TYPES` names; it has been written to them."""
         meta = entry.meta
         if meta.call_cid is None or (meta.type == REMOVED and meta.app in self._open_apps):
@@ -102,7 +102,7 @@ class Leaving:
             elif said.creator is None:
                 self._ask(meta.app, meta.call_cid, user_id)
 
-    def see_created(self, entry: Entry, watching: Iterable[str]) -> None:
+    def see_created(self, entry: TailEntry, watching: Iterable[str]) -> None:
         """Set aside those of `watching`, users, whom the making of a call does not name.
 
         Before anything else is done with the event.
@@ -113,7 +113,7 @@ class Leaving:
         for user_id in set(watching) - named_by(entry.body):
             self._ask(meta.app, meta.call_cid, user_id)
 
-    def see_blocked(self, entry: Entry) -> None:
+    def see_blocked(self, entry: TailEntry) -> None:
         """See whether those whom a call brought by an event has blocked watch it still.
 
         What it brings may be older than what is known, so that decides.
@@ -125,7 +125,7 @@ class Leaving:
             if self._watchers(meta.app, meta.call_cid, user_id):
                 self._ask(meta.app, meta.call_cid, user_id)
 
-    def welcome(self, entry: Entry) -> None:
+    def welcome(self, entry: TailEntry) -> None:
         """Know whom an event of `COMING_TYPES` lets in again."""
         meta = entry.meta
         if not self._out or meta.call_cid is None:
@@ -136,7 +136,7 @@ class Leaving:
             if self._out.get(key, (0, ""))[1] == (BLOCKED if is_unblocked else REMOVED):
                 del self._out[key]
 
-    def passing(self, entry: Entry) -> None:
+    def passing(self, entry: TailEntry) -> None:
         """Keep an event for those who were set aside from its call: while there are `doubts`."""
         meta = entry.meta
         for one in tuple(self.doubts.get((meta.app, meta.call_cid or ""), ())):
@@ -196,7 +196,7 @@ class Leaving:
         while True:
             try:
                 return await self._names(*one.call, one.user_id)
-            except (StreamUnavailable, StreamRefused) as error:
+            except (EngineUnavailable, EngineRefused) as error:
                 self._seldom.log("who", _logger, "cannot see who left a call", reason=str(error))
                 await asyncio.sleep(_AGAIN_S)
 
@@ -218,7 +218,7 @@ class Leaving:
                 watcher.barred(cid)
 
 
-def has_blocked(entry: Entry) -> bool:
+def has_blocked(entry: TailEntry) -> bool:
     """Tell whether an event may bring a call that has blocked somebody."""
     if not entry.meta.type.startswith("call."):
         return False

@@ -7,35 +7,35 @@ import asyncio
 
 from aiohttp import web
 
-from gateway.calls import openness
+from gateway.calls import exposure
 from gateway.calls.access import Access
 from gateway.calls.tokens import Tokens
-from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.engine.engine import Engine
+from gateway.errors import EngineRefused, EngineUnavailable
 from gateway.feed import pages
+from gateway.feed.connection_ids import ConnectionIds
 from gateway.feed.connections import Connections
-from gateway.feed.doorway import Doorway
-from gateway.feed.frames import RESTART
 from gateway.feed.hub import Hub
 from gateway.feed.leaving import Leaving
-from gateway.feed.names import Names
-from gateway.feed.plain import PlainFeed
-from gateway.feed.plain_access import Shows
-from gateway.feed.plain_frames import PlainFrames
-from gateway.feed.plain_session import PlainParts
-from gateway.feed.registration import Registration
-from gateway.feed.rounds import keep_pinging, spread
-from gateway.feed.sdk_socket import SdkSockets
-from gateway.feed.sdk_watcher import SdkParts, SdkWatcher
-from gateway.feed.tickets import Tickets
+from gateway.feed.opening import Opening
+from gateway.feed.pacing import keep_pinging, spread
+from gateway.feed.plain.access import Shows
+from gateway.feed.plain.feed import PlainFeed
+from gateway.feed.plain.frames import PlainFrames
+from gateway.feed.plain.session import PlainParts
+from gateway.feed.plain.tickets import Tickets
+from gateway.feed.sdk.registration import Registration
+from gateway.feed.sdk.sockets import SdkSockets
+from gateway.feed.sdk.watcher import SdkParts, SdkWatcher
 from gateway.feed.waiting import Waiting
+from gateway.feed.websocket.frames import RESTART
 from gateway.metrics import Metrics
 from gateway.options import Config
-from gateway.stream.call_store import CallStore
-from gateway.stream.connection import Engine
-from gateway.stream.mailbox import Mailbox
-from gateway.stream.shard_reader import readers_of
-from gateway.stream.tail import Tail
-from gateway.stream.tickets import TicketStore
+from gateway.store.states.call_store import CallStore
+from gateway.store.watching.mailbox import Mailbox
+from gateway.store.watching.shard_reader import readers_of
+from gateway.store.watching.tail import Tail
+from gateway.store.watching.tickets import TicketStore
 from gateway.tasks import together
 
 _AWAY_S = 0.05
@@ -65,14 +65,14 @@ class FeedService:
             calls.names,
             self._connections,
             by_state=config.upstream.url is None,
-            open_apps=openness.open_apps(config),
+            open_apps=exposure.open_apps(config),
         )
         # Stream, that is asked each time, is asked less often.
         self._waiting = Waiting() if shows is None else Waiting(pause_s=_STREAM_PAUSE_S)
         metrics.feed_waiting.track(read=lambda: self._waiting.taken)
         self._hub = Hub(self._connections, metrics, leaving=self._leaving, waiting=self._waiting)
-        self._doorway = Doorway(options, self._connections)
-        names = Names()
+        self._doorway = Opening(options, self._connections)
+        names = ConnectionIds()
         parts = SdkParts(
             options, tokens, self._connections, self._hub, self._tail, names, metrics, self._leaving
         )
@@ -106,7 +106,7 @@ class FeedService:
         self._sdk.add_routes(app)
         self._plain.add_routes(app)
         pages.add_client(app)
-        if (api_key := openness.demo_app(self._config)) is not None:
+        if (api_key := exposure.demo_app(self._config)) is not None:
             pages.add_demo(app, api_key, self._tokens)
 
     async def run(self) -> None:
@@ -127,7 +127,7 @@ class FeedService:
         while True:
             try:
                 await self._engine.command("PING")
-            except (StreamUnavailable, StreamRefused):
+            except (EngineUnavailable, EngineRefused):
                 await asyncio.sleep(_AWAY_S)
             else:
                 return

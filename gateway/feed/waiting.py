@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from gateway.calls.state import CROWD_MOVES, SAYS_NOTHING
-from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.errors import EngineRefused, EngineUnavailable
 from gateway.feed.members import named_by
 from gateway.logs import Seldom
-from gateway.stream.tail import Entry
+from gateway.store.watching.tail import TailEntry
 
 MOST_OF_CONNECTION, MOST = 10, 10_000
 _ASKING = 8  # at a time, of those whom an event names, and of the others
@@ -32,7 +32,7 @@ class Waiter(Protocol):
     user_id: str | None
 
     async def ask_again(self, call_cid: str) -> None:
-        """See whether the call may be watched now. Raises `StreamUnavailable`."""
+        """See whether the call may be watched now. Raises `EngineUnavailable`."""
 
 
 class _Due:
@@ -89,7 +89,7 @@ class Waiting:
             self._named.forget((one, cid))
             self._others.forget((one, cid))
 
-    def heard(self, entry: Entry) -> None:
+    def heard(self, entry: TailEntry) -> None:
         """Take an event that passes: whom it names may watch its call from now on."""
         meta = entry.meta
         if not self._places or meta.call_cid is None or meta.type in _SILENT:
@@ -121,7 +121,7 @@ class Waiting:
             one, cid = await due.take()
             try:
                 await one.ask_again(cid)
-            except (StreamUnavailable, StreamRefused) as error:
+            except (EngineUnavailable, EngineRefused) as error:
                 self._seldom.log(
                     "ask", _logger, "those who wait cannot be let in now", reason=str(error)
                 )

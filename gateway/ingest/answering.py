@@ -16,9 +16,9 @@ from time import perf_counter
 from typing import cast
 
 from gateway.ingest.answers import REQUEST_TIMEOUT, STORED, TOO_MANY_CONNECTIONS, Answer
-from gateway.ingest.holding import HoldingConnection
-from gateway.ingest.places import Standing
-from gateway.ingest.surroundings import LINGER_S, STORED_LABEL, Past, Surroundings
+from gateway.ingest.buffers import HoldingConnection
+from gateway.ingest.eviction import EvictionRank
+from gateway.ingest.listener_state import LINGER_S, STORED_LABEL, ConnectionPast, ListenerState
 from gateway.ingest.unread import has_unread
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class AnsweringConnection(HoldingConnection):
     )
     _transport: asyncio.Transport
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: ListenerState) -> None:
         super().__init__(around)
         self._receiver = around.receiver
         self._state = State.OPEN
@@ -219,7 +219,7 @@ class AnsweringConnection(HoldingConnection):
         self._state = State.GONE
         if self._paused:
             self._transport.resume_reading()
-        past = Past(self._opened_at, self._since, self._signed_at)
+        past = ConnectionPast(self._opened_at, self._since, self._signed_at)
         self._around.hand_over(self._transport, self._let_go(), past)
         self._around.left(self)
 
@@ -248,7 +248,7 @@ class AnsweringConnection(HoldingConnection):
     # What the listener asks
 
     @property
-    def standing(self) -> Standing | None:
+    def standing(self) -> EvictionRank | None:
         received: int | None = None
         if self._writing_paused:
             received = 0  # it does not take its answers
@@ -256,7 +256,7 @@ class AnsweringConnection(HoldingConnection):
             return None
         elif self._buffer:
             received = self.unfinished_bytes
-        return Standing(self._opened_at, self._since, received, self.read_at, self._signed_at)
+        return EvictionRank(self._opened_at, self._since, received, self.read_at, self._signed_at)
 
     def has_unread(self) -> bool:
         if self._arriving is not None:

@@ -13,8 +13,8 @@ from gateway.clock import now_ms
 from gateway.event import Event
 from gateway.ingest.answering import AnsweringConnection, State
 from gateway.ingest.answers import HEADERS_TOO_LARGE, INTERNAL, TOO_LARGE, UNAUTHORIZED, Answer
+from gateway.ingest.listener_state import MAX_HEAD_BYTES, TakePlain
 from gateway.ingest.request_head import RequestHead, parse_head
-from gateway.ingest.surroundings import MAX_HEAD_BYTES, TakePlain
 
 logger = logging.getLogger(__name__)
 

@@ -18,12 +18,12 @@ from gateway.errors import JournalFailed, JournalFull, JournalTaken
 from gateway.event import Event
 from gateway.ingest import answers
 from gateway.ingest.answers import Answer, Reply
-from gateway.ingest.inlet import LONGEST_REST_S, Inlet
+from gateway.ingest.socket_reader import LONGEST_REST_S, SocketReader
 from gateway.journal.gathering import gathering
 from gateway.journal.journal import Journal
 from gateway.metrics import Metrics
 from gateway.options import AckMode
-from gateway.stream.publisher import Publisher
+from gateway.store.publishing.publisher import Publisher
 
 _log = logging.getLogger("gateway.ingest")
 # Stream gives an attempt 6 s: what cannot be acked by then is better refused while it listens.
@@ -58,9 +58,9 @@ class Intake:
         journal.on_synced = self._release
         journal.is_awaited = False
         publisher.on_progress = self._release
-        self.inlet: Inlet | None = None
+        self.inlet: SocketReader | None = None
         if native.sockets is not None:
-            self.inlet = Inlet(native.sockets(), flush=self._flush, may_rest=self._may_rest)
+            self.inlet = SocketReader(native.sockets(), flush=self._flush, may_rest=self._may_rest)
         publisher.on_take = self.inlet.take if self.inlet else self._flush
 
     def submit(self, event: Event, reply: Reply) -> None:

@@ -16,15 +16,15 @@ from typing import Any
 from aiohttp import web
 
 from gateway.ingest.acceptance import Acceptance
-from gateway.ingest.accepting import Acceptor, Loads
+from gateway.ingest.aiohttp_app import build_app
+from gateway.ingest.aiohttp_connection import GuardedHandler
 from gateway.ingest.answers import TOO_MANY_CONNECTIONS, Wire
 from gateway.ingest.fast_path import WebhookConnection
-from gateway.ingest.handler import build_app
-from gateway.ingest.handover import GuardedHandler
+from gateway.ingest.listener_state import ConnectionPast, ListenerState, OpenConnection
+from gateway.ingest.load_sharing import Acceptor, Loads
 from gateway.ingest.reception import Intake, Reception
-from gateway.ingest.surroundings import Connection, Past, Surroundings
 from gateway.listening import EVERYWHERE, listen_everywhere
-from gateway.lookup.own import own_addresses
+from gateway.lookup.own_names import own_addresses
 from gateway.metrics import Metrics
 from gateway.native import Keyring
 from gateway.open_files import FileRoom
@@ -85,7 +85,7 @@ class Listener:
         many there are for connections; None: enough.
         """
         self._options = options
-        self._around = Surroundings(
+        self._around = ListenerState(
             server=options,
             reception=Reception(acceptance, ingest, intake, metrics),
             metrics=metrics,
@@ -222,7 +222,7 @@ class Listener:
         if self._sweeper is not None:
             self._sweeper.cancel()
 
-    def _hand_over(self, transport: asyncio.Transport, first: bytes, past: Past) -> None:
+    def _hand_over(self, transport: asyncio.Transport, first: bytes, past: ConnectionPast) -> None:
         server = self._runner.server
         if server is None or transport.is_closing():
             transport.close()
@@ -241,7 +241,7 @@ class Listener:
             for connection in tuple(connections):
                 self._sweep_one(connection, now)
 
-    def _sweep_one(self, connection: Connection, now: float) -> None:
+    def _sweep_one(self, connection: OpenConnection, now: float) -> None:
         try:
             connection.sweep(now)
         except Exception:

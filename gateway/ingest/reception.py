@@ -12,7 +12,7 @@ from gateway.clock import now_ms
 from gateway.event import Event
 from gateway.ingest.acceptance import Acceptance, refusal
 from gateway.ingest.answers import INTERNAL, Answer, Reply
-from gateway.ingest.inlet import Inlet
+from gateway.ingest.socket_reader import SocketReader
 from gateway.journal.gathering import Gathering
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
@@ -29,7 +29,7 @@ class Intake(Protocol):
     events: Gathering
     replies: list[Reply]
     read_ats: list[float]
-    inlet: Inlet | None  # None: every connection is read by its own transport
+    inlet: SocketReader | None  # None: every connection is read by its own transport
 
     def begin(self) -> None:
         """Get ready for the first event of a tick; only then may the lists be added to."""

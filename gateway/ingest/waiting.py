@@ -6,7 +6,7 @@ import time
 from gateway.ingest.answers import Answer
 
 
-class Waiting:
+class AwaitedReply:
     """Made when the event is whole; `answered` has the intake's word."""
 
     __slots__ = ("answered", "read_at")

@@ -12,14 +12,16 @@ from pathlib import Path
 from gateway.journal import records, segment
 from gateway.journal.disk import Disk
 from gateway.journal.reading import Chunk, read_segment
-from gateway.journal.recovery import Found
+from gateway.journal.recovery import RecoveredJournal
 from gateway.journal.segment import Segment
 
 
 class Files:
     """Goes on in a fresh file behind what was `found`. Raises `OSError`, as all its calls may."""
 
-    def __init__(self, disk: Disk, folder: Path, found: Found, journal_id: bytes) -> None:
+    def __init__(
+        self, disk: Disk, folder: Path, found: RecoveredJournal, journal_id: bytes
+    ) -> None:
         self._disk, self._folder, self._id = disk, folder, journal_id
         self._segments = found.segments
         end = found.segments[-1].end if found.segments else 0

@@ -23,10 +23,10 @@ from gateway.journal.files import Files
 from gateway.journal.gathering import Gathered
 from gateway.journal.ownership import Ownership
 from gateway.journal.reading import Chunk
+from gateway.journal.recent import RecentRecords
 from gateway.journal.records import Record
 from gateway.journal.segment import Segment
 from gateway.journal.syncer import Synced, Syncer
-from gateway.journal.tail import Tail
 from gateway.journal.watermarks import Watermarks
 from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
@@ -64,7 +64,7 @@ class Journal:
         self._synced = self.end
         self._reports: deque[Synced] = deque()
         self.is_full = False  # the last append found no room, and none was made since
-        self._tail = Tail()
+        self._tail = RecentRecords()
         self._to_rescue: list[Segment] = []  # of which something may not be on disk, or not whole
         self._syncer = Syncer(self._disk, options.sync_interval_s, self._report)
         self._syncer.is_awaited = True

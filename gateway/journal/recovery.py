@@ -24,7 +24,7 @@ from gateway.logs import log
 _log = logging.getLogger("gateway.journal")
 
 
-class Found(NamedTuple):
+class RecoveredJournal(NamedTuple):
     """What a folder held: its segments in order, and how the journal goes on.
 
     `journal_id`: what its newest segment says, empty if there is none. `last_ms`: when its last
@@ -39,7 +39,7 @@ class Found(NamedTuple):
     hidden: list[Record]
 
 
-def recover(disk: Disk, folder: Path) -> Found:
+def recover(disk: Disk, folder: Path) -> RecoveredJournal:
     """Open what is in `folder`; an empty one is a new journal. Raises `OSError`."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for unfinished in folder.glob("*.new"):
@@ -61,7 +61,7 @@ def recover(disk: Disk, folder: Path) -> Found:
     if hidden:  # files that claim the same place need not stand in the order of their numbers
         lasts = (last_record(disk, one) for one in segments)
         number = max([number, *(last.number + 1 for last in lasts if last is not None)])
-    return Found(journal_id, segments, number, last_ms, hidden)
+    return RecoveredJournal(journal_id, segments, number, last_ms, hidden)
 
 
 def _worth_keeping(disk: Disk, segments: Sequence[Segment]) -> list[Segment]:

@@ -22,7 +22,7 @@ class Bounds:
     kept_s: float = 86_400.0
 
 
-class Known:
+class KnownAddresses:
     """Of one name. `addresses`: the last that were answered, none if there never was an answer."""
 
     def __init__(self, bounds: Bounds) -> None:

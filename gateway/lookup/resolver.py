@@ -18,8 +18,8 @@ from weakref import WeakKeyDictionary
 
 from aiohappyeyeballs import AddrInfoType
 
-from gateway.lookup.known import Bounds, Known
-from gateway.lookup.threads import Turns
+from gateway.lookup.known import Bounds, KnownAddresses
+from gateway.lookup.threads import ThreadTurns
 from gateway.lookup.trouble import Trouble, is_gone
 
 PATIENCE_S = 0.5
@@ -28,26 +28,26 @@ TELL_AFTER_S = 3.0
 _MOST_NAMES = 1024
 
 
-class Asked(NamedTuple):
+class LookupTask(NamedTuple):
     host: str
     family: int
     flags: int
 
 
-Look = Callable[[Asked], Sequence[AddrInfoType]]
+Look = Callable[[LookupTask], Sequence[AddrInfoType]]
 _Lookup = asyncio.Future[Sequence[AddrInfoType]]
 
 
-def _ask_system(asked: Asked) -> Sequence[Any]:
+def _ask_system(asked: LookupTask) -> Sequence[Any]:
     return socket.getaddrinfo(
         asked.host, 0, family=asked.family, type=socket.SOCK_STREAM, flags=asked.flags
     )
 
 
 class _Name:
-    def __init__(self, asked: Asked, bounds: Bounds) -> None:
+    def __init__(self, asked: LookupTask, bounds: Bounds) -> None:
         self.asked = asked
-        self.known, self.trouble = Known(bounds), Trouble(asked.host)
+        self.known, self.trouble = KnownAddresses(bounds), Trouble(asked.host)
         self.lookup: _Lookup | None = None
         self.began_at = 0.0
         self.alarms: tuple[asyncio.TimerHandle, ...] = ()
@@ -63,11 +63,11 @@ class Resolver:
         patience_s: float = PATIENCE_S,
         tell_after_s: float = TELL_AFTER_S,
         bounds: Bounds | None = None,
-        turns: Turns | None = None,
+        turns: ThreadTurns | None = None,
     ) -> None:
         self._look, self._patience_s, self._tell_after_s = look, patience_s, tell_after_s
-        self._bounds, self._turns = bounds or Bounds(), turns or Turns("lookup")
-        self._names: dict[Asked, _Name] = {}
+        self._bounds, self._turns = bounds or Bounds(), turns or ThreadTurns("lookup")
+        self._names: dict[LookupTask, _Name] = {}
 
     async def addresses(
         self,
@@ -84,7 +84,7 @@ class Resolver:
         answer younger than `max_age_s` is not asked for again. Raises `OSError` (mostly
         `socket.gaierror`), and `UnicodeError` for what is no name.
         """
-        asked = Asked(host, family, flags)
+        asked = LookupTask(host, family, flags)
         name = self._names.get(asked)
         if name is None:
             if (numeric := _numeric(asked, port)) is not None:
@@ -92,7 +92,7 @@ class Resolver:
             name = self._new(asked)
         return [_with_port(one, port) for one in await self._found(name, max_age_s)]
 
-    def _new(self, asked: Asked) -> _Name:
+    def _new(self, asked: LookupTask) -> _Name:
         if len(self._names) >= _MOST_NAMES:  # no configuration has so many
             idle = next((one for one, name in self._names.items() if name.lookup is None), None)
             if idle is not None:
@@ -173,7 +173,7 @@ def text_of(info: AddrInfoType) -> str:
     return f"{address[0]}%{scope}" if scope else str(address[0])
 
 
-def _numeric(asked: Asked, port: int) -> list[Any] | None:
+def _numeric(asked: LookupTask, port: int) -> list[Any] | None:
     """Return the address that the host is, in whichever notation; None for a name."""
     flags = asked.flags | socket.AI_NUMERICHOST
     try:

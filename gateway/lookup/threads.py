@@ -60,7 +60,7 @@ class _Turn(NamedTuple):
     done: asyncio.Future[Any]
 
 
-class Turns:
+class ThreadTurns:
     """At most `most` calls at a time; `most_slow` of those about what hung in vain the last time.
 
     So those that hang again and again take turns among themselves, and hold up nobody else.

@@ -1,4 +1,4 @@
-/* The publishing commands, as `gateway.stream.packing` packs them. */
+/* The publishing commands, as `gateway.store.publishing.packing` packs them. */
 #ifndef GATEWAY_PUBLISH_H
 #define GATEWAY_PUBLISH_H
 

@@ -22,6 +22,7 @@ from aiohttp.client_exceptions import ClientPayloadError
 from aiohttp.web_protocol import RequestPayloadError
 
 from gateway.clock import now_ms
+from gateway.ingest.aiohttp_connection import AnswerResponse, has_signed
 from gateway.ingest.answers import (
     INTERNAL,
     REQUEST_TIMEOUT,
@@ -31,9 +32,8 @@ from gateway.ingest.answers import (
     UNAVAILABLE,
     Answer,
 )
-from gateway.ingest.handover import AnswerResponse, has_signed
 from gateway.ingest.reception import Intake
-from gateway.ingest.waiting import Waiting
+from gateway.ingest.waiting import AwaitedReply
 from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.options import MIB, SnsSourceOptions
@@ -147,7 +147,7 @@ class SnsSource:
             _logger.exception("judging a message failed")
             self._errors.add(origin.name, "judge")
             return INTERNAL
-        waiting = Waiting()
+        waiting = AwaitedReply()
         self._intake.submit(event, waiting)
         answer = await waiting.answered
         if answer is not STORED:

@@ -21,8 +21,8 @@ from gateway.metrics import Metrics
 from gateway.options import SqsSourceOptions
 from gateway.sources.decode import event_of
 from gateway.sources.origin import Origin
+from gateway.sources.received import Answers, ReceivedMessage
 from gateway.sources.sqs_queue import Message, ReceiveFailed, SourceQueue
-from gateway.sources.taken import Answers, Taken
 from gateway.tasks import end
 
 _logger = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ class SqsSource:
             await self._queue.extend(receipts)
             await asyncio.sleep(self._options.visibility_timeout_s / 3)
 
-    async def _judge(self, message: Message) -> Taken | None:
+    async def _judge(self, message: Message) -> ReceivedMessage | None:
         """Return the event of a message; None, which leaves the message, for a defect of ours."""
         origin, (receipt, text) = self._origin, message
         if len(text) > _LARGE_CHARACTERS:
@@ -172,9 +172,9 @@ class SqsSource:
             _logger.exception("judging a message failed")
             self._errors.add(origin.name, "judge")
             return None
-        return Taken(receipt, event)
+        return ReceivedMessage(receipt, event)
 
-    async def _store(self, taken: Sequence[Taken]) -> None:
+    async def _store(self, taken: Sequence[ReceivedMessage]) -> None:
         """Offer events to the intake until all are stored, or we stop."""
         failures, left = 0, taken
         while left:

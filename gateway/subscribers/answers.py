@@ -33,7 +33,7 @@ class Malformed(Exception):
     """What came is no answer in HTTP/1; the text quotes nothing of it."""
 
 
-class Answer(NamedTuple):
+class HttpAnswer(NamedTuple):
     """`retry_after` as it was sent, empty if it was not; `snippet`: the start of the body."""
 
     status: int
@@ -83,8 +83,8 @@ class AnswerParser:
         self.done = self.reusable = False
 
     @property
-    def answer(self) -> Answer:
-        return Answer(self.status, self._retry_after, self._snippet)
+    def answer(self) -> HttpAnswer:
+        return HttpAnswer(self.status, self._retry_after, self._snippet)
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes. Raises `Malformed` where no status can come any more."""

@@ -12,7 +12,7 @@ from errno import ECONNABORTED
 from typing import cast
 
 from gateway import native
-from gateway.subscribers.answers import Answer, AnswerParser, Malformed
+from gateway.subscribers.answers import AnswerParser, HttpAnswer, Malformed
 from gateway.subscribers.dialing import Dialer, failure_of
 from gateway.subscribers.outcome import Failed, Reason
 
@@ -25,11 +25,11 @@ _MAX_KNOWN_BYTES = 1024
 _CLOCK_S = 0.001  # uvloop's timers may ring this much early
 _NEVER = float("inf")
 
-Result = Answer | Failed
+Result = HttpAnswer | Failed
 LATE = Failed(Reason.TIMEOUT)
 
 
-class Connection(asyncio.Protocol):
+class ReceiverConnection(asyncio.Protocol):
     """Connected. `deadline` (of the loop's clock): of the exchange under way, or of idleness."""
 
     __slots__ = ("_descriptor", "_done", "_parser", "_pool", "deadline", "transport")
@@ -142,18 +142,18 @@ class Pool:
         self.loop = asyncio.get_running_loop()
         self.max_body_bytes = max_body_bytes
         # Whole answers as they came before: a receiver says the same nearly always.
-        self.known: dict[bytes, Answer] = {}
+        self.known: dict[bytes, HttpAnswer] = {}
         self._dialer = dialer
         self._limit = limit
-        self._all: set[Connection] = set()
+        self._all: set[ReceiverConnection] = set()
         self._dialing = 0
-        self._idle: list[Connection] = []  # the one used last is taken first
+        self._idle: list[ReceiverConnection] = []  # the one used last is taken first
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
         self.alarm_at = _NEVER  # what is due before it must be watched
         self._closed = False
 
-    def take(self) -> Connection | None:
+    def take(self) -> ReceiverConnection | None:
         """Return a connection that is free at once, if there is one."""
         idle = self._idle
         while idle:
@@ -162,7 +162,7 @@ class Pool:
                 return connection
         return None
 
-    async def open(self) -> Connection:
+    async def open(self) -> ReceiverConnection:
         """Return a free connection, a new one while there may be more.
 
         Raises as `Dialer.connect`; waits without end: the caller's time is limited.
@@ -175,10 +175,10 @@ class Pool:
             await self._change()
         raise ConnectionAbortedError(ECONNABORTED, "closed")
 
-    async def _dial(self) -> Connection:
+    async def _dial(self) -> ReceiverConnection:
         self._dialing += 1
         try:
-            return await self._dialer.connect(lambda: Connection(self))
+            return await self._dialer.connect(lambda: ReceiverConnection(self))
         finally:
             self._dialing -= 1
             self._wake()
@@ -213,16 +213,16 @@ class Pool:
 
     # What connections say.
 
-    def made(self, connection: Connection) -> None:
+    def made(self, connection: ReceiverConnection) -> None:
         self._all.add(connection)
 
-    def lost(self, connection: Connection) -> None:
+    def lost(self, connection: ReceiverConnection) -> None:
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
         self._wake()
 
-    def release(self, connection: Connection) -> None:
+    def release(self, connection: ReceiverConnection) -> None:
         connection.deadline = deadline = self.loop.time() + KEEP_ALIVE_S
         if deadline < self.alarm_at:
             self.watch(deadline)
@@ -230,7 +230,7 @@ class Pool:
         if self._waiting:
             self._wake()
 
-    def remember(self, data: bytes, answer: Answer) -> None:
+    def remember(self, data: bytes, answer: HttpAnswer) -> None:
         if len(data) > _MAX_KNOWN_BYTES:
             return
         if len(self.known) == _MAX_KNOWN:  # a Date makes a new one every second

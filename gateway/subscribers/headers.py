@@ -15,7 +15,7 @@ from yarl import URL
 from gateway.event import Meta
 from gateway.keyed_hash import KeyedHash
 from gateway.options import App
-from gateway.subscribers.delivery import Attempt
+from gateway.subscribers.contract import Attempt
 
 # What a configured header cannot set, in lower case: what identifies the event, and what frames
 # the request.
@@ -74,7 +74,7 @@ def webhook_id(meta: Meta) -> str:
     return meta.key
 
 
-class RequestHead:
+class DeliveryHead:
     """Makes the head of each request to one subscriber, from request line to empty line."""
 
     def __init__(

@@ -17,12 +17,12 @@ from collections.abc import Callable
 from yarl import URL
 
 from gateway.options import HttpOptions
-from gateway.subscribers.answers import Answer
-from gateway.subscribers.connections import LATE, Connection, Pool
-from gateway.subscribers.delivery import Attempt
+from gateway.subscribers.answers import HttpAnswer
+from gateway.subscribers.connections import LATE, Pool, ReceiverConnection
+from gateway.subscribers.contract import Attempt
 from gateway.subscribers.dialing import Dialer, failure_of
 from gateway.subscribers.egress import Egress
-from gateway.subscribers.headers import RequestHead, read_retry_after
+from gateway.subscribers.headers import DeliveryHead, read_retry_after
 from gateway.subscribers.outcome import Delivered, Failed, Outcome, Reason
 
 _DELIVERED = {status: Delivered(status) for status in range(200, 300)}
@@ -45,7 +45,7 @@ class HttpSubscriber:
     def __init__(
         self,
         options: HttpOptions,
-        head: RequestHead,
+        head: DeliveryHead,
         *,
         concurrency: int,
         now_ms: Callable[[], int],
@@ -72,7 +72,7 @@ class HttpSubscriber:
         except asyncio.CancelledError:
             connection.give_up(done)
             raise
-        if isinstance(result, Answer):
+        if isinstance(result, HttpAnswer):
             return _DELIVERED.get(result.status) or self._failed(result)
         return result if result is not LATE else _late(attempt)
 
@@ -80,7 +80,7 @@ class HttpSubscriber:
         """Drop the connections; attempts still in flight fail."""
         self._pool.close()
 
-    async def _open(self, deadline: float) -> Connection | Failed:
+    async def _open(self, deadline: float) -> ReceiverConnection | Failed:
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._pool.open()
@@ -89,7 +89,7 @@ class HttpSubscriber:
         except (OSError, ssl.SSLError, ValueError) as error:
             return failure_of(error)
 
-    def _failed(self, answer: Answer) -> Failed:
+    def _failed(self, answer: HttpAnswer) -> Failed:
         return Failed(
             reason_of(answer.status) or Reason.REJECTED,
             status=answer.status,

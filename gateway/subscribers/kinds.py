@@ -8,8 +8,8 @@ from gateway.aws.sqs_client import SqsClient
 from gateway.clock import now_ms
 from gateway.keyed_hash import KeyedHash
 from gateway.options import App, SubscriberOptions
-from gateway.subscribers.delivery import Subscriber
-from gateway.subscribers.headers import RequestHead
+from gateway.subscribers.contract import Subscriber
+from gateway.subscribers.headers import DeliveryHead
 from gateway.subscribers.http import HttpSubscriber
 from gateway.subscribers.log import LogSubscriber
 from gateway.subscribers.sqs import SqsSubscriber, senders_for
@@ -19,7 +19,7 @@ Builder = Callable[[SubscriberOptions, tuple[App, ...]], Subscriber]
 
 def _http(options: SubscriberOptions, apps: tuple[App, ...]) -> Subscriber:
     assert options.http is not None, "the configuration gives http options to this kind"
-    head = RequestHead(
+    head = DeliveryHead(
         options.http.url,
         apps=apps,
         configured=options.http.headers,

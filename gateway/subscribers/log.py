@@ -11,7 +11,7 @@ import select
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from gateway.subscribers.delivery import Attempt
+from gateway.subscribers.contract import Attempt
 from gateway.subscribers.outcome import Delivered, Failed, Outcome, Reason
 
 STANDARD_OUTPUT = 1

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from gateway.aws.credentials import NoCredentials
 from gateway.aws.sqs_client import SqsClient, SqsRefused, SqsUnreachable
-from gateway.subscribers.delivery import Attempt
+from gateway.subscribers.contract import Attempt
 from gateway.subscribers.outcome import Delivered, Failed, Outcome, Reason
 from gateway.subscribers.sqs_messages import Format, Unsendable, entry, failure
 from gateway.tasks import end

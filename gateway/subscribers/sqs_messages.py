@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from gateway.aws.sqs_client import is_passing
 from gateway.event import Meta
-from gateway.subscribers.delivery import Attempt
+from gateway.subscribers.contract import Attempt
 from gateway.subscribers.headers import webhook_id
 from gateway.subscribers.outcome import Failed, Reason
 

@@ -5,7 +5,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.admin.server import AdminServer
-from gateway.errors import GatewayError, StreamRefused, StreamUnavailable
+from gateway.errors import EngineRefused, EngineUnavailable, GatewayError
 from gateway.metrics import Metrics
 from gateway.options import AdminOptions
 
@@ -88,7 +88,7 @@ async def test_readiness_gives_its_reasons(client, parts):
 
 @pytest.mark.parametrize(
     ("answer", "status"),
-    [({"balanced": True}, 200), (StreamUnavailable("away"), 503), (StreamRefused("odd"), 500)],
+    [({"balanced": True}, 200), (EngineUnavailable("away"), 503), (EngineRefused("odd"), 500)],
 )
 async def test_the_ledger_is_shown_or_why_it_cannot_be(client, parts, answer, status):
     """JSON in every case."""

@@ -7,9 +7,9 @@ from redis.asyncio import Redis
 from support.streams import Recorder, TestPublisher, delivering, event, served, settled
 
 from gateway.admin.ledger import JournalSide, compose
-from gateway.errors import StreamUnavailable
-from gateway.stream import keys
-from gateway.stream.connection import Engine
+from gateway.engine.engine import Engine
+from gateway.errors import EngineUnavailable
+from gateway.store import keys
 
 
 @pytest.fixture
@@ -120,6 +120,6 @@ async def test_a_subscriber_out_of_balance_is_enough(engine, engine_url):
 async def test_without_redis_there_is_no_ledger(tmp_path):
     """The caller is told to come again."""
     engine = Engine(f"unix://{tmp_path}/nobody.sock")
-    with pytest.raises(StreamUnavailable):
+    with pytest.raises(EngineUnavailable):
         await compose(engine, looks(here(0, 0)))
     await engine.close()

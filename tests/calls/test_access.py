@@ -6,9 +6,9 @@ from support.calls import make_call
 from gateway.calls.access import Access
 from gateway.calls.errors import StreamError
 from gateway.calls.tokens import Identity
-from gateway.stream.call_documents import Named
-from gateway.stream.call_store import CallStore
-from gateway.stream.connection import Engine
+from gateway.engine.engine import Engine
+from gateway.store.states.call_documents import Named
+from gateway.store.states.call_store import CallStore
 
 APP, CID, OTHER = "demo-key", "default:room", "default:other"
 

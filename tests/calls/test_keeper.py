@@ -12,20 +12,20 @@ from support.webhooks import sample_bodies
 from gateway.calls import keeper as keeper_module
 from gateway.calls import state
 from gateway.calls.keeper import Keeper
-from gateway.calls.keeping import draft
 from gateway.calls.state import says_something
+from gateway.calls.state_batch import draft
 from gateway.calls.sweeper import CallSweeper
 from gateway.clock import now_ms
+from gateway.engine.engine import Engine
 from gateway.event import Event
 from gateway.metrics import Metrics
 from gateway.options import FeedOptions, RetentionOptions
-from gateway.stream import keys
-from gateway.stream.call_documents import Draft, Named
-from gateway.stream.call_store import CallStore
-from gateway.stream.connection import Engine
-from gateway.stream.format import check_format
-from gateway.stream.holders import Holder
-from gateway.stream.retention import Janitor
+from gateway.store import keys
+from gateway.store.format import check_format
+from gateway.store.states.call_documents import Draft, Named
+from gateway.store.states.call_store import CallStore
+from gateway.store.taking.holders import Holder
+from gateway.store.upkeep.retention import Janitor
 from gateway.tasks import end
 
 APP, CID = "demo-key", "default:room"

@@ -11,14 +11,15 @@ from support.eventually import eventually
 from gateway.calls.keeper import Keeper
 from gateway.calls.known_calls import KnownCalls
 from gateway.clock import now_ms
-from gateway.errors import StreamUnavailable
+from gateway.engine.engine import Engine
+from gateway.errors import EngineUnavailable
 from gateway.event import Event
 from gateway.metrics import Metrics
-from gateway.stream import keys, unread
-from gateway.stream.call_store import CallStore
-from gateway.stream.connection import Engine
-from gateway.stream.format import check_format
-from gateway.stream.holders import Holder
+from gateway.store import keys
+from gateway.store.format import check_format
+from gateway.store.states import unread
+from gateway.store.states.call_store import CallStore
+from gateway.store.taking.holders import Holder
 from gateway.tasks import end
 
 APP, CID = "demo-key", "default:room"
@@ -133,7 +134,7 @@ async def test_too_far_behind_it_does_not_guess(engine, publisher, redis, monkey
     await publisher.publish(*(told("call.updated", n, **pad) for n in range(100)))
     await publisher.publish(told("call.member_added", 101, members=[{"user_id": "ann"}]))
     for _ in range(3):
-        with pytest.raises(StreamUnavailable):
+        with pytest.raises(EngineUnavailable):
             await known.names(APP, CID, "ann")
         assert sum(one.bytes for one in known._unread._shards) < 20_000
     await keep_all(engine, CallStore(engine), redis)

@@ -6,7 +6,7 @@ import pytest
 from support.configs import SHIPPED
 
 from gateway import config
-from gateway.calls.openness import closed, demo_app, guest_apps, open_apps, strangers
+from gateway.calls.exposure import closed, demo_app, guest_apps, open_apps, strangers
 from gateway.options import App, Config, FeedOptions, UpstreamOptions
 
 DEMO, OWN = App(api_key="demo-key", secrets=("demo-secret",)), App(api_key="mine", secrets=("s",))

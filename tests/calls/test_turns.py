@@ -6,8 +6,8 @@ import time
 import pytest
 
 from gateway.calls.errors import StreamError
+from gateway.calls.query_turns import LoopShare, QueryTurns
 from gateway.calls.tokens import Identity
-from gateway.calls.turns import LoopShare, Turns
 
 ANNA, BEN, APP = (Identity("key", user) for user in ("anna", "ben", None))
 
@@ -40,7 +40,7 @@ async def test_a_long_look_gives_way():
 
 async def test_one_user_has_a_few_questions_at_a_time():
     """Who asks without end is refused with code 9; everybody else still gets a turn."""
-    turns, free = Turns(), asyncio.Event()
+    turns, free = QueryTurns(), asyncio.Event()
 
     async def ask(who):
         async with turns.turn(who):

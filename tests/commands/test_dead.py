@@ -15,7 +15,7 @@ from support.streams import (
     settled,
 )
 
-from gateway.stream import keys
+from gateway.store import keys
 from gateway.subscribers.outcome import Failed, Reason
 
 
@@ -144,7 +144,7 @@ async def test_what_is_no_event_cannot_be_revived(config):
 
 async def test_a_letter_that_cannot_be_read_is_still_shown(config, engine_url):
     """A meta that somebody else wrote, and a body that is no text, do not stop a command."""
-    from gateway.stream.parcels import Parcel, pack
+    from gateway.store.parcels import Parcel, pack
 
     redis = Redis.from_url(engine_url)
     packed = pack(Parcel(b"?", b"\xff\x1b", reason="unreadable", buried_ms=1))

@@ -10,10 +10,10 @@ from support.streams import Recorder, TestPublisher, delivering, event, served, 
 
 from gateway.admin.ledger import JournalSide, compose
 from gateway.admin.server import AdminServer
-from gateway.errors import StreamUnavailable
+from gateway.engine.engine import Engine
+from gateway.errors import EngineUnavailable
 from gateway.options import AdminOptions
-from gateway.stream import keys
-from gateway.stream.connection import Engine
+from gateway.store import keys
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def admin(url):
     class Shown:
         async def ledger(self):
             if server.accepted is None:
-                raise StreamUnavailable("away")
+                raise EngineUnavailable("away")
             return await compose(engine, self.sides)
 
         async def sides(self):

@@ -13,8 +13,8 @@ import uvloop
 from support.commands import run_here, write_config
 from support.eventually import eventually
 
-from gateway.stream.connection import Engine
-from gateway.stream.ledger import read_ledger
+from gateway.engine.engine import Engine
+from gateway.store.upkeep.ledger import read_ledger
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from gateway.delivery.read_ahead import (
     READY_BYTES,
     ReadAhead,
 )
-from gateway.stream import keys
-from gateway.stream.consumer_group import Acquired, Entry, Group
+from gateway.store import keys
+from gateway.store.taking.consumer_group import Acquired, Entry, Group
 
 
 def claims(behind=range(keys.SHARDS)):

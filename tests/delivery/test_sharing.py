@@ -10,7 +10,7 @@ from support.eventually import eventually
 from support.streams import Recorder, TestPublisher, delivering, event, served, settled
 
 from gateway.delivery.sharing import share
-from gateway.stream import keys
+from gateway.store import keys
 
 SHARDS = range(keys.SHARDS)
 

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from support.eventually import eventually
 from support.streams import Recorder, assert_balanced, delivering, event, served, settled
 
-from gateway.stream import keys
+from gateway.store import keys
 
 
 def sample(count, start=0):

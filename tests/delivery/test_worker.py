@@ -17,8 +17,8 @@ from support.streams import (
 )
 
 from gateway.delivery.matching import Matcher
+from gateway.engine.engine import Engine
 from gateway.options import MatchOptions
-from gateway.stream.connection import Engine
 from gateway.subscribers.outcome import Delivered, Failed, Reason
 
 

@@ -20,9 +20,9 @@ from support.streams import (
 from gateway.clock import now_ms
 from gateway.delivery.service import Everything, Served
 from gateway.options import BacklogOptions, HttpOptions
-from gateway.stream import keys
-from gateway.stream.dead_letters import DeadLetters
-from gateway.stream.subscriptions import Subscriptions
+from gateway.store import keys
+from gateway.store.taking.dead_letters import DeadLetters
+from gateway.store.taking.subscriptions import Subscriptions
 from gateway.subscribers.outcome import Delivered, Failed, Reason
 
 

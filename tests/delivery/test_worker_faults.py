@@ -23,10 +23,10 @@ from support.streams import (
     settled,
 )
 
+from gateway.engine.engine import Engine
 from gateway.metrics import Metrics
-from gateway.stream import keys
-from gateway.stream.connection import Engine
-from gateway.stream.dead_letters import DeadLetters
+from gateway.store import keys
+from gateway.store.taking.dead_letters import DeadLetters
 
 PROCESS = Path(__file__).parents[1] / "support" / "worker_process.py"
 

@@ -11,7 +11,7 @@ from support.receiver import running_receiver
 from support.running_gateway import RunningGateway, running_gateway
 from support.servers import one_redis
 
-from gateway.stream import keys
+from gateway.store import keys
 
 
 def settings(redis, receiver, **more):

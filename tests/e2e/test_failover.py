@@ -14,8 +14,8 @@ from support.running_gateway import running_gateway
 from support.servers import LONG_MS, SOON_MS, cluster, cut_off, replicated, sentinel_set
 from support.verdict import assert_nothing_lost
 
-from gateway.stream import keys
-from gateway.stream.cluster import slot_of
+from gateway.engine.cluster import slot_of
+from gateway.store import keys
 
 # A dozen processes: one such test at a time.
 pytestmark = pytest.mark.xdist_group("servers")

@@ -8,8 +8,8 @@ import pytest
 from support.eventually import eventually
 from support.wiped import kill_worker, restart, scene
 
-from gateway.stream.connection import Engine
-from gateway.stream.subscriptions import Subscriptions
+from gateway.engine.engine import Engine
+from gateway.store.taking.subscriptions import Subscriptions
 
 LONG = bool(os.environ.get("GATEWAY_LONG"))
 

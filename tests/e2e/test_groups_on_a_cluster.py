@@ -6,7 +6,7 @@ from support.eventually import eventually
 from support.servers import cluster
 from support.wiped import restart, scene_on
 
-from gateway.stream import keys
+from gateway.store import keys
 
 
 @pytest.mark.parametrize("emptied", [[0], [1, 2], [0, 1, 2]])

@@ -20,7 +20,7 @@ from support.running_gateway import running_gateway
 from support.servers import cluster
 from support.verdict import assert_nothing_lost
 
-from gateway.stream import keys
+from gateway.store import keys
 
 pytestmark = pytest.mark.xdist_group("servers")
 

@@ -18,7 +18,7 @@ from support.receiver import running_receiver
 from support.running_gateway import RunningGateway, running_gateway
 from support.verdict import assert_nothing_lost
 
-from gateway.stream import keys
+from gateway.store import keys
 
 pytestmark = pytest.mark.xdist_group("servers")
 LONG = bool(os.environ.get("GATEWAY_LONG"))

@@ -20,7 +20,7 @@ from support.servers import SOON_MS, cluster
 from support.verdict import assert_nothing_lost
 
 from gateway.delivery.worker import CROWD
-from gateway.stream import keys
+from gateway.store import keys
 
 LONG = bool(os.environ.get("GATEWAY_LONG"))
 # How long a lease is that has to end, and one that never lapses, however busy the machine is.

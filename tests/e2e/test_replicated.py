@@ -14,8 +14,8 @@ from support.running_gateway import running_gateway
 from support.servers import cluster, replicated
 from support.webhooks import distinct_event, signed_request
 
-from gateway.stream import keys
-from gateway.stream.cluster import slot_of
+from gateway.engine.cluster import slot_of
+from gateway.store import keys
 
 pytestmark = pytest.mark.xdist_group("servers")
 

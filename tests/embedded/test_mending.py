@@ -32,7 +32,7 @@ from support.eventually import eventually
 
 from gateway.embedded import attach, attached_or_started, find_server, read_cuts_in
 from gateway.embedded.folder import Folder
-from gateway.embedded.mending import Halted, Mender
+from gateway.embedded.repair import Halted, Repairer
 
 PAGE = 4096
 REFUSED = b"Bad file format reading the append only file"
@@ -304,7 +304,7 @@ KILLED = """
     from pathlib import Path
     from gateway.embedded import find_server
     from gateway.embedded.folder import Folder
-    from gateway.embedded.mending import Mender
+    from gateway.embedded.repair import Mender
     REFUSED = b"reading the append only file"
     left = int(sys.argv[2])
     STEPS = {"open", "os.rename", "os.truncate", "os.link", "os.remove", "os.mkdir", "os.rmdir"}
@@ -342,7 +342,7 @@ async def test_it_is_killed_at_any_step_and_loses_nothing(tmp_path, what):
             [sys.executable, "-c", textwrap.dedent(KILLED), str(data_dir), str(step)],
             stderr=subprocess.PIPE,
         ).returncode
-        mender = Mender(Folder.of(data_dir), find_server(os.environ))
+        mender = Repairer(Folder.of(data_dir), find_server(os.environ))
         mender.before_launch()
         mender.after_refusal(REFUSED)
         if not step % 5 or code != -signal.SIGKILL:  # a server for each would take long
@@ -390,7 +390,7 @@ LIMITED = """
     from pathlib import Path
     from gateway.embedded import find_server
     from gateway.embedded.folder import Folder
-    from gateway.embedded.mending import Mender
+    from gateway.embedded.repair import Mender
     from gateway.errors import EmbeddedEngineError
     REFUSED = b"reading the append only file"
     limit = int(sys.argv[2])
@@ -409,7 +409,7 @@ async def test_it_ends_in_the_middle_when_the_gateway_stops(tmp_path):
     (path,) = increments(tmp_path)
     append(path, bytes(12))
     damaged = path.read_bytes()
-    mender = Mender(Folder.of(tmp_path), find_server(os.environ))
+    mender = Repairer(Folder.of(tmp_path), find_server(os.environ))
     mender.halt()
     with pytest.raises(Halted):
         mender.after_refusal(REFUSED)
@@ -435,7 +435,7 @@ async def test_stopping_while_files_are_mended_is_quick_and_leaves_them(tmp_path
 async def test_files_that_are_whole_are_read_once_for_a_server_that_does_not_start(tmp_path):
     """A server that ends for another reason does not have them read at each of its starts."""
     await fill(tmp_path)
-    mender = Mender(Folder.of(tmp_path), find_server(os.environ))
+    mender = Repairer(Folder.of(tmp_path), find_server(os.environ))
     assert not mender.after_refusal(REFUSED)
     mender.halt()  # reading would raise
     assert not mender.after_refusal(REFUSED)

@@ -16,7 +16,7 @@ from support.ports import free_port
 from support.refusing import refusing
 
 from gateway.embedded.folder import Folder
-from gateway.embedded.placing import place_socket
+from gateway.embedded.socket_path import place_socket
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD is Linux's"),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from socket_client import masked
 
-from gateway.feed.frame_reader import BadFrame, FrameReader
+from gateway.feed.websocket.frame_reader import BadFrame, FrameReader
 
 _MAX_BYTES = 1000
 _TEXT = st.text(max_size=300).map(lambda text: masked(1, text.encode()))

@@ -13,13 +13,13 @@ from support.streams import TestPublisher, event
 from gateway.calls.access import Access
 from gateway.calls.errors import StreamError
 from gateway.calls.tokens import Identity, Tokens
+from gateway.engine.engine import Engine
 from gateway.event import Event
-from gateway.feed.names import Names
+from gateway.feed.connection_ids import ConnectionIds
 from gateway.feed.service import FeedService
 from gateway.metrics import Metrics
 from gateway.options import Config, FeedOptions
-from gateway.stream.call_store import CallStore
-from gateway.stream.connection import Engine
+from gateway.store.states.call_store import CallStore
 from gateway.tasks import end
 
 ALICE = Identity(KEY, "alice", None, None, None)
@@ -109,7 +109,9 @@ async def test_a_request_that_came_in_elsewhere(here, there, publish):
 
 async def test_a_connection_that_nobody_holds(here, there, monkeypatch):
     """Code 46: gone, of a process that is gone, of somebody else, of another app, or no name."""
-    monkeypatch.setattr("gateway.feed.registration._PATIENCE_S", 0.3)  # code 46 too when it ends
+    monkeypatch.setattr(
+        "gateway.feed.sdk.registration._PATIENCE_S", 0.3
+    )  # code 46 too when it ends
     async with connected(here) as socket:
         for one in (here, there):
             bob = Identity(KEY, "bob", None, None, None)
@@ -118,7 +120,7 @@ async def test_a_connection_that_nobody_holds(here, there, monkeypatch):
             for identity in (bob, theirs, server):
                 assert await one.refusal(socket.id, identity) == 46
             assert await one.refusal("nobody") == 46
-            assert await one.refusal(Names().new()) == 46
+            assert await one.refusal(ConnectionIds().new()) == 46
     for one in (here, there):
         assert await one.refusal(socket.id) == 46
 

@@ -14,10 +14,10 @@ from gateway import native
 from gateway.event import Meta
 from gateway.feed.connections import Connections
 from gateway.feed.hub import Hub
-from gateway.feed.socket_connection import Goodbyes, SocketConnection
+from gateway.feed.websocket.connection import Goodbyes, SocketConnection
 from gateway.metrics import Metrics
 from gateway.options import FeedOptions
-from gateway.stream.tail import Entry
+from gateway.store.watching.tail import TailEntry
 
 OUTBOX, HELLO = 1 << 20, b"hello"
 
@@ -63,7 +63,7 @@ class Room:
     def publish(self, *bodies):
         meta = Meta("app", "custom", "default:call", 0, "k", "", "", "webhook", "")
         for body in bodies:
-            self._hub.offer(Entry(0, (1, 0), 1, meta, body))
+            self._hub.offer(TailEntry(0, (1, 0), 1, meta, body))
         self._hub.flush()
 
     @asynccontextmanager

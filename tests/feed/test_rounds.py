@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.feed.rounds import spread
+from gateway.feed.pacing import spread
 
 OVER_S = 3.0
 

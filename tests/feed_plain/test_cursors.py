@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.feed.cursors import Place, decode, encode, mark_of
-from gateway.stream import keys
+from gateway.feed.plain.cursors import CursorPlace, decode, encode, mark_of
+from gateway.store import keys
 
 _NUMBERS = st.integers(0, 2**63 - 1)
 _PLACES = st.builds(
-    Place, st.binary(min_size=6, max_size=6), _NUMBERS, st.tuples(_NUMBERS, _NUMBERS)
+    CursorPlace, st.binary(min_size=6, max_size=6), _NUMBERS, st.tuples(_NUMBERS, _NUMBERS)
 )
 _CURSORS = st.dictionaries(st.integers(0, keys.SHARDS - 1), _PLACES)
 
@@ -40,7 +40,7 @@ def test_what_we_did_not_write_is_no_cursor(text):
 
 def test_a_shard_that_is_there_twice_is_no_cursor():
     """A cursor has one place per shard, and none for a shard that there is not."""
-    packed = urlsafe_b64decode(encode({1: Place(mark_of("e"), 5, (1, 2))}) + "==")
+    packed = urlsafe_b64decode(encode({1: CursorPlace(mark_of("e"), 5, (1, 2))}) + "==")
     for spoilt in (packed + packed[1:], packed[:1] + b"\xff" + packed[2:], packed[:-1]):
         assert decode(urlsafe_b64encode(spoilt).rstrip(b"=").decode()) is None
 
@@ -48,7 +48,7 @@ def test_a_shard_that_is_there_twice_is_no_cursor():
 @pytest.mark.parametrize("place", [(2**63, (1, 2)), (5, (2**63, 2)), (5, (1, 2**64 - 1))])
 def test_what_no_stream_reaches_is_no_cursor(place):
     """It is not asked of Redis, which would refuse it."""
-    assert decode(encode({1: Place(mark_of("e"), *place)})) is None
+    assert decode(encode({1: CursorPlace(mark_of("e"), *place)})) is None
 
 
 def test_epochs_have_marks_of_their_own():

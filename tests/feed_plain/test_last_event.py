@@ -11,7 +11,7 @@ from support.stream_client import stream_client
 from support.stream_standin import running_stream
 from support.webhooks import signed_request
 
-from gateway.stream import keys
+from gateway.store import keys
 
 CID, PATH = "default:room", "/video/call/default/room"
 CALL = {"cid": CID, "created_by": {"id": "anna"}, "created_at": "2026-11-20T10:00:00Z"}

@@ -7,7 +7,7 @@ import pytest
 from plain_client import watching
 from support.eventually import eventually
 
-from gateway.stream import keys
+from gateway.store import keys
 
 
 async def seen_and_lost(gateway, sender, copy):

@@ -4,10 +4,10 @@ import orjson
 import pytest
 from multidict import MultiDict
 
-from gateway.feed.credentials import Credentials, read_headers
 from gateway.feed.origins import is_allowed
-from gateway.feed.plain_requests import BadRequest, read_message, read_query
-from gateway.feed.type_filter import TypeFilter, TypeFilterError
+from gateway.feed.plain.credentials import FeedCredentials, read_headers
+from gateway.feed.plain.requests import BadRequest, read_message, read_query
+from gateway.feed.plain.type_filter import TypeFilter, TypeFilterError
 
 
 def test_a_message_says_what_to_watch():
@@ -111,7 +111,7 @@ def test_an_address_that_we_do_not_understand_is_refused(pairs):
 )
 def test_a_token_comes_in_a_header_or_a_subprotocol(headers, token):
     """Raw, behind Bearer, or offered as a subprotocol."""
-    assert read_headers(headers, "k") == Credentials("k", token)
+    assert read_headers(headers, "k") == FeedCredentials("k", token)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from support.stream_standin import running_stream
 
 from gateway.event import Meta
 from gateway.feed.waiting import MOST, Waiting
-from gateway.stream.tail import Entry
+from gateway.store.watching.tail import TailEntry
 
 CID = "default:soon"
 
@@ -121,7 +121,7 @@ class Patient:
 
 def entry(kind, **content):
     meta = Meta("app", kind, CID, 0, "00")
-    return Entry(0, (1, 0), 1, meta, json.dumps(content).encode())
+    return TailEntry(0, (1, 0), 1, meta, json.dumps(content).encode())
 
 
 async def test_a_process_has_so_many_places_and_no_more():

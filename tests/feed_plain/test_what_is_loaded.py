@@ -41,13 +41,13 @@ async def test_one_server_takes_no_client_library(tmp_path, told_imports, case):
                 await eventually(lambda: len(receiver.bodies) == 1)
             await gateway.settled()
     imported = imports_in(gateway.log_text)
-    assert {"gateway.stream.connection", "hiredis", "gateway.feed.service"} <= imported
+    assert {"gateway.engine.engine", "hiredis", "gateway.feed.service"} <= imported
     assert not {name for name in imported if name.split(".")[0] == "redis"}
 
 
 def test_who_has_to_ask_has_one():
     """The same look finds it where it is used."""
-    code = "from gateway.stream.servers import topology_of as of; from gateway.stream.access import Access;"
+    code = "from gateway.engine.servers import topology_of as of; from gateway.engine.access import Access;"
     for url, expected in (
         ("redis://x", False),
         ("redis+sentinel://x/name", True),

@@ -8,8 +8,8 @@ from support.eventually import eventually
 from support.webhooks import distinct_event, signed_request
 
 from gateway.ingest import answers
+from gateway.ingest.aiohttp_connection import GuardedHandler
 from gateway.ingest.fast_path import WebhookConnection
-from gateway.ingest.handover import GuardedHandler
 from gateway.options import JournalOptions
 
 BODY = distinct_event(1)

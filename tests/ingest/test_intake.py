@@ -17,7 +17,7 @@ from gateway.journal.disk import Disk
 from gateway.journal.journal import Journal
 from gateway.metrics import Metrics
 from gateway.options import JournalOptions
-from gateway.stream.publisher import Publisher
+from gateway.store.publishing.publisher import Publisher
 from gateway.tasks import end
 
 

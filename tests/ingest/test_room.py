@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.ingest.places import SIGNED_S, YOUNG_S, Standing, by_turn, pace, slowest
+from gateway.ingest.eviction import SIGNED_S, YOUNG_S, EvictionRank, by_turn, pace, slowest
 
 NOW = 10_000.0
 
@@ -10,14 +10,14 @@ NOW = 10_000.0
 @dataclass
 class One:
     name: str
-    standing: Standing | None
+    standing: EvictionRank | None
     unfinished_bytes: int = 0
 
 
 def standing(*, idle_s=None, received=None, began_s=5.0, read_s=None, signed_s=None, age_s=300.0):
     """One that is idle for `idle_s`, or has received so much since it began."""
     since_s = idle_s if idle_s is not None else began_s
-    return Standing(
+    return EvictionRank(
         NOW - age_s,
         NOW - since_s,
         received,

@@ -3,7 +3,7 @@
 from support.events import event
 
 from gateway.journal.journal import Journal
-from gateway.journal.looking import look
+from gateway.journal.peek import look
 from gateway.metrics import Metrics
 from gateway.options import JournalOptions
 

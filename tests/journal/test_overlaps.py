@@ -11,8 +11,8 @@ from support.events import event
 from gateway.errors import JournalTaken
 from gateway.journal import records, segment
 from gateway.journal.disk import Disk
-from gateway.journal.looking import look
 from gateway.journal.ownership import Ownership
+from gateway.journal.peek import look
 from gateway.options import JournalOptions
 
 SMALL = JournalOptions(segment_bytes=2048, max_bytes=1 << 20, keep_s=0)

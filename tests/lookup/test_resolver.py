@@ -12,7 +12,7 @@ from support.lookups import NO_SUCH_NAME, NOT_NOW, Names, info
 
 from gateway.lookup.known import Bounds
 from gateway.lookup.resolver import Resolver
-from gateway.lookup.threads import Turns
+from gateway.lookup.threads import ThreadTurns
 
 FOREVER_S = 1e6
 
@@ -62,7 +62,7 @@ async def test_dead_names_hold_up_nobody(names):
 
 async def test_threads_have_a_bound_and_slow_names_a_smaller_one(names):
     """Names that hung the last time take turns, each comes to its own, and nobody has two."""
-    turns = Turns("lookup", most=8, most_slow=2, slow_s=0.0)  # however soon, it hung
+    turns = ThreadTurns("lookup", most=8, most_slow=2, slow_s=0.0)  # however soon, it hung
     resolver = Resolver(names, turns=turns)
     hosts = [f"host-{number}" for number in range(20)]
     waiting = [ask(resolver, each) for each in hosts]

@@ -16,17 +16,17 @@ from gateway import native
 from gateway.event import Event
 from gateway.ingest.acceptance import Acceptance
 from gateway.ingest.answers import UNAUTHORIZED, UNSUPPORTED_ENCODING
+from gateway.ingest.listener_state import MAX_HEAD_BYTES
 from gateway.ingest.request_head import parse_head
-from gateway.ingest.surroundings import MAX_HEAD_BYTES
 from gateway.journal import reading, records
 from gateway.keyed_hash import KeyedHash
 from gateway.metrics import Histogram
 from gateway.options import App, IngestOptions
-from gateway.stream import keys
-from gateway.stream.batches import group
-from gateway.stream.packing import Packing
-from gateway.stream.seen import Slices
-from gateway.stream.shards import ShardState
+from gateway.store import keys
+from gateway.store.publishing.batches import group
+from gateway.store.publishing.digests import DigestSlices
+from gateway.store.publishing.packing import Packing
+from gateway.store.publishing.shard_state import ShardState
 
 APPS = (
     App(api_key='quoted"key', secrets=("first", "s" * 100)),
@@ -454,7 +454,7 @@ def test_publishing_commands(bodies, positions, must_heal, join, unfit):
     """The commands for the shards are byte for byte the same; who has an event gets none."""
     packing = Packing("journal-id", "token")
     states = [
-        ShardState(position, 0, 0, 0, 0, Slices(3_600_000), must_heal=must_heal)
+        ShardState(position, 0, 0, 0, 0, DigestSlices(3_600_000), must_heal=must_heal)
         for position in positions
     ]
     events = some_events(bodies)

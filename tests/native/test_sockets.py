@@ -14,7 +14,7 @@ from support.webhooks import distinct_event, signed_request
 
 from gateway import native
 from gateway.ingest.answers import STORED, UNAUTHORIZED
-from gateway.ingest.inlet import Inlet
+from gateway.ingest.socket_reader import SocketReader
 
 pytestmark = pytest.mark.skipif(native.sockets is None, reason="the C piece is not built here")
 
@@ -198,7 +198,7 @@ async def test_what_rests_in_its_socket_is_journaled_all_the_same(tmp_path, ack)
 async def test_the_publisher_may_come_after_the_end():
     """Whoever was at rest when all was closed is not woken, and what was submitted is flushed."""
     flushed = []
-    inlet = Inlet(native.sockets(), flush=lambda: flushed.append(1), may_rest=lambda: True)
+    inlet = SocketReader(native.sockets(), flush=lambda: flushed.append(1), may_rest=lambda: True)
     inlet._readable()
     inlet.close()
     inlet.take()

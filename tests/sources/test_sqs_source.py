@@ -15,7 +15,7 @@ from support.receiver import running_receiver, status
 from support.running_gateway import running_gateway
 from support.webhooks import distinct_event, sample_bodies, signed_request
 
-from gateway.stream import keys
+from gateway.store import keys
 
 LONG = bool(os.environ.get("GATEWAY_LONG"))
 

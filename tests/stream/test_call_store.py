@@ -5,9 +5,9 @@ import json
 import pytest
 from support.calls import make_call
 
-from gateway.stream import keys
-from gateway.stream.call_documents import Draft, Named
-from gateway.stream.call_store import CallStore
+from gateway.store import keys
+from gateway.store.states.call_documents import Draft, Named
+from gateway.store.states.call_store import CallStore
 
 APP, CID = "demo-key", "default:room"
 

@@ -15,12 +15,12 @@ from support.proxy import proxied
 from support.servers import Server, data_lines
 from support.tls_front import tls_front
 
-from gateway.errors import StreamRefused, StreamUnavailable
-from gateway.stream.access import Access
-from gateway.stream.connection import Engine
-from gateway.stream.lines import Lines
-from gateway.stream.links import MOST
-from gateway.stream.resp import pack
+from gateway.engine.access import EngineAccess
+from gateway.engine.engine import Engine
+from gateway.engine.own_links import OwnLinks
+from gateway.engine.pool import MOST
+from gateway.engine.resp import pack
+from gateway.errors import EngineRefused, EngineUnavailable
 
 PASSWORD = "hush/hush?#@:%"
 IN_URL = "hush%2Fhush%3F%23%40%3A%25"
@@ -97,9 +97,9 @@ async def test_who_is_not_let_in_waits_until_he_is(tmp_path, credentials, says):
     """
     async with guarded(tmp_path) as server:
         url = f"redis://{credentials}127.0.0.1:{server.port}/1"
-        engine, lines = Engine(url), Lines(url, timeout_s=30.0)
+        engine, lines = Engine(url), OwnLinks(url, timeout_s=30.0)
         for asked in (engine.command("GET", "gw:x"), lines.exchange([pack("GET", "gw:x")], [0])):
-            with pytest.raises(StreamUnavailable, match=says) as told:
+            with pytest.raises(EngineUnavailable, match=says) as told:
                 await asked
             assert "hush" not in str(told.value)
         if "nobody" in credentials:
@@ -118,7 +118,7 @@ async def test_who_is_not_let_in_waits_until_he_is(tmp_path, credentials, says):
 async def test_a_database_that_is_not_there_is_refused(tmp_path):
     """Waiting makes no database."""
     async with guarded(tmp_path) as server:
-        with pytest.raises(StreamRefused, match="DB index"):
+        with pytest.raises(EngineRefused, match="DB index"):
             await me(f"redis://:{IN_URL}@127.0.0.1:{server.port}/99")
 
 
@@ -133,12 +133,12 @@ async def test_where_nobody_is_says_so(tmp_path):
         f"redis://:hush@{'x' * 80}.invalid:{port}": "cannot connect to x+.invalid",
         f"unix://:hush@{tmp_path}/s": f"cannot connect to {tmp_path}/s: No such file",
     }.items():
-        with pytest.raises(StreamUnavailable, match=said) as told:
+        with pytest.raises(EngineUnavailable, match=said) as told:
             await me(url)
         assert "hush" not in str(told.value)
     with socket.create_server(("127.0.0.1", port)):
         engine = Engine(f"redis://:hush@127.0.0.1:{port}", timeout_s=0.2)
-        with pytest.raises(StreamUnavailable, match=r"cannot connect to .* within 0.2 s"):
+        with pytest.raises(EngineUnavailable, match=r"cannot connect to .* within 0.2 s"):
             await engine.command("PING")
         await engine.close()
 
@@ -153,7 +153,7 @@ async def test_whoever_speaks_something_else_is_no_redis(tmp_path):
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    with pytest.raises(StreamUnavailable, match="this is no Redis"):
+    with pytest.raises(EngineUnavailable, match="this is no Redis"):
         await me(f"redis://127.0.0.1:{port}")
     server.close()
 
@@ -163,10 +163,10 @@ async def test_a_crowded_server_is_waited_for(tmp_path):
     async with guarded(tmp_path) as server:
         url = f"redis://:{IN_URL}@127.0.0.1:{server.port}"
         await server.client.execute_command("CONFIG", "SET", "maxclients", 1)
-        engine, lines = Engine(url), Lines(url, timeout_s=30.0)
-        with pytest.raises(StreamUnavailable, match="max number of clients"):
+        engine, lines = Engine(url), OwnLinks(url, timeout_s=30.0)
+        with pytest.raises(EngineUnavailable, match="max number of clients"):
             await engine.command("GET", "gw:x")
-        with pytest.raises(StreamUnavailable, match="max number of clients"):
+        with pytest.raises(EngineUnavailable, match="max number of clients"):
             await lines.exchange([pack("GET", "gw:x")], [0])
         await server.client.execute_command("CONFIG", "SET", "maxclients", 100)
         assert await engine.command("GET", "gw:x") is None
@@ -181,17 +181,17 @@ async def test_certificates_are_read_anew_when_they_have_changed(tmp_path, engin
         files = {name: Path(path) for name, path in front.arguments.items() if name != "url"}
         right = files["ca"].read_bytes()
         trustme.CA().cert_pem.write_to_path(files["ca"])
-        access = Access(**files)
-        with pytest.raises(StreamUnavailable, match="certificate verify failed"):
+        access = EngineAccess(**files)
+        with pytest.raises(EngineUnavailable, match="certificate verify failed"):
             await me(front.arguments["url"], access)
         files["ca"].write_bytes(right)
         assert (await me(front.arguments["url"], access))["user"] == "default"
         elsewhere = front.arguments["url"].replace("127.0.0.1", "localhost")
-        with pytest.raises(StreamUnavailable, match="[Hh]ostname mismatch"):
+        with pytest.raises(EngineUnavailable, match="[Hh]ostname mismatch"):
             await me(elsewhere, access)
         files["ca"].unlink()
         with pytest.raises(
-            StreamUnavailable, match=f"files for TLS cannot be used: .*{files['ca']}"
+            EngineUnavailable, match=f"files for TLS cannot be used: .*{files['ca']}"
         ):
             await me(front.arguments["url"], access)
 
@@ -249,11 +249,11 @@ async def test_a_read_that_was_given_up_leaves_nothing_behind(engine, redis):
     await eventually(lambda: _blocked(redis, 2))
     slow = read(1)
     cancelled.cancel()
-    with pytest.raises(StreamUnavailable, match="no answer within 1 s"):
+    with pytest.raises(EngineUnavailable, match="no answer within 1 s"):
         await slow
     await eventually(lambda: _blocked(redis, 1))
     await engine.close()
-    with pytest.raises(StreamUnavailable, match="given up"):
+    with pytest.raises(EngineUnavailable, match="given up"):
         await left
     await eventually(lambda: _blocked(redis, 0))
 

@@ -4,15 +4,15 @@ import pytest
 from redis.asyncio import Redis
 from support.streams import event
 
-from gateway.errors import Fenced, StreamRefused
-from gateway.stream import keys
-from gateway.stream.calls import call, call_together, group_is_gone
-from gateway.stream.consumer_group import Acquired, Group, HeldElsewhere
-from gateway.stream.due_again import take_due, take_farthest
-from gateway.stream.holders import Holder, Holders
-from gateway.stream.ledger import read_account
-from gateway.stream.parcels import Parcel
-from gateway.stream.settling import Settling
+from gateway.errors import EngineRefused, Fenced
+from gateway.store import keys
+from gateway.store.parcels import Parcel
+from gateway.store.script_calls import call, call_together, group_is_gone
+from gateway.store.taking.consumer_group import Acquired, Group, HeldElsewhere
+from gateway.store.taking.holders import Holder, Holders
+from gateway.store.taking.parked import take_due, take_farthest
+from gateway.store.taking.settling import Settling
+from gateway.store.upkeep.ledger import read_account
 
 SHARD = keys.shard_of(event(0).order_key)
 
@@ -159,7 +159,7 @@ async def test_standing_counts_what_waits(engine, publisher, group):
 
 async def test_a_call_without_a_group_says_so(engine, group):
     """Acquiring where nobody has joined is told apart from every other failure."""
-    with pytest.raises(StreamRefused) as refused:
+    with pytest.raises(EngineRefused) as refused:
         await call(engine, group.acquire(Holder("me"), 1000))
     assert group_is_gone(refused.value)
 

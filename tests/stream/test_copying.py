@@ -5,12 +5,12 @@ from redis.asyncio import Redis
 from support.engines import supervised
 from support.streams import TestPublisher, event
 
-from gateway.stream import keys
-from gateway.stream.calls import call
-from gateway.stream.connection import Engine
-from gateway.stream.consumer_group import Group
-from gateway.stream.copying import copy_key
-from gateway.stream.holders import Holder
+from gateway.engine.engine import Engine
+from gateway.store import keys
+from gateway.store.script_calls import call
+from gateway.store.taking.consumer_group import Group
+from gateway.store.taking.holders import Holder
+from gateway.store.upkeep.copying import copy_key
 
 SHARD = keys.shard_of(event(0).order_key)
 

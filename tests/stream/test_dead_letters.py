@@ -3,10 +3,10 @@
 import pytest
 from redis.asyncio import Redis
 
-from gateway.errors import StreamRefused
-from gateway.stream import keys
-from gateway.stream.dead_letters import DeadLetters
-from gateway.stream.parcels import Parcel, pack, unpack
+from gateway.errors import EngineRefused
+from gateway.store import keys
+from gateway.store.parcels import Parcel, pack, unpack
+from gateway.store.taking.dead_letters import DeadLetters
 
 
 def test_a_parcel_survives_packing():
@@ -26,7 +26,7 @@ async def test_the_gateways_own_letters_can_be_purged_and_not_revived(engine, en
     letters = DeadLetters(engine)
     (letter,) = await letters.list(keys.GATEWAY)
     assert (letter.place.id, letter.parcel.body) == ("3:7-0", b"no json")
-    with pytest.raises(StreamRefused, match="no events"):
+    with pytest.raises(EngineRefused, match="no events"):
         await letters.revive(keys.GATEWAY)
     assert await letters.purge(keys.GATEWAY, ["3:7-0"]) == 1
     counts = await redis.hmget(keys.subscription(3, keys.GATEWAY), "buried", "discarded")
@@ -37,5 +37,5 @@ async def test_the_gateways_own_letters_can_be_purged_and_not_revived(engine, en
 @pytest.mark.parametrize("letter_id", ["", "3", "x:1-0", "99:1-0", ":1-0", "3:"])
 async def test_an_id_that_is_none_is_refused(engine, letter_id):
     """A mistyped id is an error, not a letter that does not exist."""
-    with pytest.raises(StreamRefused, match="no id of a dead letter"):
+    with pytest.raises(EngineRefused, match="no id of a dead letter"):
         await DeadLetters(engine).get("sub", letter_id)

@@ -6,9 +6,9 @@ import pytest
 from support.eventually import eventually
 from support.streams import event
 
-from gateway.stream import keys
-from gateway.stream.connection import Engine
-from gateway.stream.doorbell import NOTHING, Doorbell, Waiter
+from gateway.engine.engine import Engine
+from gateway.store import keys
+from gateway.store.taking.doorbell import NOTHING, BellWaiter, Doorbell
 from gateway.tasks import end
 
 SHARD = keys.shard_of(event(0).order_key)
@@ -34,8 +34,8 @@ async def rung(waiter, within_s=30.0):
 
 async def test_it_rings_for_each_waiter_of_the_shard(doorbell, publisher):
     """All that wait at a shard are rung by one new entry, and nobody else."""
-    waiters = [Waiter(asyncio.Event()) for _ in range(3)]
-    other = Waiter(asyncio.Event())
+    waiters = [BellWaiter(asyncio.Event()) for _ in range(3)]
+    other = BellWaiter(asyncio.Event())
     for waiter in waiters:
         doorbell.wait(waiter, SHARD, NOTHING)
     doorbell.wait(other, (SHARD + 1) % keys.SHARDS, NOTHING)
@@ -47,7 +47,7 @@ async def test_it_rings_for_each_waiter_of_the_shard(doorbell, publisher):
 
 async def test_whoever_is_behind_is_rung_at_once(doorbell, publisher):
     """Waiting behind an entry that was noticed already rings without another."""
-    early, late = Waiter(asyncio.Event()), Waiter(asyncio.Event())
+    early, late = BellWaiter(asyncio.Event()), BellWaiter(asyncio.Event())
     doorbell.wait(early, SHARD, NOTHING)
     await publisher.publish(event(0))
     await rung(early)
@@ -58,7 +58,7 @@ async def test_whoever_is_behind_is_rung_at_once(doorbell, publisher):
 async def test_it_does_not_ring_for_what_was_there(doorbell, publisher):
     """Where nobody waits the bell goes to the end of the stream instead of ringing through it."""
     away = (SHARD + 1) % keys.SHARDS
-    waiter = Waiter(asyncio.Event())
+    waiter = BellWaiter(asyncio.Event())
     await publisher.publish(*(event(n) for n in range(500)))
     doorbell.wait(waiter, away, NOTHING)
     await eventually(lambda: doorbell._noticed[SHARD] > NOTHING)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from gateway.errors import StreamRefused
-from gateway.stream import keys
-from gateway.stream.connection import Engine
-from gateway.stream.format import check_format
+from gateway.engine.engine import Engine
+from gateway.errors import EngineRefused
+from gateway.store import keys
+from gateway.store.format import check_format
 
 
 async def test_the_format_is_written_once_and_checked_ever_after(engine_url):
@@ -16,7 +16,7 @@ async def test_the_format_is_written_once_and_checked_ever_after(engine_url):
         assert await check_format(engine)
         assert not await check_format(engine)
         await engine.command("SET", keys.FORMAT, '{"version":1,"shards":64}')
-        with pytest.raises(StreamRefused, match=r'"shards":64.*with 8 shards.*point redis.url'):
+        with pytest.raises(EngineRefused, match=r'"shards":64.*with 8 shards.*point redis.url'):
             await check_format(engine)
     finally:
         await engine.close()

@@ -5,14 +5,14 @@ import asyncio
 import pytest
 from support.proxy import proxied
 
-from gateway.stream import keys
-from gateway.stream.access import Access
-from gateway.stream.calls import call_together
-from gateway.stream.connection import Engine
-from gateway.stream.consumer_group import Group
-from gateway.stream.holders import Holder
-from gateway.stream.links import Links
-from gateway.stream.resp import pack
+from gateway.engine.access import EngineAccess
+from gateway.engine.engine import Engine
+from gateway.engine.pool import LinkPool
+from gateway.engine.resp import pack
+from gateway.store import keys
+from gateway.store.script_calls import call_together
+from gateway.store.taking.consumer_group import Group
+from gateway.store.taking.holders import Holder
 
 GROUPS = [Group(shard, "sub") for shard in range(keys.SHARDS)]
 NONE, ALL = [0] * keys.SHARDS, [1] * keys.SHARDS
@@ -88,7 +88,7 @@ async def test_a_server_that_is_dropped_while_we_connect_gets_no_command():
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        links = Links(Access(), timeout_s=10)
+        links = LinkPool(EngineAccess(), timeout_s=10)
         asked = asyncio.create_task(
             links.exchange(f"redis://:secret@127.0.0.1:{port}", [pack("PING")])
         )

@@ -11,9 +11,9 @@ from support.eventually import eventually
 from support.running_gateway import running_gateway
 from support.servers import Server, free_ports
 
-from gateway.errors import StreamUnavailable
-from gateway.stream.connection import Engine
-from gateway.stream.requirements import check_engine
+from gateway.engine.engine import Engine
+from gateway.engine.requirements import check_engine
+from gateway.errors import EngineUnavailable
 
 _EVENTS = 20_000
 _SLOW_TO_LOAD_US = 250  # for each command of its append-only file: five seconds
@@ -76,7 +76,7 @@ async def _until_it_is_accepted(engine, port):
             try:
                 await ask()
                 await check_engine(engine, allow_volatile=False)
-            except (StreamUnavailable, RedisError, OSError):
+            except (EngineUnavailable, RedisError, OSError):
                 await asyncio.sleep(0.01)
             else:
                 await ask()

@@ -7,9 +7,9 @@ from support.engines import supervised
 from support.eventually import eventually
 from support.proxy import proxied
 
-from gateway.errors import StreamUnavailable
-from gateway.stream.connection import Engine
-from gateway.stream.mailbox import Mailbox
+from gateway.engine.engine import Engine
+from gateway.errors import EngineUnavailable
+from gateway.store.watching.mailbox import Mailbox
 from gateway.tasks import end
 
 
@@ -61,7 +61,7 @@ async def test_a_server_that_was_deposed_is_heard_no_longer(tmp_path):
             await eventually(mailbox.is_open.is_set)
             before = await _listeners(engine)
             await engine.command("REPLICAOF", "127.0.0.1", "1")
-            with pytest.raises(StreamUnavailable, match="READONLY"):
+            with pytest.raises(EngineUnavailable, match="READONLY"):
                 await engine.command("SET", "gw:x", "1")
             await engine.command("REPLICAOF", "NO", "ONE")
             await eventually(lambda: _are_others(engine, before))

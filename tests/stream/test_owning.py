@@ -13,20 +13,20 @@ from support.events import event
 from support.eventually import eventually
 
 from gateway.clock import now_ms
-from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.engine.access import EngineAccess
+from gateway.engine.link import Link
+from gateway.engine.resp import pack
+from gateway.errors import EngineRefused, EngineUnavailable
 from gateway.event import read_meta
 from gateway.journal.disk import Disk
 from gateway.journal.journal import Journal
 from gateway.journal.segment import HEADER_BYTES
 from gateway.metrics import Metrics
 from gateway.options import JournalOptions
-from gateway.stream import keys
-from gateway.stream.access import Access
-from gateway.stream.link import Link
-from gateway.stream.owning import LEAVES_AFTER_MS, new_name
-from gateway.stream.publisher import Publisher
-from gateway.stream.resp import pack
-from gateway.stream.shards import read_state
+from gateway.store import keys
+from gateway.store.publishing.names import LEAVES_AFTER_MS, new_name
+from gateway.store.publishing.publisher import Publisher
+from gateway.store.publishing.shard_state import read_state
 from gateway.tasks import end
 
 HOUR_S = 3600.0
@@ -379,7 +379,7 @@ async def test_a_redis_that_refuses_the_token(engine_url, tmp_path):
         await redis.execute_command("REPLICAOF", "127.0.0.1", 1)
         try:
             for _ in range(20):
-                with pytest.raises((StreamUnavailable, StreamRefused)):
+                with pytest.raises((EngineUnavailable, EngineRefused)):
                     await one.publisher._ask_positions()
         finally:
             await redis.execute_command("REPLICAOF", "NO", "ONE")
@@ -485,7 +485,7 @@ async def test_a_crash_at_any_step_of_taking_the_token(engine_url, tmp_path, rea
         await one.published()
         name = one.journal.id
     async with hand(tmp_path / "j", engine_url, disk=Dying(written)) as one:
-        link = Link(engine_url, timeout_s=5, access=Access())
+        link = Link(engine_url, timeout_s=5, access=EngineAccess())
         sent = []
 
         async def some_shards(commands, shards):
@@ -493,11 +493,11 @@ async def test_a_crash_at_any_step_of_taking_the_token(engine_url, tmp_path, rea
             if len(commands) == keys.SHARDS and b"EVALSHA" in commands[0]:
                 sent.append(commands[:reached])
                 await link.exchange(commands[:reached] or [pack("PING")])
-                raise StreamUnavailable("killed")
+                raise EngineUnavailable("killed")
             return await link.exchange(commands)
 
         one.publisher._shards._exchange = some_shards
-        with pytest.raises(StreamUnavailable):
+        with pytest.raises(EngineUnavailable):
             await one.publisher._ask_positions()
         assert sent
         link.close()

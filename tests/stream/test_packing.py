@@ -5,17 +5,17 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.stream import keys
-from gateway.stream.packing import Packing
-from gateway.stream.seen import Slices
-from gateway.stream.shards import ShardState
+from gateway.store import keys
+from gateway.store.publishing.digests import DigestSlices
+from gateway.store.publishing.packing import Packing
+from gateway.store.publishing.shard_state import ShardState
 
 WINDOW_MS = 100
 moments = st.integers(0, 1000)
 
 
 def states():
-    return [ShardState(0, 0, 0, 0, 0, Slices(WINDOW_MS)) for _ in range(keys.SHARDS)]
+    return [ShardState(0, 0, 0, 0, 0, DigestSlices(WINDOW_MS)) for _ in range(keys.SHARDS)]
 
 
 def fresh(shards):
@@ -23,7 +23,7 @@ def fresh(shards):
     return [
         replace(
             one,
-            slices=Slices(WINDOW_MS, dict(one.slices.latest)),
+            slices=DigestSlices(WINDOW_MS, dict(one.slices.latest)),
             _named=((), b""),
             _closing=(-1, False, b""),
         )

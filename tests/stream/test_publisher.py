@@ -16,8 +16,8 @@ from gateway.clock import now_ms
 from gateway.journal.journal import Journal
 from gateway.metrics import Metrics
 from gateway.options import JournalOptions
-from gateway.stream import keys
-from gateway.stream.publisher import Publisher
+from gateway.store import keys
+from gateway.store.publishing.publisher import Publisher
 from gateway.tasks import end
 
 HOUR_S = 3600.0

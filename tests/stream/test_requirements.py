@@ -10,10 +10,10 @@ from support.ports import free_ports
 from support.running_gateway import RunningGateway, running_gateway
 from support.servers import MASTER, Server, data_lines
 
-from gateway.errors import StreamRefused
-from gateway.stream import keys
-from gateway.stream.connection import Engine
-from gateway.stream.requirements import check_engine
+from gateway.engine.engine import Engine
+from gateway.engine.requirements import check_engine
+from gateway.errors import EngineRefused
+from gateway.store import keys
 
 
 async def test_only_an_engine_that_keeps_events_is_used(tmp_path):
@@ -22,11 +22,11 @@ async def test_only_an_engine_that_keeps_events_is_used(tmp_path):
         engine = Engine(own.url)
         await check_engine(engine, allow_volatile=False)
         await engine.command("CONFIG", "SET", "appendonly", "no")
-        with pytest.raises(StreamRefused, match="appendonly to yes, or write allow_volatile"):
+        with pytest.raises(EngineRefused, match="appendonly to yes, or write allow_volatile"):
             await check_engine(engine, allow_volatile=False)
         await check_engine(engine, allow_volatile=True)
         await engine.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-        with pytest.raises(StreamRefused, match=r"allkeys-lru.*maxmemory-policy to noeviction"):
+        with pytest.raises(EngineRefused, match=r"allkeys-lru.*maxmemory-policy to noeviction"):
             await check_engine(engine, allow_volatile=True)
         await engine.close()
 

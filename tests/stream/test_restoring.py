@@ -8,18 +8,18 @@ import pytest
 from support.eventually import eventually
 from support.streams import assert_balanced, event
 
-from gateway.errors import StreamUnavailable
-from gateway.stream import keys
-from gateway.stream.calls import call
-from gateway.stream.consumer_group import Group
-from gateway.stream.holders import Holder
-from gateway.stream.known import KnownFile
-from gateway.stream.ledger import read_account
-from gateway.stream.parcels import Parcel
-from gateway.stream.putting_back import put_back_groups
-from gateway.stream.restoring import Restorer
-from gateway.stream.settling import Settling
-from gateway.stream.subscriptions import Subscriptions
+from gateway.errors import EngineUnavailable
+from gateway.store import keys
+from gateway.store.parcels import Parcel
+from gateway.store.restoring.known import KnownSubscribersFile
+from gateway.store.restoring.new_groups import put_back_groups
+from gateway.store.restoring.restorer import Restorer
+from gateway.store.script_calls import call
+from gateway.store.taking.consumer_group import Group
+from gateway.store.taking.holders import Holder
+from gateway.store.taking.settling import Settling
+from gateway.store.taking.subscriptions import Subscriptions
+from gateway.store.upkeep.ledger import read_account
 
 ALL = range(keys.SHARDS)
 
@@ -50,14 +50,14 @@ async def test_who_was_there_is_put_back_with_its_state(engine, redis, publisher
     """After all was lost every name that was known has its groups again, and what was published
     meanwhile waits for it; one that was paused still is. A process that starts knows it too.
     """
-    restorer = Restorer(engine, KnownFile(tmp_path))
+    restorer = Restorer(engine, KnownSubscribersFile(tmp_path))
     for name in ("app", "still"):
         await joined(engine, restorer, name)
     await Subscriptions(engine).pause("still")
     await restorer.look()
     await redis.flushall()
     await publisher.publish(*sample(40))
-    for one in (Restorer(engine, KnownFile(tmp_path)), restorer):
+    for one in (Restorer(engine, KnownSubscribersFile(tmp_path)), restorer):
         found = await one.look()
         assert {name: how.state for name, how in found.items()} == {
             "app": "active",
@@ -73,7 +73,7 @@ async def test_whoever_began_behind_what_was_published_is_set_back(
     """A group made since the loss by somebody who knew of none begins anew, with all of it; what
     it has read, settled and parked by then is repeated, and the ledger adds up. Once.
     """
-    restorer = Restorer(engine, KnownFile(tmp_path))
+    restorer = Restorer(engine, KnownSubscribersFile(tmp_path))
     await joined(engine, restorer, "app")
     await redis.flushall()
     await publisher.publish(*sample(40))
@@ -111,7 +111,7 @@ async def test_what_nobody_can_read_any_more_is_missing_in_the_ledger(
     """Entries that were published again, skipped, and trimmed before their subscriber was put back:
     the ledger does not add up by as many. Where none is left nothing is read again for nothing.
     """
-    restorer = Restorer(engine, KnownFile(tmp_path))
+    restorer = Restorer(engine, KnownSubscribersFile(tmp_path))
     await joined(engine, restorer, "app")
     await redis.flushall()
     await publisher.publish(*sample(40))
@@ -129,24 +129,24 @@ async def test_what_nobody_can_read_any_more_is_missing_in_the_ledger(
 
 async def test_a_name_forgotten_on_command_stays_forgotten(engine, tmp_path):
     """Also to those who were not running then; what comes by its name is new."""
-    restorer = Restorer(engine, KnownFile(tmp_path))
+    restorer = Restorer(engine, KnownSubscribersFile(tmp_path))
     await joined(engine, restorer, "app")
     await Subscriptions(engine).forget("app")
-    for one in (restorer, Restorer(engine, KnownFile(tmp_path))):
+    for one in (restorer, Restorer(engine, KnownSubscribersFile(tmp_path))):
         assert await one.look() == {}
 
         async def start(one=one):
             return await one.start("app", "now")
 
         assert await eventually(start) == "now"
-    assert KnownFile(tmp_path).read().subscribers == {}
+    assert KnownSubscribersFile(tmp_path).read().subscribers == {}
 
 
 async def test_a_register_that_is_lost_alone_is_written_again(engine, redis, tmp_path):
     """In a Cluster it lies on one server: names whose groups are there are no forgotten ones."""
-    restorer = Restorer(engine, KnownFile(tmp_path))
+    restorer = Restorer(engine, KnownSubscribersFile(tmp_path))
     await joined(engine, restorer, "app")
-    for one in (restorer, Restorer(engine, KnownFile(tmp_path))):
+    for one in (restorer, Restorer(engine, KnownSubscribersFile(tmp_path))):
         await redis.delete(keys.SUBSCRIBERS)
         assert set(await one.look()) == {"app"}
 
@@ -155,7 +155,7 @@ async def test_shards_are_lost_one_by_one(engine, redis, publisher, tmp_path):
     """In a Cluster: on a shard that was emptied a subscriber begins with the first entry, on the
     others it goes on where it was.
     """
-    restorer = Restorer(engine, KnownFile(tmp_path))
+    restorer = Restorer(engine, KnownSubscribersFile(tmp_path))
     await publisher.publish(*sample(40))
     await joined(engine, restorer, "app")
     lost = await redis.hget(keys.shard_state(3), "published")
@@ -174,7 +174,7 @@ async def test_a_name_in_a_tail_that_was_lost_is_not_forgotten(engine, redis, tm
     """A name that is gone with its groups, when a server failed or lacks what it had of a journal:
     it is put back, and begins with what there is.
     """
-    restorer = Restorer(engine, KnownFile(tmp_path))
+    restorer = Restorer(engine, KnownSubscribersFile(tmp_path))
     await restorer.look()
     await joined(engine, restorer, "app")
     await redis.hdel(keys.SUBSCRIBERS, "app")
@@ -201,7 +201,7 @@ async def fail_once(engine, redis):
         return blocked and await redis.client_kill_filter(_id=blocked[0])
 
     await eventually(cut)
-    with pytest.raises(StreamUnavailable):
+    with pytest.raises(EngineUnavailable):
         await waiting
 
 
@@ -214,21 +214,21 @@ async def test_where_nothing_is_remembered_the_journal_is_believed(
     """
     if kept is not None:
         (tmp_path / "subscribers.known").write_bytes(kept)
-    restorer = Restorer(engine, KnownFile(tmp_path), ["app"])
+    restorer = Restorer(engine, KnownSubscribersFile(tmp_path), ["app"])
     await publisher.publish(*sample(40))
     await joined(engine, restorer, "app")
     assert (await read_account(engine, "app")).before_start == 40
     await restorer.restore([0, 1, 2])
     lost = sum([(await publisher.state(shard))[0] for shard in (0, 1, 2)])
     assert await unread(engine) == lost
-    assert KnownFile(tmp_path).read() is not None
+    assert KnownSubscribersFile(tmp_path).read() is not None
 
 
 async def test_an_engine_that_was_at_work_beside_ours_is_joined_as_it_is(
     engine, redis, publisher, tmp_path
 ):
     """Pointed at a Redis that others use, whose subscribers have our names, we set nobody back."""
-    restorer = Restorer(engine, KnownFile(tmp_path))
+    restorer = Restorer(engine, KnownSubscribersFile(tmp_path))
     await joined(engine, restorer, "app")
     await redis.flushall()
     await publisher.publish(*sample(40))
@@ -253,7 +253,10 @@ async def test_a_pause_holds_against_whoever_started_first(engine, redis, tmp_pa
     """Somebody who knew nothing has started it meanwhile: it is paused again. Not when a command
     has said something else since.
     """
-    restorer, subscriptions = Restorer(engine, KnownFile(tmp_path)), Subscriptions(engine)
+    restorer, subscriptions = (
+        Restorer(engine, KnownSubscribersFile(tmp_path)),
+        Subscriptions(engine),
+    )
     for name in ("app", "resumed"):
         await joined(engine, restorer, name)
         await subscriptions.pause(name)
@@ -272,7 +275,7 @@ async def test_a_pause_holds_against_whoever_started_first(engine, redis, tmp_pa
 async def test_a_disk_that_refuses_is_told_once(engine, redis, tmp_path, caplog):
     """It costs nothing else; and that it is over is told as well."""
     folder = tmp_path / "data"
-    restorer = Restorer(engine, KnownFile(folder))
+    restorer = Restorer(engine, KnownSubscribersFile(folder))
     for name in ("one", "two"):
         await joined(engine, restorer, name)
     await redis.flushall()
@@ -281,7 +284,7 @@ async def test_a_disk_that_refuses_is_told_once(engine, redis, tmp_path, caplog)
     folder.mkdir()
     await joined(engine, restorer, "three")
     assert caplog.text.count("is kept again") <= 1
-    assert set(KnownFile(folder).read().subscribers) == {"one", "two", "three"}
+    assert set(KnownSubscribersFile(folder).read().subscribers) == {"one", "two", "three"}
     assert os.stat(folder / "subscribers.known").st_mode & 0o777 == 0o600
 
 

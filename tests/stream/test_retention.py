@@ -5,14 +5,14 @@ from dataclasses import replace
 from support.streams import Recorder, delivering, event, served, settled
 
 from gateway.options import RetentionOptions
-from gateway.stream import keys
-from gateway.stream.calls import call
-from gateway.stream.consumer_group import Group
-from gateway.stream.dead_letters import DeadLetters
-from gateway.stream.holders import Holder
-from gateway.stream.retention import Janitor
-from gateway.stream.settling import Settling
-from gateway.stream.subscriptions import Subscriptions
+from gateway.store import keys
+from gateway.store.script_calls import call
+from gateway.store.taking.consumer_group import Group
+from gateway.store.taking.dead_letters import DeadLetters
+from gateway.store.taking.holders import Holder
+from gateway.store.taking.settling import Settling
+from gateway.store.taking.subscriptions import Subscriptions
+from gateway.store.upkeep.retention import Janitor
 from gateway.subscribers.outcome import Failed, Reason
 
 SHARD = keys.shard_of(event(0).order_key)

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from support.ports import free_ports
 from support.servers import Server, data_lines
 
-from gateway.stream import keys
-from gateway.stream.cluster import slot_of
+from gateway.engine.cluster import slot_of
+from gateway.store import keys
 
 ODD = ["", "{", "}", "{}", "{}x", "x{}", "}{x}", "{x}{y}", "{{x}}", "x{y}z", "{x", "x}", "{é}", "ü"]
 

@@ -5,10 +5,10 @@ from support.eventually import eventually
 from support.ports import free_ports
 from support.servers import MASTER, SOON_MS, Server, cluster, data_lines
 
-from gateway.errors import StreamRefused, StreamUnavailable
-from gateway.stream.access import Access
-from gateway.stream.cluster import slot_of
-from gateway.stream.connection import Engine
+from gateway.engine.access import EngineAccess
+from gateway.engine.cluster import slot_of
+from gateway.engine.engine import Engine
+from gateway.errors import EngineRefused, EngineUnavailable
 
 pytestmark = pytest.mark.xdist_group("servers")
 
@@ -36,19 +36,19 @@ async def test_sentinels_have_credentials_of_their_own(tmp_path):
     hosts = ",".join(f"127.0.0.1:{port}" for port in (nobody, *ports))
     url = f"redis+sentinel://:hush-hush-1@{hosts}/{MASTER}"
     try:
-        engine = Engine(url, access=Access(sentinel={"password": "hush-hush-2"}))
+        engine = Engine(url, access=EngineAccess(sentinel={"password": "hush-hush-2"}))
         await engine.command("SET", "gw:{0}:x", "1")
         assert await engine.command("GET", "gw:{0}:x") == b"1"
         await engine.close()
         engine = Engine(url)
-        with pytest.raises(StreamUnavailable) as told:
+        with pytest.raises(EngineUnavailable) as told:
             await engine.command("GET", "gw:{0}:x")
         assert str(told.value).count("127.0.0.1:") >= 3
         assert "hush-hush" not in str(told.value)
         await engine.close()
         other = url.replace(f"/{MASTER}", "/other")
-        engine = Engine(other, access=Access(sentinel={"password": "hush-hush-2"}))
-        with pytest.raises(StreamUnavailable, match=f"called other now: .*: knows {MASTER}"):
+        engine = Engine(other, access=EngineAccess(sentinel={"password": "hush-hush-2"}))
+        with pytest.raises(EngineUnavailable, match=f"called other now: .*: knows {MASTER}"):
             await engine.command("GET", "gw:{0}:x")
         await engine.close()
     finally:
@@ -86,7 +86,7 @@ async def test_a_cluster_wants_to_be_named_as_one(tmp_path):
     """The URL of one node, for all: said at the first key that lies elsewhere."""
     async with cluster(tmp_path) as servers:
         engine = Engine(f"redis://127.0.0.1:{servers.masters[0].port}")
-        with pytest.raises(StreamRefused, match=r"write redis\+cluster:// in redis.url"):
+        with pytest.raises(EngineRefused, match=r"write redis\+cluster:// in redis.url"):
             for shard in range(8):
                 await engine.command("HGETALL", name_of(shard))
         await engine.close()
@@ -105,7 +105,7 @@ async def test_a_key_of_a_dead_master_fails_alone(tmp_path):
         assert await engine.run_many(calls) == [0, 0, 0]
         await dead.kill()
         first, *others = await engine.run_many(calls)
-        assert isinstance(first, StreamUnavailable)
+        assert isinstance(first, EngineUnavailable)
         assert others == [0, 0]
         await servers.replaces_after(SOON_MS)
         await eventually(lambda: is_down(engine, calls), within_s=60)
@@ -116,9 +116,9 @@ async def is_down(engine, calls):
     """The Cluster says itself that it is not whole: passing, for all of it."""
     try:
         results = await engine.run_many(calls)
-    except StreamUnavailable:
+    except EngineUnavailable:
         return True
-    return all(isinstance(one, StreamUnavailable) for one in results)
+    return all(isinstance(one, EngineUnavailable) for one in results)
 
 
 def name_of(shard):

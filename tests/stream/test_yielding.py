@@ -14,21 +14,21 @@ from support.eventually import eventually
 from support.streams import TestPublisher, assert_balanced, delivering, event, served
 
 from gateway.clock import now_ms
+from gateway.engine.engine import Engine
+from gateway.engine.memory import memory_at
 from gateway.event import Event
 from gateway.journal.journal import Journal
 from gateway.metrics import Metrics
 from gateway.options import MIB, JournalOptions, RetentionOptions
 from gateway.sizing import DIGEST_BYTES
-from gateway.stream import keys
-from gateway.stream.call_store import CallStore
-from gateway.stream.calls import call
-from gateway.stream.connection import Engine
-from gateway.stream.consumer_group import Group
-from gateway.stream.held import largest_holders
-from gateway.stream.memory import memory_at
-from gateway.stream.publisher import Publisher
-from gateway.stream.subscriptions import Subscriptions
-from gateway.stream.yielding import BEGIN, UNTIL, Yielding
+from gateway.store import keys
+from gateway.store.publishing.publisher import Publisher
+from gateway.store.script_calls import call
+from gateway.store.states.call_store import CallStore
+from gateway.store.taking.consumer_group import Group
+from gateway.store.taking.subscriptions import Subscriptions
+from gateway.store.upkeep.memory_report import largest_holders
+from gateway.store.upkeep.yielding import BEGIN, UNTIL, Yielding
 from gateway.subscribers.outcome import Delivered
 from gateway.tasks import end
 

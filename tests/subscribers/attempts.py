@@ -2,7 +2,7 @@
 
 from gateway.event import Meta
 from gateway.options import App
-from gateway.subscribers.delivery import Attempt
+from gateway.subscribers.contract import Attempt
 
 DEMO = App(api_key="demo-key", secrets=("new-secret", "old-secret"))
 BODY = b'{"type":"call.created","call_cid":"default:x","text":"\\u0026 \xc3\xa4"}'

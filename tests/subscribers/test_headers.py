@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.keyed_hash import KeyedHash
-from gateway.subscribers.headers import RESERVED, RequestHead, read_retry_after
+from gateway.subscribers.headers import RESERVED, DeliveryHead, read_retry_after
 
 NEW, OLD, FOREIGN = (
     KeyedHash(secret).sign(BODY) for secret in (b"new-secret", b"old-secret", b"another")
@@ -15,7 +15,7 @@ NOW_MS = 1_700_000_000_000
 
 
 def headers_of(*configured, apps=(DEMO,), url="https://receiver.test/stream?x=1", **changes):
-    head = RequestHead(url, apps=apps, configured=configured, user_agent="gateway/test")
+    head = DeliveryHead(url, apps=apps, configured=configured, user_agent="gateway/test")
     first, *lines = head.of(attempt(**changes)).decode().removesuffix("\r\n\r\n").split("\r\n")
     assert first == "POST /stream?x=1 HTTP/1.1"
     headers = dict(line.split(": ", 1) for line in lines)

@@ -25,7 +25,7 @@ from support.receiver import (
 from gateway import native
 from gateway.errors import ConfigError
 from gateway.options import HttpOptions
-from gateway.subscribers.headers import RequestHead
+from gateway.subscribers.headers import DeliveryHead
 from gateway.subscribers.http import HttpSubscriber, reason_of
 from gateway.subscribers.outcome import Delivered, Failed, Reason
 
@@ -44,7 +44,7 @@ def sending(request, monkeypatch):
 @contextlib.asynccontextmanager
 async def subscriber_to(url, *, concurrency=8, **options):
     http = HttpOptions(url=url, **options)
-    head = RequestHead(url, apps=(DEMO,), configured=http.headers, user_agent="gateway/test")
+    head = DeliveryHead(url, apps=(DEMO,), configured=http.headers, user_agent="gateway/test")
     subscriber = HttpSubscriber(http, head, concurrency=concurrency, now_ms=lambda: NOW_MS)
     try:
         yield subscriber

@@ -1,7 +1,7 @@
 """Call states, written past everything that makes them."""
 
-from gateway.stream.call_documents import Draft
-from gateway.stream.call_store import CallStore
+from gateway.store.states.call_documents import Draft
+from gateway.store.states.call_store import CallStore
 
 
 async def make_call(store: CallStore, app, cid, users=(), *, call=b'{"id":"x"}', created_ms=1):

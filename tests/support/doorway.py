@@ -14,7 +14,7 @@ from gateway.ingest.listener import Listener
 from gateway.journal.journal import Journal
 from gateway.metrics import Metrics
 from gateway.options import App, IngestOptions, JournalOptions, ServerOptions
-from gateway.stream.publisher import Publisher
+from gateway.store.publishing.publisher import Publisher
 from gateway.tasks import end
 
 PATH = "/webhooks/stream"

@@ -21,7 +21,7 @@ from gateway.embedded import EmbeddedEngine, find_server
 from gateway.embedded.engine import url_of
 from gateway.embedded.locks import Lock
 from gateway.embedded.server import launch, settings
-from gateway.stream.connection import Engine
+from gateway.engine.engine import Engine
 
 TEST_MEMORY_BYTES = 256 << 20
 

@@ -9,13 +9,13 @@ from redis.asyncio import Redis
 from support.eventually import eventually
 
 from gateway.delivery.service import DeliveryService, Everything, Served
+from gateway.engine.engine import Engine
 from gateway.event import Event
 from gateway.metrics import Metrics
 from gateway.options import RetryOptions, SubscriberOptions
-from gateway.stream import keys
-from gateway.stream.connection import Engine
-from gateway.stream.holders import Holder
-from gateway.stream.ledger import read_ledger
+from gateway.store import keys
+from gateway.store.taking.holders import Holder
+from gateway.store.upkeep.ledger import read_ledger
 from gateway.subscribers.outcome import Delivered
 from gateway.tasks import end
 

@@ -14,7 +14,7 @@ from support.receiver import running_receiver
 from support.running_gateway import RunningGateway, running_gateway
 from support.servers import Server, data_lines
 
-from gateway.stream import keys
+from gateway.store import keys
 
 NAMES = ("ordered", "plain", "third")
 

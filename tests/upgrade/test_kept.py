@@ -6,8 +6,8 @@ from kept import kept
 from support.engines import supervised
 from support.running_gateway import RunningGateway
 
-from gateway.stream.connection import Engine
-from gateway.stream.ledger import read_ledger
+from gateway.engine.engine import Engine
+from gateway.store.upkeep.ledger import read_ledger
 
 VERSIONS = [pytest.param(one, id=one.name) for one in kept()]
 MARK = b"// from the copy that is kept\n"

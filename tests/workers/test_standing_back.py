@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from support.eventually import eventually
 
-from gateway.ingest.accepting import Acceptor, Loads
+from gateway.ingest.load_sharing import Acceptor, Loads
 
 
 class Sharing:

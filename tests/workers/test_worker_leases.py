@@ -9,7 +9,7 @@ from support.load import Load
 from support.receiver import running_receiver
 from support.running_gateway import running_gateway
 
-from gateway.stream import keys
+from gateway.store import keys
 
 
 async def holders(redis):

@@ -21,8 +21,8 @@ from support.stream_client import stream_client
 from support.webhooks import distinct_event, signed_request
 
 from gateway.app.channel import Brief
-from gateway.app.duty import Duty
-from gateway.app.seat import Seat
+from gateway.app.role import Role
+from gateway.app.worker_slot import WorkerSlot
 from gateway.config import load as load_config
 
 CALL = "default:room"
@@ -91,8 +91,8 @@ async def test_a_worker_for_which_there_is_no_process(tmp_path, monkeypatch):
     """Where the system starts no more processes it is tried again, and said why; then it serves."""
     async with running_engine(tmp_path / "e") as url:
         options = load_config(write_config(tmp_path, redis=url), {})
-        brief = Brief(options, Duty(frozenset({"delivery"})), url, None, None)
-        seat = Seat(brief, (), lambda *_: None)
+        brief = Brief(options, Role(frozenset({"delivery"})), url, None, None)
+        seat = WorkerSlot(brief, (), lambda *_: None)
         monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
         running = asyncio.create_task(seat.run())
         await eventually(lambda: seat.deaths > 1)

@@ -1,0 +1,1 @@
+"""The client of Redis and Valkey: it knows no key of ours."""

@@ -1,0 +1,1 @@
+"""Stream's own socket, as its unmodified SDKs expect it."""

@@ -1,0 +1,1 @@
+"""WebSockets (RFC 6455), the server's side."""

@@ -1,0 +1,1 @@
+"""What Redis has lost of subscribers is put back."""

@@ -1,0 +1,1 @@
+"""The states of calls, and how far they have been kept."""

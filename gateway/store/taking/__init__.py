@@ -1,0 +1,1 @@
+"""What subscribers' workers take from the streams, and give back."""

@@ -1,0 +1,1 @@
+"""What the feed reads from the streams, without a group."""
