@@ -16,9 +16,9 @@ from pathlib import Path
 from bench import machine
 from bench.processes import Valkey, valkey
 from bench.report import markdown
-from gateway.engine.scripts import script
 from gateway.event import KEY_BYTES
 from gateway.store import keys
+from gateway.store.scripts import script
 
 BATCH = 500
 SLICE_MS = 1_800_000  # of the default window

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from bench.processes import valkey
-from gateway.engine.scripts import script
+from gateway.store.scripts import script
 
 ROUNDS, EVENTS = 7, 20_000
 BATCHES = (1, 8, 64)

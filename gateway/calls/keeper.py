@@ -24,13 +24,14 @@ from gateway.logs import Seldom
 from gateway.metrics import Metrics
 from gateway.options import MIB
 from gateway.store import keys
+from gateway.store.entries import parse_id
 from gateway.store.format import holds_our_format
 from gateway.store.script_calls import ScriptCall, call_together
 from gateway.store.states.call_documents import CallDocument
 from gateway.store.states.call_store import CallStore, drop_call, put_call
 from gateway.store.states.progress import KeeperPlace, KeeperRead, KeptShard
 from gateway.store.taking.consumer_group import HeldElsewhere
-from gateway.store.taking.doorbell import BellWaiter, Doorbell, parse
+from gateway.store.taking.doorbell import BellWaiter, Doorbell
 from gateway.store.taking.holders import Holder
 from gateway.tasks import end
 
@@ -207,7 +208,7 @@ class Keeper:
             self._news = frozenset(range(keys.SHARDS))
             return
         for one in held:
-            place = parse(one.done.id if one.done else b"0-0")
+            place = parse_id(one.done.id if one.done else b"0-0")
             self._doorbell.wait(self._waiter, one.number, place)
         due = min(one.keep_at if one.token else one.hold_at for one in self._shards)
         wait_s = due - time.monotonic()

@@ -13,9 +13,8 @@ import orjson
 from gateway.calls import state, times
 from gateway.calls.state import DELETED, Progress
 from gateway.event import Meta, read_meta
+from gateway.store.entries import Entry, parse_id
 from gateway.store.states.call_documents import NOTHING, CallDocument, Draft, Id, Named
-from gateway.store.taking.consumer_group import Entry
-from gateway.store.taking.doorbell import parse
 
 Call = tuple[str, str]  # app and call_cid
 
@@ -38,7 +37,7 @@ def sort_out(entries: Iterable[Entry]) -> dict[Call, list[ToldEvent]]:
             continue
         if meta.call_cid is None or ":" not in meta.call_cid or not state.says_something(meta.type):
             continue
-        told = ToldEvent(parse(entry.id), meta, entry.body)
+        told = ToldEvent(parse_id(entry.id), meta, entry.body)
         found.setdefault((meta.app, meta.call_cid), []).append(told)
     return found
 

@@ -8,9 +8,9 @@ settled, because each delivery remembers the lease that it was read under.
 from collections import deque
 
 from gateway.event import Meta
+from gateway.store.entries import Entry, Id, parse_id
 from gateway.store.parcels import Parcel
-from gateway.store.taking.consumer_group import Acquired, Entry, Group, Standing
-from gateway.store.taking.doorbell import Id, parse
+from gateway.store.taking.consumer_group import Acquired, Group, Standing
 from gateway.store.taking.settling import Settling
 from gateway.subscribers.outcome import Failed
 
@@ -123,7 +123,7 @@ class Claim:
         """Start anew under a new lease, with what the holder before left pending."""
         self._forget()
         self.lease = Lease(lease.token, until)
-        self.taken = parse(lease.taken)
+        self.taken = parse_id(lease.taken)
         self.furthest = max(self.furthest, self.taken)
         self.cursor, self.took_over, self.look = b"0-0", True, True
         self.behind = True

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gateway.delivery.claim import WINDOW_ENTRIES, Claim
-from gateway.store.taking.consumer_group import Entry
+from gateway.store.entries import Entry
 
 READY_BYTES = 1536 << 10  # of all workers of a process: together they are as fast as one alone
 LEAST_BYTES = 128 << 10  # of one, however many there are

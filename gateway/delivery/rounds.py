@@ -21,9 +21,10 @@ from gateway.delivery.triage import Triage
 from gateway.engine.engine import Engine
 from gateway.errors import EngineUnanswered, EngineUnavailable, Fenced, GatewayError
 from gateway.logs import log
+from gateway.store.entries import parse_id
 from gateway.store.script_calls import call_together, group_is_gone
 from gateway.store.taking.consumer_group import Reclaimed, Taken
-from gateway.store.taking.doorbell import BellWaiter, Doorbell, parse
+from gateway.store.taking.doorbell import BellWaiter, Doorbell
 from gateway.store.taking.parked import Parked, take_due, take_farthest
 
 _logger = logging.getLogger(__name__)
@@ -207,7 +208,7 @@ class Rounds:
             )
         fresh = [entry for entry in reclaimed.entries if claim.hold(entry)]
         # Of our own, what was taken before had been settled, and that was lost.
-        again = [each for each in fresh if claim.took_over or parse(each.id) <= claim.taken]
+        again = [each for each in fresh if claim.took_over or parse_id(each.id) <= claim.taken]
         if again:
             self._reception.repeating(len(again))
         claim.cursor = reclaimed.cursor
@@ -218,9 +219,9 @@ class Rounds:
     def _taken(self, claim: Claim, taken: Taken) -> None:
         if taken.entries:
             fresh = [each for each in taken.entries if claim.hold(each)]
-            if parse(taken.entries[0].id) <= claim.furthest:  # Redis has lost how far we were
-                self._reception.repeating(sum(parse(one.id) <= claim.furthest for one in fresh))
-            claim.taken = parse(taken.entries[-1].id)
+            if parse_id(taken.entries[0].id) <= claim.furthest:  # Redis has lost how far we were
+                self._reception.repeating(sum(parse_id(one.id) <= claim.furthest for one in fresh))
+            claim.taken = parse_id(taken.entries[-1].id)
             claim.furthest = max(claim.furthest, claim.taken)
             self._ahead.read(fresh)
             self._reception.receive(claim, fresh)

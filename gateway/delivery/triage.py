@@ -20,8 +20,8 @@ from gateway.event import Meta, read_meta
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
 from gateway.options import SubscriberOptions
+from gateway.store.entries import Entry
 from gateway.store.parcels import Parcel
-from gateway.store.taking.consumer_group import Entry
 from gateway.store.taking.parked import Parked
 
 _logger = logging.getLogger(__name__)

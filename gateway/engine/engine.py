@@ -6,22 +6,21 @@ caller decides, because only the caller knows what repeating means. A server tha
 elsewhere has done nothing, so there we follow; who is to be asked is the topology's business.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from gateway.engine.access import EngineAccess
-from gateway.engine.addresses import address_of
+from gateway.engine.dialing import address_of
 from gateway.engine.listening import listening
 from gateway.engine.pool import LinkPool
 from gateway.engine.replies import BROKEN, Failure, explain, is_deposed, redirection
 from gateway.engine.resp import Arg, ErrorReply, pack
-from gateway.engine.scripts import script
+from gateway.engine.script import Script
 from gateway.engine.servers import topology_of
+from gateway.engine.spread import spread
 from gateway.errors import EngineRefused, EngineUnavailable, Fenced
-from gateway.store import keys
 
-Call = tuple[str, Sequence[str], Sequence[Arg]]  # a script's name, its keys and arguments
+Call = tuple[Script, Sequence[str], Sequence[Arg]]  # a script, its keys and arguments
 _ASKING = pack("ASKING")
 _MOST_HOPS = 5
 
@@ -42,14 +41,8 @@ class Engine:
 
     @property
     def is_cluster(self) -> bool:
-        """Whether different shards may lie on different servers."""
+        """Whether different keys may lie on different servers, and only some fit one command."""
         return self._topology.is_split
-
-    @property
-    def together(self) -> Sequence[Sequence[int]]:
-        """Return all shards, in groups that one command can be about."""
-        every = range(keys.SHARDS)
-        return [(shard,) for shard in every] if self._topology.is_split else [every]
 
     async def command(self, *args: Arg) -> Any:
         """Run one command, whose first argument is its key.
@@ -58,15 +51,18 @@ class Engine:
         """
         return await self._execute(_key_of(args), args)
 
-    async def about(self, shard: int, *args: Arg) -> Any:
-        """Run one command, that names no key, where `shard` is. Raises like `command`."""
-        return await self._execute(keys.events(shard), args)
+    async def where(self, key: str, *args: Arg) -> Any:
+        """Run one command, that names no key, on the server of `key`. Raises like `command`."""
+        return await self._execute(key, args)
 
-    async def by_server(self) -> list[list[int]]:
-        """Return all shards, those of one server together. Raises like `command`."""
+    async def by_server(self, names: Sequence[str]) -> list[list[int]]:
+        """Return the places of the keys `names`, those of one server together.
+
+        Raises like `command`.
+        """
         found: dict[str, list[int]] = {}
-        for shard in range(keys.SHARDS):
-            found.setdefault(await self._locate(keys.events(shard)), []).append(shard)
+        for at, name in enumerate(names):
+            found.setdefault(await self._locate(name), []).append(at)
         return list(found.values())
 
     async def everywhere(self, *args: Arg) -> list[Any]:
@@ -122,21 +118,20 @@ class Engine:
         except BROKEN as error:
             raise self._explained(error) from error
 
-    async def run(self, name: str, names: Sequence[str], args: Sequence[Arg]) -> Any:
-        """Run a script on the keys `names` by digest; load it first where it is not known.
+    async def run(self, script: Script, names: Sequence[str], args: Sequence[Arg]) -> Any:
+        """Run `script` on the keys `names` by digest; in full where it is not known.
 
         Raises `EngineUnavailable` (the outcome is then unknown) or `EngineRefused`.
         """
-        lua = script(name)
         try:
-            return await self._execute(names[0], ("EVALSHA", lua.sha, len(names), *names, *args))
+            return await self._execute(names[0], ("EVALSHA", script.sha, len(names), *names, *args))
         except EngineRefused as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise
-            return await self._execute(names[0], ("EVAL", lua.source, len(names), *names, *args))
+            return await self._execute(names[0], ("EVAL", script.source, len(names), *names, *args))
 
     async def run_many(self, calls: Sequence[Call]) -> list[Any | Failure]:
-        """Run scripts (name, keys, args) in one round trip; each has a result or an error of
+        """Run scripts (script, keys, args) in one round trip; each has a result or an error of
         its own, in the same order.
 
         Raises `EngineUnavailable` when the connection fails: all outcomes are then unknown. Where
@@ -144,17 +139,10 @@ class Engine:
         """
         if not self._topology.is_split:
             return await self._run_on(await self._locate(""), calls)
-        places: dict[str, list[int]] = {}
-        for at, (_, names, _) in enumerate(calls):
-            places.setdefault(await self._locate(names[0]), []).append(at)
-        answered = await asyncio.gather(
-            *(self._run_some(server, [calls[at] for at in some]) for server, some in places.items())
+        servers = [await self._locate(names[0]) for _, names, _ in calls]
+        return await spread(
+            servers, lambda server, some: self._run_some(server, [calls[at] for at in some])
         )
-        results: list[Any] = [None] * len(calls)
-        for some, answers in zip(places.values(), answered, strict=True):
-            for at, answer in zip(some, answers, strict=True):
-                results[at] = answer
-        return results
 
     async def _run_some(self, server: str, calls: Sequence[Call]) -> list[Any | Failure]:
         try:
@@ -164,8 +152,7 @@ class Engine:
 
     async def _run_on(self, server: str, calls: Sequence[Call]) -> list[Any | Failure]:
         packed = [
-            pack("EVALSHA", script(name).sha, len(names), *names, *args)
-            for name, names, args in calls
+            pack("EVALSHA", script.sha, len(names), *names, *args) for script, names, args in calls
         ]
         results = await self._exchange(server, packed)
         return [

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.engine.access import EngineAccess
-from gateway.engine.addresses import address_of
-from gateway.engine.dialing import connect
+from gateway.engine.dialing import address_of, connect
 from gateway.engine.resp import RespConnection
 
 

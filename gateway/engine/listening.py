@@ -10,8 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from gateway.engine.access import EngineAccess
-from gateway.engine.addresses import Address
-from gateway.engine.dialing import connect
+from gateway.engine.dialing import Address, connect
 from gateway.engine.resp import RespConnection, pack
 
 QUIET_S = 2.0

@@ -31,9 +31,9 @@ async def used_share(engine: Engine) -> float:
     return max(_memory(info).share for info in await engine.everywhere("INFO", "memory"))
 
 
-async def memory_at(engine: Engine, shard: int) -> Memory:
-    """Return the memory of the server that has `shard`. Raises as `Engine.command`."""
-    return _memory(await engine.about(shard, "INFO", "memory"))
+async def memory_at(engine: Engine, key: str) -> Memory:
+    """Return the memory of the server of `key`. Raises as `Engine.command`."""
+    return _memory(await engine.where(key, "INFO", "memory"))
 
 
 def _memory(info: bytes) -> Memory:

@@ -1,13 +1,12 @@
 """Connections of one's own to all servers of an installation, one exchange at a time.
 
 Nearly always that is one server, and nothing is decided: the exchange goes to its link. In a
-Cluster each command goes to the master of its shard, all masters at once. Who is asked is decided
+Cluster each command goes to the master of its key, all masters at once. Who is asked is decided
 when a connection fails or a reply sends us elsewhere, never while all is well. Nothing is sent a
 second time here: what a failed exchange has done, its caller finds out.
 """
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gateway.engine.access import EngineAccess
@@ -15,8 +14,8 @@ from gateway.engine.link import Link
 from gateway.engine.replies import BROKEN, Failure, explain, is_deposed, redirection
 from gateway.engine.resp import pack
 from gateway.engine.servers import topology_of
+from gateway.engine.spread import spread
 from gateway.errors import EngineUnavailable
-from gateway.store import keys
 
 # A replica that is well answers within a round trip. Longer than this nobody is held up, because
 # what follows says as well how far they are.
@@ -45,17 +44,23 @@ class OwnLinks:
         """Whether an exchange may reach some of the servers only."""
         return self._topology.is_split
 
-    async def exchange(self, commands: Sequence[bytes], shards: Sequence[int]) -> list[Any]:
-        """Send packed `commands`, each about its shard in `shards`; return their replies."""
+    async def exchange(self, commands: Sequence[bytes], names: Sequence[str]) -> list[Any]:
+        """Send packed `commands`, each about its key in `names`; return their replies."""
         self.has_replicas = True
         if self._topology.is_split:
-            return await self._spread(commands, shards)
+            servers = [await self._topology.locate(name) for name in names]
+            return await spread(
+                servers, lambda server, some: self._on(server, [commands[at] for at in some])
+            )
         server = self._topology.known("") or await self._topology.locate("")
         return await self._on(server, commands)
 
-    async def everywhere(self, commands: Sequence[bytes]) -> list[Any]:
-        """Send `commands` to every server that has a shard; return the replies of all of them."""
-        servers = {await self._topology.locate(keys.events(one)) for one in range(keys.SHARDS)}
+    async def everywhere(self, commands: Sequence[bytes], names: Iterable[str]) -> list[Any]:
+        """Send `commands` to every server that has a key of `names`; return all replies.
+
+        Connections to servers that have none are closed.
+        """
+        servers = {await self._topology.locate(name) for name in names}
         replies: list[Any] = []
         for server in servers:
             replies += await self._on(server, commands)
@@ -93,24 +98,6 @@ class OwnLinks:
         if self._replicas:
             had = replies.pop()
             self.has_replicas &= isinstance(had, int) and had >= self._replicas
-        return replies
-
-    async def _spread(self, commands: Sequence[bytes], shards: Sequence[int]) -> list[Any]:
-        places: dict[str, list[int]] = {}
-        for at, shard in enumerate(shards):
-            server = await self._topology.locate(keys.events(shard))
-            places.setdefault(server, []).append(at)
-        # All of them come to an end before an error is told: a link is for one at a time.
-        answered = await asyncio.gather(
-            *(self._on(server, [commands[at] for at in some]) for server, some in places.items()),
-            return_exceptions=True,
-        )
-        replies: list[Any] = [None] * len(commands)
-        for some, answers in zip(places.values(), answered, strict=True):
-            if isinstance(answers, BaseException):
-                raise answers
-            for at, answer in zip(some, answers, strict=True):
-                replies[at] = answer
         return replies
 
     async def close(self) -> None:

@@ -42,6 +42,7 @@ bytes published to the shard before it; `m` its meta (`gateway.event.Meta`); `b`
 counts and bytes between any two entries are one subtraction.
 """
 
+from collections.abc import Sequence
 from typing import Final
 from zlib import crc32
 
@@ -76,6 +77,15 @@ def shard_at(order_hash: int) -> int:
 
 def events(shard: int) -> str:
     return f"gw:{{{shard}}}:events"
+
+
+EVENTS: Final = tuple(map(events, range(SHARDS)))  # where a shard is, all of it is
+
+
+def together(*, is_split: bool) -> Sequence[Sequence[int]]:
+    """Return all shards, in groups that one command can be about; `is_split`: over servers."""
+    every = range(SHARDS)
+    return [(shard,) for shard in every] if is_split else [every]
 
 
 def shard_state(shard: int) -> str:

@@ -12,6 +12,7 @@ from gateway.engine.engine import Engine
 from gateway.engine.replies import Failure
 from gateway.engine.resp import Arg
 from gateway.errors import EngineRefused, EngineUnavailable, Fenced
+from gateway.store.scripts import script
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ class ScriptCall(Generic[T]):
 
 async def call(engine: Engine, one: ScriptCall[T]) -> T:
     """Send one call. Raises `EngineUnavailable`, `EngineRefused` or `Fenced`."""
-    return one.read(await engine.run(one.script, one.keys, one.args))
+    return one.read(await engine.run(script(one.script), one.keys, one.args))
 
 
 async def call_together(engine: Engine, calls: Sequence[ScriptCall[Any]]) -> list[Any | Failure]:
@@ -38,7 +39,7 @@ async def call_together(engine: Engine, calls: Sequence[ScriptCall[Any]]) -> lis
     """
     if not calls:
         return []
-    results = await engine.run_many([(one.script, one.keys, one.args) for one in calls])
+    results = await engine.run_many([(script(one.script), one.keys, one.args) for one in calls])
     return [
         result
         if isinstance(result, (EngineUnavailable, EngineRefused, Fenced))

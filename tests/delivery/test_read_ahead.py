@@ -17,7 +17,8 @@ from gateway.delivery.read_ahead import (
     ReadAhead,
 )
 from gateway.store import keys
-from gateway.store.taking.consumer_group import Acquired, Entry, Group
+from gateway.store.entries import Entry
+from gateway.store.taking.consumer_group import Acquired, Group
 
 
 def claims(behind=range(keys.SHARDS)):

@@ -8,7 +8,8 @@ from support.streams import event
 
 from gateway.engine.engine import Engine
 from gateway.store import keys
-from gateway.store.taking.doorbell import NOTHING, BellWaiter, Doorbell
+from gateway.store.entries import NOTHING
+from gateway.store.taking.doorbell import BellWaiter, Doorbell
 from gateway.tasks import end
 
 SHARD = keys.shard_of(event(0).order_key)

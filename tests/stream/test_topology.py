@@ -9,6 +9,7 @@ from gateway.engine.access import EngineAccess
 from gateway.engine.cluster import slot_of
 from gateway.engine.engine import Engine
 from gateway.errors import EngineRefused, EngineUnavailable
+from gateway.store.scripts import script
 
 pytestmark = pytest.mark.xdist_group("servers")
 
@@ -69,12 +70,14 @@ async def test_a_key_is_found_wherever_its_slot_is_now(tmp_path):
 
         async def ask():
             asked.append(await engine.command("HGET", key, "token"))
-            asked.append(await engine.run("release", [key], ["6"]))
+            asked.append(await engine.run(script("release"), [key], ["6"]))
 
         await servers.move_slot(slot, source, target, while_asking=ask)
         assert asked == [b"7", 0]
         assert await engine.command("HGET", key, "token") == b"7"
-        assert await engine.run_many([("release", [key], ["7"]), ("release", [key], ["6"])]) == [
+        assert await engine.run_many(
+            [(script("release"), [key], ["7"]), (script("release"), [key], ["6"])]
+        ) == [
             1,
             0,
         ]
@@ -101,7 +104,7 @@ async def test_a_key_of_a_dead_master_fails_alone(tmp_path):
         for one in servers.replicas:
             await one.kill()
         dead, *_ = names
-        calls = [("release", [name], ["1"]) for name in names.values()]
+        calls = [(script("release"), [name], ["1"]) for name in names.values()]
         assert await engine.run_many(calls) == [0, 0, 0]
         await dead.kill()
         first, *others = await engine.run_many(calls)

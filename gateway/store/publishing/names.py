@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 from gateway import clock
 from gateway.engine.resp import pack
-from gateway.engine.scripts import script
 from gateway.errors import EngineUnavailable
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.store import keys
 from gateway.store.publishing.shard_state import ShardState, read_state
 from gateway.store.publishing.source import JournalSource
+from gateway.store.scripts import script
 
 _log = logging.getLogger("gateway.publisher")
 _ALL = range(keys.SHARDS)

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from gateway import native
 from gateway.engine.resp import arguments
-from gateway.engine.scripts import joined, script
 from gateway.event import Stretch
 from gateway.store import keys
 from gateway.store.publishing.batches import Batch, group
 from gateway.store.publishing.shard_state import ShardState
+from gateway.store.scripts import joined, script
 
 SCRIPTS = script("publish"), joined("publish")
 _ALONE, _JOINED = (arguments("EVALSHA", one.sha) for one in SCRIPTS)

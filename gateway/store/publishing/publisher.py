@@ -74,9 +74,9 @@ class Publisher:
         self.replicated = 0  # and everything before this is on so many replicas, if any are asked
         self.lacks_replicas = replicas > 0  # not all that is published is on so many
         self._source, self._metrics, self._window_ms = source, metrics, int(window_s * 1000)
-        self._lines = OwnLinks(url, timeout_s=timeout_s, access=access, replicas=replicas)
+        self._links = OwnLinks(url, timeout_s=timeout_s, access=access, replicas=replicas)
         self._shards = ShardWriter(
-            self._lines, source, metrics, window_ms=self._window_ms, restore=restore
+            self._links, source, metrics, window_ms=self._window_ms, restore=restore
         )
         self._replicas = replicas
         self._heals_upto = 0  # up to there of the journal something may be published again
@@ -139,7 +139,7 @@ class Publisher:
                     await asyncio.sleep(FIRST_PAUSE_S)
         finally:
             if not is_settled:
-                await self._lines.close()
+                await self._links.close()
 
     async def run(self) -> None:
         """Publish for ever; whatever Redis does, come back."""
@@ -158,7 +158,7 @@ class Publisher:
         finally:
             self._shards.remember()
             self._went_away(None)
-            await self._lines.close()
+            await self._links.close()
 
     def _went_away(self, error: Exception | None) -> None:
         self.is_up = self.is_busy = False
@@ -266,7 +266,7 @@ class Publisher:
         `everywhere`: it wrote on every server. Only that can make up for one that did not have
         them: a connection that has written nothing yet waits for nothing.
         """
-        enough = self._lines.has_replicas and (everywhere or not self.lacks_replicas)
+        enough = self._links.has_replicas and (everywhere or not self.lacks_replicas)
         self.lacks_replicas = not enough
         if enough:
             self.replicated = self.cursor
@@ -282,7 +282,7 @@ class Publisher:
         events, done = self._direct[0]
         await self._shards.write_unjournaled(events)
         self._direct.popleft()
-        done(self._lines.has_replicas)
+        done(self._links.has_replicas)
 
     # ---- checkpoints
 

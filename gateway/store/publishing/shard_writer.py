@@ -12,7 +12,7 @@ from gateway import clock
 from gateway.engine.own_links import OwnLinks
 from gateway.engine.replies import explain
 from gateway.engine.resp import pack
-from gateway.engine.scripts import in_full, script
+from gateway.engine.script import in_full
 from gateway.errors import EngineRefused, EngineUnavailable
 from gateway.event import Event, Stored, Stretch
 from gateway.metrics import Metrics
@@ -23,6 +23,7 @@ from gateway.store.publishing.batches import group, unjournaled
 from gateway.store.publishing.packing import SCRIPTS, Packing
 from gateway.store.publishing.shard_state import ShardState
 from gateway.store.publishing.source import JournalSource
+from gateway.store.scripts import script
 
 _ALL = range(keys.SHARDS)
 _CHECKPOINT = script("checkpoint")
@@ -40,7 +41,7 @@ class ShardWriter:
 
     def __init__(
         self,
-        lines: OwnLinks,
+        links: OwnLinks,
         source: JournalSource,
         metrics: Metrics,
         *,
@@ -48,7 +49,7 @@ class ShardWriter:
         restore: Callable[[Sequence[int]], Awaitable[None]] | None = None,
     ) -> None:
         self.states: list[ShardState] = []  # empty until the first answer
-        self._lines, self._source, self._metrics = lines, source, metrics
+        self._links, self._source, self._metrics = links, source, metrics
         self._window_ms = window_ms
         self._packing = Packing("", "")
         self._in_full = False  # scripts cannot be called by digest
@@ -59,7 +60,7 @@ class ShardWriter:
 
     async def ask(self) -> None:
         """Find out what each shard has, and put right what can be known from that alone."""
-        self._in_full = _is_refused(await self._lines.everywhere(_LOADS))
+        self._in_full = _is_refused(await self._links.everywhere(_LOADS, keys.EVENTS))
         asked = await positions.ask(
             self._source, self.states, self._exchange, self._metrics, self._window_ms
         )
@@ -110,7 +111,7 @@ class ShardWriter:
         """Write what shards lack of `stored`, all of one slice of time, behind which they then
         have everything up to `upto`. Return whether all servers were written to.
         """
-        join = not self._lines.is_split
+        join = not self._links.is_split
         shards, commands = self._packing.commands(stored, upto, self.states, join=join)
         return await self._written(commands, shards, upto, join=join)
 
@@ -118,7 +119,7 @@ class ShardWriter:
         """Do the same with what somebody else may have published too. Within the dedupe window that
         is refused; what is older says that it may come a second time.
         """
-        before_ms, join = clock.now_ms() - self._window_ms, not self._lines.is_split
+        before_ms, join = clock.now_ms() - self._window_ms, not self._links.is_split
         batches = [one.marked_again(before_ms) for one in group(stored, upto, self.states)]
         count = sum(1 for one in batches for event in one.events if event.accepted_ms < before_ms)
         commands = self._packing.packed(batches, self.states, join=join)
@@ -141,7 +142,7 @@ class ShardWriter:
     async def write_unjournaled(self, events: Sequence[Event]) -> None:
         """Write events that no journal holds."""
         batches = group(unjournaled(events), None, self.states)
-        commands = self._packing.packed(batches, self.states, join=not self._lines.is_split)
+        commands = self._packing.packed(batches, self.states, join=not self._links.is_split)
         await self._send(commands, [batch.shard for batch in batches])
         for batch in batches:
             self.states[batch.shard].elsewhere += len(batch.events)
@@ -196,10 +197,10 @@ class ShardWriter:
     async def _exchange(self, commands: Sequence[bytes], shards: Sequence[int]) -> list[Any]:
         if self._in_full:
             commands = [in_full(command, _BY_DIGEST) for command in commands]
-        replies = await self._lines.exchange(commands, shards)
+        replies = await self._links.exchange(commands, [keys.EVENTS[shard] for shard in shards])
         for reply in replies:
             if isinstance(reply, Exception):
-                failure = self._lines.explained(reply)
+                failure = self._links.explained(reply)
                 # Scripts that got lost are loaded on the way back, before positions are asked for.
                 raise EngineUnavailable(str(reply)) if _is_lost(reply) else failure
         return replies

@@ -17,6 +17,7 @@ from gateway.engine.engine import Engine
 from gateway.engine.resp import Arg
 from gateway.store import keys
 from gateway.store.script_calls import ScriptCall, call
+from gateway.store.scripts import script
 from gateway.store.states.call_documents import (
     CallDocument,
     Draft,
@@ -59,7 +60,7 @@ class CallStore:
         key = keys.call_key(app, cid)
         names = keys.call_states(keys.shard_of(key))[:2]
         async with self._turns:
-            reply = await self._engine.run("read_call", names, (key, MAX_USERS_READ))
+            reply = await self._engine.run(script("read_call"), names, (key, MAX_USERS_READ))
         if not reply:
             return None
         users = zip(reply[2][::2], reply[2][1::2], strict=True)
@@ -80,7 +81,7 @@ class CallStore:
         async def read(shard: int, calls: list[bytes]) -> list[bytes | None]:
             async with self._turns:
                 found: list[bytes | None] = await self._engine.run(
-                    "read_users", keys.call_states(shard)[:1], (user_id, *calls)
+                    script("read_users"), keys.call_states(shard)[:1], (user_id, *calls)
                 )
             return found
 

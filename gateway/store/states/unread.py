@@ -15,9 +15,8 @@ from gateway.errors import EngineUnavailable
 from gateway.event import Meta, read_meta
 from gateway.options import KIB, MIB
 from gateway.store import keys
+from gateway.store.entries import Id, parse_id, read_entries
 from gateway.store.script_calls import ScriptCall, call
-from gateway.store.taking.consumer_group import read_entries
-from gateway.store.taking.doorbell import Id, parse
 
 _LOOK, _LOOK_BYTES = 1024, 512 * KIB  # in one exchange
 _MOST_BYTES = 2 * MIB  # of one shard, kept here
@@ -91,14 +90,14 @@ class UnreadEvents:
         args = (shard.epoch, shard.place, self._passing_over, look, _LOOK_BYTES)
         reply = await call(self._engine, ScriptCall("unread", shard.names, args, tuple))
         epoch, kept, more, place, entries = reply
-        kept_id = parse(kept)
+        kept_id = parse_id(kept)
         if epoch != shard.epoch:  # it has lost its end: what was read of that is no more
             shard.events = []
         shard.events = [one for one in shard.events if one.id > kept_id]
         shard.epoch, shard.place = epoch, place
         for entry in read_entries(entries):
             try:
-                shard.events.append(Unread(parse(entry.id), read_meta(entry.meta), entry.body))
+                shard.events.append(Unread(parse_id(entry.id), read_meta(entry.meta), entry.body))
             except msgspec.MsgspecError:  # something else writes to our streams
                 continue
         shard.bytes = sum(len(one.body) for one in shard.events)

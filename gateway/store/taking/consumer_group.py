@@ -10,20 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from gateway.store import keys
+from gateway.store.entries import Entry, read_entries
 from gateway.store.script_calls import ScriptCall
 from gateway.store.taking.holders import Holder
 from gateway.store.taking.settling import Settling, settle_call
 
 Start = Literal["now", "earliest"]
 Joined = Literal["new", "healed", "there"]
-
-
-class Entry(NamedTuple):
-    """One entry of the stream, as read."""
-
-    id: bytes
-    meta: bytes
-    body: bytes
 
 
 class Taken(NamedTuple):
@@ -107,20 +100,6 @@ class Group:
 
     def settle(self, token: int, batch: Settling) -> ScriptCall[list[int]]:
         return settle_call(self.shard, self.name, token, batch)
-
-
-def read_entries(reply: Any) -> list[Entry]:
-    """Read entries as XRANGE gives them: id, then n, o, m and b, each name before its value.
-
-    One that somebody else wrote, with other fields, has an empty meta.
-    """
-    try:
-        return [Entry(entry[0], entry[1][5], entry[1][7]) for entry in reply]
-    except IndexError:
-        return [
-            Entry(entry[0], *(entry[1][5:8:2] if len(entry[1]) >= 8 else (b"", b"")))
-            for entry in reply
-        ]
 
 
 def _read_taken(reply: Any) -> Taken:

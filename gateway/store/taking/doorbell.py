@@ -16,20 +16,13 @@ from gateway.engine.engine import Engine
 from gateway.errors import EngineRefused, EngineUnavailable
 from gateway.logs import Seldom
 from gateway.store import keys
+from gateway.store.entries import NOTHING, Id, parse_id
 from gateway.tasks import together
 
 _logger = logging.getLogger(__name__)
 BLOCK_MS = 5_000
 PAUSE_S = 0.002
 AWAY_S = 0.5
-Id = tuple[int, int]
-NOTHING: Id = (0, 0)
-
-
-def parse(entry_id: bytes) -> Id:
-    """Return an entry's id as two numbers, which compare as Redis compares ids."""
-    ms, _, seq = entry_id.partition(b"-")
-    return int(ms), int(seq)
 
 
 class BellWaiter:
@@ -70,7 +63,9 @@ class Doorbell:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        await together(*(self._listen(shards) for shards in self._engine.together))
+        await together(
+            *(self._listen(shards) for shards in keys.together(is_split=self._engine.is_cluster))
+        )
 
     async def _listen(self, shards: Sequence[int]) -> None:
         while True:
@@ -110,14 +105,14 @@ class Doorbell:
             key=keys.events(shards[0]),
             timeout_s=BLOCK_MS / 1000 + self._engine.timeout_s,
         )
-        return [(names[name], parse(entries[-1][0])) for name, entries in reply or ()]
+        return [(names[name], parse_id(entries[-1][0])) for name, entries in reply or ()]
 
     async def _end_of(self, shard: int) -> Id:
         """Where nobody waits, go to the end at once instead of ringing for each entry."""
         reply: Any = await self._engine.command(
             "XREVRANGE", keys.events(shard), "+", "-", "COUNT", 1
         )
-        return parse(reply[0][0]) if reply else NOTHING
+        return parse_id(reply[0][0]) if reply else NOTHING
 
     def _ring(self, shard: int, entry_id: Id) -> None:
         self._noticed[shard] = max(self._noticed[shard], entry_id)

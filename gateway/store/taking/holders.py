@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from gateway.engine.engine import Engine
 from gateway.store import keys
+from gateway.store.scripts import script
 
 _MOST_OURS = 8  # leases end within seconds: so many starts there are not in that time
 
@@ -65,7 +66,7 @@ async def present(engine: Engine) -> Present:
 
 async def _exchange(engine: Engine, said: str, ttl_ms: int) -> Present:
     found: dict[str, frozenset[str]] = {}
-    for member in await engine.run("present", (keys.HOLDERS,), (said, ttl_ms)):
+    for member in await engine.run(script("present"), (keys.HOLDERS,), (said, ttl_ms)):
         holder, *names = member.decode().split(" ")
         # Twice there for seconds: one that has crashed and come back with others to serve.
         found[holder] = found.get(holder, frozenset()).union(names)

@@ -13,6 +13,7 @@ from gateway.clock import now_ms
 from gateway.engine.engine import Engine
 from gateway.store import keys
 from gateway.store.script_calls import ScriptCall, call_together
+from gateway.store.scripts import script
 
 State = Literal["active", "paused", "forgetting"]
 
@@ -81,7 +82,7 @@ class Subscriptions:
 
     async def _set(self, name: str, state: State) -> bool:
         value = msgspec.json.encode(Subscription(state, now_ms()))
-        return bool(await self._engine.run("set_state", (keys.SUBSCRIBERS,), (name, value)))
+        return bool(await self._engine.run(script("set_state"), (keys.SUBSCRIBERS,), (name, value)))
 
 
 def _forget(shard: int, name: str) -> ScriptCall[int]:

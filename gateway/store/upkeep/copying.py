@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.engine.engine import Engine
 from gateway.errors import EngineRefused
+from gateway.store.scripts import script
 
 _PAGE = 64  # values at a time, of which each may be a body
 _IDS = 1000
@@ -94,10 +95,10 @@ async def _copy_group(source: Engine, target: Engine, name: bytes, group: dict[s
         may_fail=1,
     )
     begin = b"-"
-    while page := await source.run("pending", [name.decode()], [title, begin, _IDS]):
+    while page := await source.run(script("pending"), [name.decode()], [title, begin, _IDS]):
         for consumer in {row[1] for row in page}:
             ids = [row[0] for row in page if row[1] == consumer]
-            await target.run("claim", [name.decode()], [title, consumer, *ids])
+            await target.run(script("claim"), [name.decode()], [title, consumer, *ids])
         begin = b"(" + page[-1][0]
 
 

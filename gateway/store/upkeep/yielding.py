@@ -82,8 +82,8 @@ class Yielding:
         Raises `EngineUnavailable` or `EngineRefused`.
         """
         pause_s = _LONGEST_S
-        for shards in await self._engine.by_server():
-            found = left = await memory_at(self._engine, shards[0])
+        for shards in await self._engine.by_server(keys.EVENTS):
+            found = left = await memory_at(self._engine, keys.EVENTS[shards[0]])
             if self._is_own:
                 self._count_holes(found)
             if found.used_bytes > self._most(found, BEGIN):
@@ -126,7 +126,7 @@ class Yielding:
                 excess = int(memory.used_bytes - self._most(memory, UNTIL))
                 if excess <= 0 or not await yields(shards, excess):
                     break
-                memory = await memory_at(self._engine, shards[0])
+                memory = await memory_at(self._engine, keys.EVENTS[shards[0]])
             if memory.share <= BEGIN:  # holes alone cost no call its state
                 break
         return memory

@@ -11,8 +11,8 @@ from gateway.engine.engine import Engine
 from gateway.event import Meta, read_meta
 from gateway.options import MIB
 from gateway.store import keys
+from gateway.store.entries import Id, parse_id
 from gateway.store.script_calls import ScriptCall, call_together
-from gateway.store.taking.doorbell import Id, parse
 
 _PAGE_BYTES = 1 * MIB
 _FIRST_COUNT, _MOST_COUNT = 32, 512
@@ -95,5 +95,5 @@ def _past(shard: int, entry: Any) -> PastEntry:
     entry_id, flat = entry
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     return PastEntry(
-        shard, parse(entry_id), int(fields[b"n"]), read_meta(fields[b"m"]), fields[b"b"]
+        shard, parse_id(entry_id), int(fields[b"n"]), read_meta(fields[b"m"]), fields[b"b"]
     )

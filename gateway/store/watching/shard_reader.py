@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 from gateway.engine.engine import Engine
 from gateway.engine.own_links import OwnLinks
 from gateway.engine.resp import arguments, pack
-from gateway.engine.scripts import script
 from gateway.store import keys
-from gateway.store.taking.doorbell import BLOCK_MS, Id, parse
+from gateway.store.entries import Id, parse_id
+from gateway.store.scripts import script
+from gateway.store.taking.doorbell import BLOCK_MS
 
 _EPOCH_BYTES = 6
 _OPTIONS = 6  # arguments of XREAD beside names and ids
@@ -52,7 +53,7 @@ class ShardReader:
     def __init__(self, engine: Engine, shards: Sequence[int]) -> None:
         self.shards = shards
         timeout_s = engine.timeout_s + BLOCK_MS / 1000
-        self._lines = OwnLinks(engine.url, timeout_s=timeout_s, access=engine.access)
+        self._links = OwnLinks(engine.url, timeout_s=timeout_s, access=engine.access)
         self._engine, self._interruptions = engine, engine.interruptions
         # All of a read that is the same each time: it is made for every few entries.
         self._names = [keys.events(shard).encode() for shard in shards]
@@ -70,7 +71,7 @@ class ShardReader:
             self.shards,
         )
         return {
-            shard: Position(epoch.decode(), number, parse(last))
+            shard: Position(epoch.decode(), number, parse_id(last))
             for shard, (epoch, number, last) in zip(self.shards, replies, strict=True)
         }
 
@@ -88,7 +89,7 @@ class ShardReader:
             now, some = (epoch or b"").decode(), entries.get(name, ())
             if some or now != was.epoch:
                 pages.append(
-                    ShardPage(shard, now, [Raw(parse(one), values) for one, values in some])
+                    ShardPage(shard, now, [Raw(parse_id(one), values) for one, values in some])
                 )
         return pages
 
@@ -100,15 +101,15 @@ class ShardReader:
         if self._interruptions != self._engine.interruptions:
             # Others have met a server that is deposed; we, who only read, would not notice.
             self._interruptions = self._engine.interruptions
-            self._lines.doubt()
-        replies = await self._lines.exchange(commands, shards)
+            self._links.doubt()
+        replies = await self._links.exchange(commands, [keys.EVENTS[shard] for shard in shards])
         for reply in replies:
             if isinstance(reply, Exception):
-                raise self._lines.explained(reply)
+                raise self._links.explained(reply)
         return replies
 
     async def close(self) -> None:
-        await self._lines.close()
+        await self._links.close()
 
 
 @lru_cache(maxsize=16)
@@ -130,4 +131,4 @@ def _new_epoch() -> str:
 
 def readers_of(engine: Engine) -> list[ShardReader]:
     """Return readers that have all shards between them."""
-    return [ShardReader(engine, shards) for shards in engine.together]
+    return [ShardReader(engine, shards) for shards in keys.together(is_split=engine.is_cluster)]

@@ -22,7 +22,7 @@ from gateway.logs import Seldom
 from gateway.metrics import Metrics
 from gateway.options import KIB
 from gateway.store import keys
-from gateway.store.taking.doorbell import Id
+from gateway.store.entries import Id
 from gateway.store.watching.shard_reader import Position, Raw, ShardPage, ShardReader
 from gateway.tasks import together
 
