@@ -26,7 +26,7 @@ from gateway.options import MIB
 from gateway.store import keys
 from gateway.store.entries import parse_id
 from gateway.store.format import holds_our_format
-from gateway.store.script_calls import ScriptCall, call_together
+from gateway.store.scripts import ScriptCall, call_together
 from gateway.store.states.call_documents import CallDocument
 from gateway.store.states.call_store import CallStore, drop_call, put_call
 from gateway.store.states.progress import KeeperPlace, KeeperRead, KeptShard

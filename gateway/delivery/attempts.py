@@ -115,8 +115,7 @@ class Attempts:
     def _conclude(self, delivery: Delivery, outcome: Outcome) -> None:
         if isinstance(outcome, Delivered):
             self._counts.values[self._delivered_label] += 1
-            box = delivery.claim.outbox
-            (box.late_delivered if delivery.late else box.delivered).append(delivery.id)
+            delivery.claim.delivered(delivery)
             self._sequencer.release(delivery)
         else:
             self._counts.add(self._name, outcome.reason.value)
@@ -131,11 +130,11 @@ class Attempts:
                 delivery.timeout_s = timeout_s
                 asyncio.get_running_loop().call_later(wait_s, self._again, delivery)
             case Park(due_ms, pauses):
-                self._park(delivery, failed, due_ms)
+                delivery.claim.parked(delivery, due_ms, failed)
                 if pauses:
                     self._gone()
             case Bury(reason):
-                bury(delivery, reason.value, failed)
+                delivery.claim.buried(delivery, now_ms(), reason.value, failed)
             case Delivered():
                 raise AssertionError("a failure was settled as delivered")
 
@@ -143,12 +142,6 @@ class Attempts:
         if not delivery.lease.lost:
             self._sequencer.again(delivery)
             self.pump()
-
-    def _park(self, delivery: Delivery, failed: Failed, due_ms: int) -> None:
-        box = delivery.claim.outbox
-        parcel = delivery.parcel(failed.reason.value, failed)
-        (box.late_parked if delivery.late else box.parked).append((delivery.id, due_ms, parcel))
-        delivery.claim.release_when_settled(delivery)
 
 
 def _begun(delivery: Delivery) -> Attempt:
@@ -159,12 +152,3 @@ def _begun(delivery: Delivery) -> Attempt:
         delivery.first_attempt_ms = now_ms()
     is_late = delivery.late or delivery.meta.again
     return Attempt(delivery.meta, delivery.body, delivery.attempts, delivery.timeout_s, is_late)
-
-
-def bury(delivery: Delivery, reason: str, failed: Failed | None = None) -> None:
-    """Put `delivery` among what is to be buried, for `reason`."""
-    buried_ms = now_ms()
-    box = delivery.claim.outbox
-    parcel = delivery.parcel(reason, failed, buried_ms)
-    (box.late_buried if delivery.late else box.buried).append((delivery.id, buried_ms, parcel))
-    delivery.claim.release_when_settled(delivery)

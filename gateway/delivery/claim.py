@@ -98,6 +98,8 @@ class Claim:
         self.serving_since_ms = 0
         self.standing: Standing | None = None
         self.furthest: Id = (0, 0)  # that was ever taken here; less may be remembered by Redis
+        # When it has something to say, beside what was read, decided or parked; 0: now.
+        self.due_at = 0.0
         self._forget()
 
     def _forget(self) -> None:
@@ -110,8 +112,9 @@ class Claim:
         self.held_bytes = 0
         self.late_held: set[bytes] = set()
         self.next_due_ms = -1
-        self.outbox = Settling()
+        self._outbox = Settling()
         self.sent: Settling | None = None  # its outcome is not known yet
+        self.has_outcomes = False  # there is something to settle
         self._after_outbox: list[Delivery] = []
         self._after_sent: list[Delivery] = []
         # What is to be buried because the backlog is beyond its bound.
@@ -141,9 +144,14 @@ class Claim:
         if lease is not None:
             lease.lost = True
         self.standing = None
-        self.acquire_at = 0.0
+        self.acquire_at = self.due_at = 0.0
         self._forget()
         return lease
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something was read here that is not settled."""
+        return bool(self.held or self.late_held or self.has_outcomes or self.sent)
 
     @property
     def dropping(self) -> bool:
@@ -169,7 +177,39 @@ class Claim:
         self.held_bytes += size
         return True
 
-    def release_when_settled(self, delivery: Delivery) -> None:
+    # What was decided, for the next round to settle.
+
+    def unmatched(self, entry_ids: list[bytes]) -> None:
+        if entry_ids:
+            self._outbox.unmatched += entry_ids
+            self.has_outcomes = True
+
+    def unreadable(self, entry: Entry, buried_ms: int, reason: str) -> None:
+        """Have an entry buried that is no event."""
+        parcel = Parcel(entry.meta, entry.body, reason=reason, buried_ms=buried_ms)
+        self._outbox.buried.append((entry.id, buried_ms, parcel))
+        self.has_outcomes = True
+
+    def delivered(self, delivery: Delivery) -> None:
+        box = self._outbox
+        (box.late_delivered if delivery.late else box.delivered).append(delivery.id)
+        self.has_outcomes = True
+
+    def parked(self, delivery: Delivery, due_ms: int, failed: Failed) -> None:
+        box = self._outbox
+        parcel = delivery.parcel(failed.reason.value, failed)
+        (box.late_parked if delivery.late else box.parked).append((delivery.id, due_ms, parcel))
+        self._release_when_settled(delivery)
+
+    def buried(
+        self, delivery: Delivery, buried_ms: int, reason: str, failed: Failed | None
+    ) -> None:
+        box = self._outbox
+        parcel = delivery.parcel(reason, failed, buried_ms)
+        (box.late_buried if delivery.late else box.buried).append((delivery.id, buried_ms, parcel))
+        self._release_when_settled(delivery)
+
+    def _release_when_settled(self, delivery: Delivery) -> None:
         """Hold back what follows in its call until Redis has it among the parked or buried.
 
         Else a crash between the two would deliver this event again, after its successor and
@@ -177,12 +217,14 @@ class Claim:
         which its successors do not mind.)
         """
         self._after_outbox.append(delivery)
+        self.has_outcomes = True
 
     def to_send(self) -> Settling | None:
         """Return the batch to settle now: the one sent before without an answer, or the next."""
-        if self.sent is None and self.outbox:
-            self.sent, self.outbox = self.outbox, Settling()
+        if self.sent is None and self.has_outcomes:
+            self.sent, self._outbox = self._outbox, Settling()
             self._after_sent, self._after_outbox = self._after_outbox, []
+            self.has_outcomes = False
         return self.sent
 
     def settled(self) -> list[Delivery]:

@@ -18,7 +18,7 @@ from gateway.delivery.claim import Claim, Lease
 from gateway.delivery.triage import Triage
 from gateway.logs import log
 from gateway.store import keys
-from gateway.store.script_calls import ScriptCall
+from gateway.store.scripts import ScriptCall
 from gateway.store.taking.consumer_group import Acquired, Group, HeldElsewhere, Standing, Start
 from gateway.store.taking.doorbell import BellWaiter, Doorbell
 from gateway.store.taking.holders import Holder
@@ -96,6 +96,7 @@ class Leases:
         """Know which shards are this worker's; the others are for others, if they come."""
         now = time.monotonic()
         for claim in self.claims:
+            claim.due_at = 0.0
             if claim.lease is None and claim.shard in shards - self._share:
                 claim.acquire_at = now
             elif claim.lease is None and claim.shard in self._share - shards:
@@ -109,8 +110,8 @@ class Leases:
     def is_done_with(self, claim: Claim) -> bool:
         """Whether it is given up and nothing of it is under way."""
         lease = claim.lease
-        under_way = claim.held or claim.late_held or claim.outbox or claim.sent
-        return self.gives_up(claim) and not under_way and not (lease and lease.unanswered)
+        is_certain = not (lease and lease.unanswered)
+        return self.gives_up(claim) and is_certain and not claim.is_under_way
 
     def _released(self, claim: Claim, lease: Lease, _: int) -> None:
         self.lose(claim, lease)
@@ -140,6 +141,7 @@ class Leases:
             self.vanished = False
         for claim in self.claims:
             claim.acquire_at = now if start is not None else now + ASK_AGAIN_S
+            claim.due_at = 0.0
 
     def _joined(self, claim: Claim, how: str) -> None:
         claim.joined = True

@@ -53,7 +53,7 @@ class ReadAhead:
         if not wanted:
             return {}
         found: dict[int, Grant] = {}
-        for claim in [each for each in self._turns if each.can_read()]:
+        for claim in [each for each in self._turns if each.look and each.can_read()]:
             room = WINDOW_ENTRIES - len(claim.held)
             if not claim.behind:
                 found[claim.shard] = Grant(min(room, FEW), self._max_bytes // len(self._turns))

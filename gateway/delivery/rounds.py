@@ -1,10 +1,11 @@
 """Everything a worker says to Redis, in rounds: one round trip for all of its shards.
 
-A round renews leases, settles what has been decided, fetches what is due again and takes what
-is new. While it is under way outcomes gather for the next one, so the busier a worker is, the
-more each round trip carries. If a round fails nothing is forgotten: the same batches are
-settled again, and what a lost answer may have handed us is read from the pending list before
-anything newer. So is, after any failure of a server, what its successor may not know to be settled.
+A round visits the shards that have something to say. It renews leases, settles what has been
+decided, fetches what is due again and takes what is new. While it is under way outcomes gather
+for the next one, so the busier a worker is, the more each round trip carries. If a round fails
+nothing is forgotten: the same batches are settled again, and what a lost answer may have handed
+us is read from the pending list before anything newer. So is, after any failure of a server, what
+its successor may not know to be settled.
 """
 
 import logging
@@ -22,7 +23,7 @@ from gateway.engine.engine import Engine
 from gateway.errors import EngineUnanswered, EngineUnavailable, Fenced, GatewayError
 from gateway.logs import log
 from gateway.store.entries import parse_id
-from gateway.store.script_calls import call_together, group_is_gone
+from gateway.store.scripts import call_together, group_is_gone
 from gateway.store.taking.consumer_group import Reclaimed, Taken
 from gateway.store.taking.doorbell import BellWaiter, Doorbell
 from gateway.store.taking.parked import Parked, take_due, take_farthest
@@ -75,9 +76,8 @@ class Rounds:
             self._interruptions = self._engine.interruptions
             for claim in claims:
                 claim.read_again()
-        self._turn = (self._turn + 1) % len(claims)
-        in_turn = claims[self._turn :] + claims[: self._turn]
-        steps = [step for claim in in_turn for step in self._steps(claim, now)]
+        visited = self._visited(now)
+        steps = [step for claim in visited for step in self._steps(claim, now)]
         try:
             results = await call_together(self._engine, [step.call for step in steps])
         except EngineUnavailable:
@@ -85,31 +85,61 @@ class Rounds:
                 if step.lease is not None:
                     step.lease.unanswered = True
                 _unanswered(step)
+            for claim in visited:
+                claim.due_at = 0.0
             raise
         problem = None
         for step, result in zip(steps, results, strict=True):
             problem = self._answered(step, result) or problem
+        for claim in visited:
+            claim.due_at = self._due_at(claim)
         if problem is not None:
             raise problem
 
     def next_deadline(self, now: float) -> float:
         """When to make the next round if nothing happens before, in monotonic seconds."""
-        reads = self._reception.open and self._ahead.wanted(self._reception.ready) > 0
-        return min(self._deadline(claim, now, reads=reads) for claim in self._leases.claims)
-
-    def _deadline(self, claim: Claim, now: float, *, reads: bool) -> float:
-        if claim.lease is None:
-            return now if self._leases.must_join(claim) else claim.acquire_at
-        if claim.lease.unanswered or self._leases.is_done_with(claim):
-            return now
-        if self._leases.gives_up(claim):
-            return claim.renew_at
-        if claim.drop_parked_bytes > 0 or claim.dropping or (reads and claim.can_read()):
-            return now
-        at = claim.renew_at
-        if claim.next_due_ms >= 0 and self._reception.open and self._reception.free_late_slots:
-            at = min(at, now + max(0.0, (claim.next_due_ms - now_ms()) / 1000))
+        claims = self._leases.claims
+        at = min([claim.due_at for claim in claims])
+        if not self._reception.open or at <= now:
+            return at
+        reads, late = self._ahead.wanted(self._reception.ready) > 0, self._has_late_slots
+        for claim in claims:
+            if (not claim.look and claim.next_due_ms < 0) or self._leases.gives_up(claim):
+                continue
+            if reads and claim.look and claim.can_read():
+                return now
+            if late and claim.next_due_ms >= 0:
+                at = min(at, now + max(0.0, (claim.next_due_ms - now_ms()) / 1000))
         return at
+
+    @property
+    def _has_late_slots(self) -> bool:
+        return self._reception.free_late_slots > 0
+
+    def _visited(self, now: float) -> list[Claim]:
+        """Return the claims that have something to say, in turn."""
+        claims, grants, wall_ms = self._leases.claims, self._grants, now_ms()
+        latest_ms = wall_ms if self._reception.open and self._late_budget > 0 else -1
+        self._turn = (self._turn + 1) % len(claims)
+        return [
+            claim
+            for claim in claims[self._turn :] + claims[: self._turn]
+            if claim.due_at <= now
+            or claim.has_outcomes
+            or claim.sent is not None
+            or claim.shard in grants
+            or 0 <= claim.next_due_ms <= latest_ms
+        ]
+
+    def _due_at(self, claim: Claim) -> float:
+        """When to visit `claim`, beside for what is read, decided or parked; 0: at once."""
+        if claim.lease is None:
+            return 0.0 if self._leases.must_join(claim) else claim.acquire_at
+        if claim.lease.unanswered or self._leases.is_done_with(claim):
+            return 0.0
+        if not self._leases.gives_up(claim) and (claim.drop_parked_bytes > 0 or claim.dropping):
+            return 0.0
+        return claim.renew_at
 
     async def release(self) -> None:
         """Give all leases back. Raises `EngineUnavailable`; they expire by themselves."""

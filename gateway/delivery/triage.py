@@ -11,7 +11,6 @@ from typing import Protocol
 import msgspec
 
 from gateway.clock import now_ms
-from gateway.delivery.attempts import bury
 from gateway.delivery.backlog import excess, too_old_before_ms
 from gateway.delivery.claim import Claim, Delivery, Lease
 from gateway.delivery.lanes import first_timeout_s
@@ -99,7 +98,7 @@ class Triage:
         """Take in what was read from the stream, oldest first."""
         lease = claim.lease
         assert lease is not None
-        wants, unmatched = self._matcher.wants, claim.outbox.unmatched
+        wants, unmatched = self._matcher.wants, list[bytes]()
         wants_all, timeout_s = self._matcher.wants_all, self._fresh_timeout_s
         for entry in entries:
             try:
@@ -116,7 +115,8 @@ class Triage:
                 self._bury(delivery)
             else:
                 self._sequencer.admit(delivery)
-        if claim.outbox:
+        claim.unmatched(unmatched)
+        if claim.has_outcomes:
             self._decided()
 
     def receive_due(self, claim: Claim, due: Parked) -> None:
@@ -152,15 +152,13 @@ class Triage:
 
     def _bury_unreadable(self, claim: Claim, entry: Entry) -> None:
         """Something else writes to our streams: keep it for a person, and go on."""
-        buried_ms = now_ms()
-        parcel = Parcel(entry.meta, entry.body, reason=UNREADABLE, buried_ms=buried_ms)
-        claim.outbox.buried.append((entry.id, buried_ms, parcel))
+        claim.unreadable(entry, now_ms(), UNREADABLE)
         self._seldom.log(
             "unreadable", _logger, "an entry of the stream is not ours", subscriber=self._name
         )
 
     def _bury(self, delivery: Delivery) -> None:
-        bury(delivery, BACKLOG_FULL)
+        delivery.claim.buried(delivery, now_ms(), BACKLOG_FULL, None)
         self._decided()
         self._seldom.log(
             "full", _logger, "backlog is full: the oldest events are buried", subscriber=self._name
@@ -203,6 +201,8 @@ class Triage:
                 serving_since_ms=claim.serving_since_ms,
                 now_ms=wall_ms,
             )
+            if claim.drop_parked_bytes > 0 or claim.dropping:
+                claim.due_at = 0.0
 
 
 def _is_excessive(claim: Claim, entry: Entry) -> bool:

@@ -182,7 +182,7 @@ class Worker:
 
     def _is_drained(self) -> bool:
         running = self._attempts.running if self._attempts else 0
-        unsettled = any(claim.outbox or claim.sent for claim in self._leases.claims)
+        unsettled = any(claim.has_outcomes or claim.sent for claim in self._leases.claims)
         return not running and not unsettled
 
     def _pump(self) -> None:

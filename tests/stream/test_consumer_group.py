@@ -7,7 +7,7 @@ from support.streams import event
 from gateway.errors import EngineRefused, Fenced
 from gateway.store import keys
 from gateway.store.parcels import Parcel
-from gateway.store.script_calls import call, call_together, group_is_gone
+from gateway.store.scripts import call, call_together, group_is_gone
 from gateway.store.taking.consumer_group import Acquired, Group, HeldElsewhere
 from gateway.store.taking.holders import Holder, Holders
 from gateway.store.taking.parked import take_due, take_farthest

@@ -7,7 +7,7 @@ from support.streams import TestPublisher, event
 
 from gateway.engine.engine import Engine
 from gateway.store import keys
-from gateway.store.script_calls import call
+from gateway.store.scripts import call
 from gateway.store.taking.consumer_group import Group
 from gateway.store.taking.holders import Holder
 from gateway.store.upkeep.copying import copy_key

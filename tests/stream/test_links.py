@@ -10,7 +10,7 @@ from gateway.engine.engine import Engine
 from gateway.engine.pool import LinkPool
 from gateway.engine.resp import pack
 from gateway.store import keys
-from gateway.store.script_calls import call_together
+from gateway.store.scripts import call_together
 from gateway.store.taking.consumer_group import Group
 from gateway.store.taking.holders import Holder
 

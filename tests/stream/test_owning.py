@@ -61,7 +61,7 @@ class Hand:
         if self.task is not None:
             await end([self.task])
             self.task = None
-        await self.publisher._lines.close()
+        await self.publisher._links.close()
         self.journal.close()
 
 

@@ -14,7 +14,7 @@ from gateway.store.parcels import Parcel
 from gateway.store.restoring.known import KnownSubscribersFile
 from gateway.store.restoring.new_groups import put_back_groups
 from gateway.store.restoring.restorer import Restorer
-from gateway.store.script_calls import call
+from gateway.store.scripts import call
 from gateway.store.taking.consumer_group import Group
 from gateway.store.taking.holders import Holder
 from gateway.store.taking.settling import Settling

@@ -6,7 +6,7 @@ from support.streams import Recorder, delivering, event, served, settled
 
 from gateway.options import RetentionOptions
 from gateway.store import keys
-from gateway.store.script_calls import call
+from gateway.store.scripts import call
 from gateway.store.taking.consumer_group import Group
 from gateway.store.taking.dead_letters import DeadLetters
 from gateway.store.taking.holders import Holder

@@ -23,7 +23,7 @@ from gateway.options import MIB, JournalOptions, RetentionOptions
 from gateway.sizing import DIGEST_BYTES
 from gateway.store import keys
 from gateway.store.publishing.publisher import Publisher
-from gateway.store.script_calls import call
+from gateway.store.scripts import call
 from gateway.store.states.call_store import CallStore
 from gateway.store.taking.consumer_group import Group
 from gateway.store.taking.subscriptions import Subscriptions

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from gateway.engine.engine import Engine
 from gateway.store import keys
-from gateway.store.script_calls import ScriptCall, call_together
+from gateway.store.scripts import ScriptCall, call_together
 
 # A life that began longer than this before we last saw the other one is not its successor: this
 # is a Redis that was at work beside ours. Wider than clocks differ, and than most histories.

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from gateway.engine.engine import Engine
 from gateway.store import keys
-from gateway.store.script_calls import ScriptCall, call_together
+from gateway.store.scripts import ScriptCall, call_together
 from gateway.store.taking.consumer_group import Group
 
 _ALL = range(keys.SHARDS)

@@ -16,8 +16,7 @@ from gateway.clock import now_ms
 from gateway.engine.engine import Engine
 from gateway.engine.resp import Arg
 from gateway.store import keys
-from gateway.store.script_calls import ScriptCall, call
-from gateway.store.scripts import script
+from gateway.store.scripts import ScriptCall, call, script
 from gateway.store.states.call_documents import (
     CallDocument,
     Draft,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from gateway.store import keys
 from gateway.store.entries import Entry, read_entries
-from gateway.store.script_calls import ScriptCall
+from gateway.store.scripts import ScriptCall
 from gateway.store.taking.consumer_group import HeldElsewhere
 from gateway.store.taking.holders import Holder
 

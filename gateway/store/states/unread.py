@@ -16,7 +16,7 @@ from gateway.event import Meta, read_meta
 from gateway.options import KIB, MIB
 from gateway.store import keys
 from gateway.store.entries import Id, parse_id, read_entries
-from gateway.store.script_calls import ScriptCall, call
+from gateway.store.scripts import ScriptCall, call
 
 _LOOK, _LOOK_BYTES = 1024, 512 * KIB  # in one exchange
 _MOST_BYTES = 2 * MIB  # of one shard, kept here

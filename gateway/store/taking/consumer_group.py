@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from gateway.store import keys
 from gateway.store.entries import Entry, read_entries
-from gateway.store.script_calls import ScriptCall
+from gateway.store.scripts import ScriptCall
 from gateway.store.taking.holders import Holder
 from gateway.store.taking.settling import Settling, settle_call
 

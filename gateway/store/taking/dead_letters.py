@@ -16,7 +16,7 @@ from gateway.engine.engine import Engine
 from gateway.errors import EngineRefused
 from gateway.store import keys
 from gateway.store.parcels import Parcel, unpack
-from gateway.store.script_calls import ScriptCall, call
+from gateway.store.scripts import ScriptCall, call
 
 _CHUNK = 500
 Chunk = Callable[[int, str, Sequence[str]], ScriptCall[int]]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from gateway.store import keys
 from gateway.store.parcels import Parcel, unpack
-from gateway.store.script_calls import ScriptCall
+from gateway.store.scripts import ScriptCall
 
 
 class Parked(NamedTuple):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gateway.engine.resp import Arg
 from gateway.store import keys
 from gateway.store.parcels import Parcel, pack
-from gateway.store.script_calls import ScriptCall
+from gateway.store.scripts import ScriptCall
 
 
 @dataclass(slots=True)

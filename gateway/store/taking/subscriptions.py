@@ -12,8 +12,7 @@ import msgspec
 from gateway.clock import now_ms
 from gateway.engine.engine import Engine
 from gateway.store import keys
-from gateway.store.script_calls import ScriptCall, call_together
-from gateway.store.scripts import script
+from gateway.store.scripts import ScriptCall, call_together, script
 
 State = Literal["active", "paused", "forgetting"]
 

@@ -15,7 +15,7 @@ import msgspec
 
 from gateway.engine.engine import Engine
 from gateway.store import keys
-from gateway.store.script_calls import ScriptCall, call_together
+from gateway.store.scripts import ScriptCall, call_together
 from gateway.store.taking.subscriptions import Subscriptions
 
 

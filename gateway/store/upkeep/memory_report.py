@@ -11,7 +11,7 @@ from gateway.engine.engine import Engine
 from gateway.options import MIB
 from gateway.sizing import DIGEST_BYTES
 from gateway.store import keys
-from gateway.store.script_calls import ScriptCall, call
+from gateway.store.scripts import ScriptCall, call
 from gateway.store.taking.subscriptions import Subscriptions
 
 _MOST_TOLD = 3

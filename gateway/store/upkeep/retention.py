@@ -16,7 +16,7 @@ from gateway.errors import EngineRefused, EngineUnavailable
 from gateway.logs import Seldom, log
 from gateway.options import RetentionOptions
 from gateway.store import keys
-from gateway.store.script_calls import ScriptCall, call
+from gateway.store.scripts import ScriptCall, call
 from gateway.store.taking.subscriptions import Subscriptions
 
 _logger = logging.getLogger(__name__)

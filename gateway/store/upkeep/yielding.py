@@ -27,7 +27,7 @@ from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.options import RetentionOptions
 from gateway.store import keys
-from gateway.store.script_calls import call
+from gateway.store.scripts import call
 from gateway.store.states.call_store import forget_beyond
 from gateway.store.taking.subscriptions import Subscriptions
 from gateway.store.upkeep.retention import Trimmed, trim

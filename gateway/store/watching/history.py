@@ -12,7 +12,7 @@ from gateway.event import Meta, read_meta
 from gateway.options import MIB
 from gateway.store import keys
 from gateway.store.entries import Id, parse_id
-from gateway.store.script_calls import ScriptCall, call_together
+from gateway.store.scripts import ScriptCall, call_together
 
 _PAGE_BYTES = 1 * MIB
 _FIRST_COUNT, _MOST_COUNT = 32, 512
