@@ -1,35 +1,61 @@
 """A sidecar that takes Stream's video webhooks, never loses one, and hands them on.
 
      Stream ──POST──▶ ingest ──append──▶ journal ──▶ publisher ──▶ Redis Streams ──▶ delivery ──▶
-                        │ 200 ◀──┘                                    │   due again,    subscribers
+                        │ 200 ◀──┘                                    │   parked,       subscribers
                                                                       │   dead letters
                                                                       └──▶ feed ──▶ watchers
 
 Three paths, which never import each other and meet only in Redis:
 
-- `ingest`    a webhook is read, verified, journaled and answered, all of one event-loop tick
-              together. Read `acceptance`, then `fast_path`, then `intake`.
-- `sources`   what Stream sends by SQS and SNS instead, into the same intake. Read `decode`, `sqs`.
-- `delivery`  one worker per subscriber takes events from its consumer groups, matches, attempts,
-              and settles. Read `worker`, then `lanes` and `settlement`.
-- `feed`      whoever watches a call gets its events as they are published. Read `hub`, then
-              `plain` and `sdk_socket`. `calls` knows tokens, who may watch, and what
-              events say of a call (`keeper`); `api` answers Stream's own client API.
+    ingest      a webhook is read, verified, journaled and answered, all of one event-loop tick
+                together. Read `acceptance`, then `connection`, then `intake`
+    delivery    one worker per subscriber takes events from its consumer groups, matches,
+                attempts, and settles. Read `worker`, then `lanes` and `settlement`
+    feed        whoever watches a call gets its events as they are published. Read `hub`
+
+Beside ingest and feed:
+
+    sources     what Stream sends by SQS and SNS instead, into the same intake
+    calls       tokens, who may watch, and what events say of a call
+    api         Stream's own client API
 
 Below them, one door to each outside thing:
 
-- `journal`      the disk: append, read, forget. The 200 stands on it.
-- `stream`       Redis: `publisher` carries the journal into the streams by position; `keys` is
-                 the whole layout; every atomic step is a file in `lua/`.
-- `subscribers`  the destinations: one file per kind.
-- `aws`          SQS: credentials, signatures, its protocol.
-- `lookup`       names of hosts, for all of these: one that hangs holds up nobody else.
-- `embedded`     the Valkey server that we start when no Redis is configured.
+    journal     the disk: append, read, forget. The 200 stands on it
+    store       what lies in Redis: `keys` is the whole layout, every atomic step a file in `lua/`
+    engine      the client of Redis, which knows no key of ours
+    subscribers the destinations: one file per kind
+    aws         SQS: credentials, signatures, its protocol
+    lookup      names of hosts, for all of these: one that hangs holds up nobody else
+    embedded    the Valkey server that we start when no Redis is configured
+    native      the optional C piece: the plain case of ingest and publishing in a few calls
 
-- `native`       the optional C piece: the plain case of ingest and publishing in a few calls.
+Around them:
 
-Beside them: `admin` (metrics, health, ledger), `sending` (signed samples), `config` (YAML to
-`options`), `commands` (the command line), `app` (builds and wires everything; start there).
+    app         builds and wires everything; start there
+    config      YAML and the environment, checked, to `options`
+    commands    the command line
+    cli         finds the command; `__main__` calls it
+    admin       metrics, health, ledger, on a listener of their own
+    readiness   whether a webhook can be taken now, and what else is wrong
+    sending     signed samples, for a first event and for load
+
+What all of them stand on:
+
+    event       one body that Stream signed, and the little that we say about it
+    options     every setting, with its unit and default
+    errors      the exceptions, by whose fault it is
+    metrics     the catalogue of what is counted
+    tally       the counts of several processes, added up
+    logs        one line for a finished thing
+    unforeseen  what is told of exceptions that nobody foresaw
+    clock       the one place that reads the wall clock
+    tasks       ending tasks for certain
+    keyed_hash  HMAC-SHA256, as Stream signs with it
+    listening   listening sockets, of both families at once
+    open_files  how many files may be open, and who stays away before there are none left
+    sizing      what a configuration may want of memory
+    cgroups     what bounds us there
 
 What must stay true, whatever changes:
 

@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Any
 
-from gateway.app.shared import Shared
+from gateway.app.part import Shared
 from gateway.delivery.matching import Matcher
 from gateway.delivery.service import DeliveryService, Served
 from gateway.options import SubscriberOptions

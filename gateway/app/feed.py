@@ -10,7 +10,7 @@ from aiohttp import web
 from gateway.api.calls import CallParts
 from gateway.api.send_event import Store
 from gateway.api.service import ApiService
-from gateway.app.shared import Shared
+from gateway.app.part import Shared
 from gateway.calls import exposure
 from gateway.calls.access import Access
 from gateway.calls.keeper import Keeper

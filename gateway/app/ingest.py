@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.admin.ledger import JournalSide
-from gateway.app.shared import Shared
+from gateway.app.part import Shared
 from gateway.clock import now_ms
 from gateway.event import Event
 from gateway.ingest.intake import Intake

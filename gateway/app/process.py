@@ -23,9 +23,8 @@ from gateway.app.delivery import DeliveryPart
 from gateway.app.engine_gate import EngineGate
 from gateway.app.feed import FeedPart
 from gateway.app.ingest import IngestPart
-from gateway.app.part import Part
+from gateway.app.part import Part, Shared
 from gateway.app.role import Role, journals
-from gateway.app.shared import Shared
 from gateway.engine.access import access_of
 from gateway.engine.engine import Engine
 from gateway.errors import GatewayError

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing, nullcontext
 
 from gateway.app import single, sockets, supervisor
-from gateway.app.ports import Ports
+from gateway.app.part import Ports
 from gateway.app.role import ALL, Name, Role
 from gateway.errors import GatewayError
 from gateway.options import Config

@@ -10,7 +10,7 @@ from gateway.admin.engine_files import EngineFiles
 from gateway.admin.ledger import JournalSide, compose
 from gateway.admin.server import AdminServer
 from gateway.app import data_dir
-from gateway.app.ports import Ports
+from gateway.app.part import Ports
 from gateway.app.process import Process
 from gateway.app.role import Role
 from gateway.options import Config

@@ -21,7 +21,7 @@ from gateway.app import data_dir, sockets
 from gateway.app.all_workers import AllWorkers
 from gateway.app.channel import Brief
 from gateway.app.engine_gate import EngineGate
-from gateway.app.ports import Ports
+from gateway.app.part import Ports
 from gateway.app.role import Role
 from gateway.app.worker_slot import WorkerSlot
 from gateway.engine.access import access_of

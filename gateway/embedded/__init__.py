@@ -1,15 +1,27 @@
 """The supervised Valkey: with no Redis configured, the gateway brings its own.
 
-One process owns the data directory and keeps a server running in it; workers and commands
-attach to its unix socket. The server is started from `discovery`'s binary with `server`'s
-settings in `folder`'s place, watched by `engine`, borrowed by commands through `borrowing`.
+    engine      the owner: takes the directory, and keeps a server running in it
+    discovery   where the server's binary is
+    folder      the engine's place on disk
+    locks       locks on files, which end with the processes that hold them
+    server      one life of the server process
+    socket_path where its socket can be
+    probe       whether a server answers there
+    attaching   how commands reach it: the running gateway's, or one of their own meanwhile
 
-It never runs two servers on one directory: nothing in Valkey refuses that, and they would
-interleave their append-only files. `locks` makes it impossible, by a lock that the server's own
-process holds. Nothing here waits for the server to be ready, nor speaks Redis beyond a PING.
+Files after a power failure:
 
-Files that a power failure has damaged are mended by `mending`, with the list of them (`manifest`)
-and what is in them (`scanning`); what is cut off is kept in `cuts`' folders.
+    repair      looks at them, and mends them so that the server starts
+    diagnosis   what is wrong, and what is to be done; changes nothing
+    manifest    the list of the append-only files
+    scanning    a file of commands, read to its first one that is not whole
+    checker     the server's own checkers
+    cuts        what was cut off, kept aside whole
+
+One process owns the data directory; workers and commands attach to the server's unix socket. Two
+servers on one directory would interleave their files, and nothing in Valkey refuses that: a lock
+that the server's own process holds does, wherever the file system has locks. Nothing here waits
+for the server to be ready, nor speaks Redis beyond a PING.
 """
 
 from pathlib import Path

@@ -1,13 +1,26 @@
 """Ingest: a signed webhook in, an answer out once the event is safe.
 
-    listener ──▶ fast_path ──────────▶ reception ──▶ acceptance ──▶ intake (journal, ack)
-                    └─ handover ─▶ handler ─┘          ├─ inflate
-                       (aiohttp)                       └─ signature
+    listener ──▶ connection ────────────────▶ webhooks ──▶ acceptance ──▶ intake (journal, ack)
+                    └─ aiohttp_connection ─▶ aiohttp_app ─┘     ├─ inflate
+                                                                └─ signature
 
-- `listener` binds the port, bounds the connections and enforces every deadline.
-- `fast_path` takes plain webhooks by itself (`request_head` parses them, `answering` keeps the
-  answers in order); any other request goes, with its connection, through `handover` to aiohttp
-  and the routes in `handler`. `surroundings` is what all connections share.
-- `acceptance` decides, without any I/O, whether a body is an event or whose fault it is not.
-- `answers` has every answer there is; both paths give the same ones.
+    listener           the public port: accepts, bounds and ends connections
+    load_sharing       who accepts next, where workers share a socket
+    listener_state     what all connections of a listener share
+    capacity           room for one more connection
+    eviction           who makes room
+    connection         plain webhooks, taken straight from the socket, answered in order
+    request_head       the head of a plain request
+    socket_reader      when the sockets of plain senders are read
+    unread             whether a socket has something that nobody has read yet
+    aiohttp_connection everything else, handed to aiohttp with what it lacks
+    aiohttp_app        the routes there
+    webhooks           what both do with a webhook that is wholly read
+    acceptance         an event, or whose fault it is that it is none
+    inflate            gunzip, bounded
+    signature          Stream's signature
+    answers            every answer there is
+    intake             all webhooks of a tick: one journal write, then their answers
+
+Nothing here waits for a subscriber, and no stranger can make it hold more than its bounds.
 """
