@@ -25,15 +25,15 @@ _LOOK_S = 1.0
 
 
 class AllWorkers:
-    """`seats`, `loads` and `files` are set by whoever makes them."""
+    """`slots`, `loads` and `files` are set by whoever makes them."""
 
     def __init__(self, config: Config, engine: Engine) -> None:
         self.files = EngineFiles(None)
-        self.seats: list[WorkerSlot] = []
+        self.slots: list[WorkerSlot] = []
         self.loads: Loads | None = None
         self._config, self._engine = config, engine
         self.counted = Metrics()  # of the supervisor itself
-        self.counted.workers.track(read=lambda: sum(one.is_ready.is_set() for one in self.seats))
+        self.counted.workers.track(read=lambda: sum(one.is_ready.is_set() for one in self.slots))
         self._retained = tally.empty()
 
     def ended(self, number: int, counted: Snapshot) -> None:
@@ -46,27 +46,27 @@ class AllWorkers:
     async def run(self) -> None:
         """Look at every worker until cancelled: what it counts, and whether it hangs."""
         while True:
-            await asyncio.gather(*(one.counted() for one in self.seats))
-            for one in self.seats:
+            await asyncio.gather(*(one.counted() for one in self.slots))
+            for one in self.slots:
                 one.end_hanging()
             await asyncio.sleep(_LOOK_S)
 
     # ---- what the admin listener shows
 
     async def metrics(self) -> str:
-        counted = await asyncio.gather(*(one.counted() for one in self.seats))
+        counted = await asyncio.gather(*(one.counted() for one in self.slots))
         return self.counted.render([self.counted.snapshot(), self._retained, *counted])
 
     async def reasons(self) -> list[str]:
         """Return what is not well: what all workers say once, else with the worker's number."""
-        found = await asyncio.gather(*(one.reasons() for one in self.seats))
+        found = await asyncio.gather(*(one.reasons() for one in self.slots))
         common = [reason for reason in found[0] if all(reason in each for each in found)]
         return (
             self.files.reasons()
             + common
             + [
-                f"worker {seat.number}: {reason}"
-                for seat, reasons in zip(self.seats, found, strict=True)
+                f"worker {slot.number}: {reason}"
+                for slot, reasons in zip(self.slots, found, strict=True)
                 for reason in reasons
                 if reason not in common
             ]
@@ -76,14 +76,14 @@ class AllWorkers:
         return await self.files.judged(await compose(self._engine, self._sides))
 
     async def _sides(self) -> list[JournalSide]:
-        found = await asyncio.gather(*(self._sides_of(one) for one in self.seats))
+        found = await asyncio.gather(*(self._sides_of(one) for one in self.slots))
         return [side for sides in found for side in sides]
 
-    async def _sides_of(self, seat: WorkerSlot) -> list[JournalSide]:
+    async def _sides_of(self, slot: WorkerSlot) -> list[JournalSide]:
         try:
-            said: list[Mapping[str, Any]] = await seat.ask("journals")
+            said: list[Mapping[str, Any]] = await slot.ask("journals")
             return [JournalSide(**one) for one in said]
         except NoAnswer:
-            folders = journals(self._config.data_dir, seat.duty)
+            folders = journals(self._config.data_dir, slot.role)
             seen = [await asyncio.to_thread(look, folder) for folder in folders]
             return [JournalSide(one.id, one.written, None) for one in seen if one is not None]

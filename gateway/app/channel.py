@@ -26,7 +26,7 @@ class Brief:
     """All that a worker starts with; the configuration as the supervisor has read it."""
 
     config: Config
-    duty: Role
+    role: Role
     redis_url: str
     listening_fd: int | None
     loads_fd: int | None  # see `ingest.load_sharing`; together with the one above

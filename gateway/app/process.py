@@ -47,22 +47,22 @@ _MOMENT_S = 2.0
 
 
 class Process:
-    """The parts that `duty` names, wired. Made by `open`, which leaves the closing to a stack."""
+    """The parts that `role` names, wired. Made by `open`, which leaves the closing to a stack."""
 
-    def __init__(self, shared: Shared, duty: Role, opened: Sequence[Journal]) -> None:
+    def __init__(self, shared: Shared, role: Role, opened: Sequence[Journal]) -> None:
         self.metrics, self.engine = shared.metrics, shared.engine
         self.drain_s = shared.config.server.drain_s
-        self._shared, self._duty = shared, duty
+        self._shared, self._role = shared, role
         self._ingest: IngestPart | None = None
         self._delivery: DeliveryPart | None = None
         self._feed: FeedPart | None = None
         self._listener: Listener | None = None
         holder = Holder(opened[0].id if opened else "")
         if opened:
-            self._ingest = IngestPart(shared, opened, holder, with_sources="ingest" in duty.parts)
-        if "delivery" in duty.parts:
-            self._delivery = DeliveryPart(shared, holder, yields=not duty.number)
-        if self._ingest is not None and "feed" in duty.parts:
+            self._ingest = IngestPart(shared, opened, holder, with_sources="ingest" in role.parts)
+        if "delivery" in role.parts:
+            self._delivery = DeliveryPart(shared, holder, yields=not role.number)
+        if self._ingest is not None and "feed" in role.parts:
             self._feed = FeedPart(shared, self._ingest.store, holder)
         self._gate = EngineGate(shared.engine, allow_volatile=shared.config.redis.allow_volatile)
         self._readiness = Readiness(
@@ -72,7 +72,7 @@ class Process:
             shared.config.journal.max_bytes,
             self._gate,
             metrics=shared.metrics,
-            tells=not duty.number,
+            tells=not role.number,
         )
         if self._ingest is not None:
             self._wire(self._ingest)
@@ -103,7 +103,7 @@ class Process:
         config = self._shared.config
         found = open_files.room(config, open_files.limit(), open_files.in_use())
         lacking = open_files.shortage(config, found)
-        if lacking is not None and not self._duty.number:
+        if lacking is not None and not self._role.number:
             log(_log, logging.WARNING, lacking)
         return found
 
@@ -116,7 +116,7 @@ class Process:
     async def open(
         cls,
         config: Config,
-        duty: Role,
+        role: Role,
         redis_url: str,
         stack: AsyncExitStack,
         *,
@@ -130,18 +130,18 @@ class Process:
         """
         metrics = Metrics()
         # The bound is the gateway's: each worker has its share.
-        options = replace(config.journal, max_bytes=config.journal.max_bytes // duty.workers)
+        options = replace(config.journal, max_bytes=config.journal.max_bytes // role.workers)
         config = replace(config, journal=options)
         opened = []
-        for folder in journals(config.data_dir, duty):
+        for folder in journals(config.data_dir, role):
             opened.append(_journal(folder, options, metrics))
             stack.callback(opened[-1].close)
         access = access_of(config.redis)
         engine = Engine(redis_url, timeout_s=config.redis.timeout_s, access=access)
         stack.push_async_callback(engine.close)
         served = [one.name for one in config.subscribers if one.enabled]
-        restorer = Restorer(engine, KnownSubscribersFile(config.data_dir, duty.number), served)
-        process = cls(Shared(config, engine, metrics, restorer), duty, opened)
+        restorer = Restorer(engine, KnownSubscribersFile(config.data_dir, role.number), served)
+        process = cls(Shared(config, engine, metrics, restorer), role, opened)
         for part in process._parts:
             stack.push_async_callback(part.close)
         await process._listen(listening, loads, stack)
@@ -155,7 +155,7 @@ class Process:
         server = self._shared.config.server
         try:
             if listening is not None and loads is not None:
-                await self._listener.share(listening, loads, self._duty.number)
+                await self._listener.share(listening, loads, self._role.number)
             else:
                 await self._listener.start(listening)
         except OSError as error:

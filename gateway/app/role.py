@@ -25,15 +25,15 @@ class Role:
         return bool(self.parts & {"ingest", "feed"})
 
 
-def journals(data_dir: Path, duty: Role) -> Iterator[Path]:
+def journals(data_dir: Path, role: Role) -> Iterator[Path]:
     """Yield the folders of the journals that are this process's: first the one it appends to.
 
     The first worker looks after those of workers that there are no longer.
     """
-    if not duty.takes:
+    if not role.takes:
         return
     every = data_dir / "journal"
-    yield every / str(duty.number)
-    if duty.number == 0 and every.is_dir():
+    yield every / str(role.number)
+    if role.number == 0 and every.is_dir():
         left = (path for path in every.iterdir() if path.name.isdecimal())
-        yield from sorted(path for path in left if int(path.name) >= duty.workers)
+        yield from sorted(path for path in left if int(path.name) >= role.workers)

@@ -23,25 +23,25 @@ async def run(
 
     Raises `GatewayError` when it cannot start or cannot go on.
     """
-    duty = Role(parts, workers=config.server.workers)
-    _check(config, duty)
+    role = Role(parts, workers=config.server.workers)
+    _check(config, role)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it for SIGHUP
             loop.add_signal_handler(number, stop.set)
     listening = sockets.passed_in(os.environ)
-    run_it = supervisor.run if duty.workers > 1 else single.run
+    run_it = supervisor.run if role.workers > 1 else single.run
     with closing(listening) if listening is not None else nullcontext():
-        await run_it(config, duty, stop, listening=listening, on_ready=on_ready)
+        await run_it(config, role, stop, listening=listening, on_ready=on_ready)
 
 
-def _check(config: Config, duty: Role) -> None:
+def _check(config: Config, role: Role) -> None:
     """Raise `GatewayError` for what this configuration does not do."""
-    if duty.parts != ALL and config.redis.url == "embedded":
+    if role.parts != ALL and config.redis.url == "embedded":
         raise GatewayError(
             "--only runs a part beside others, and the embedded Valkey belongs to one gateway"
             " alone: set redis.url to a server that all of them reach"
         )
-    if duty.parts == {"feed"} and not config.feed.enabled:
+    if role.parts == {"feed"} and not config.feed.enabled:
         raise GatewayError("--only feed has nothing to do: feed.enabled is false")

@@ -20,7 +20,7 @@ _EMBEDDED_START_S = 1.0
 
 async def run(
     config: Config,
-    duty: Role,
+    role: Role,
     stop: asyncio.Event,
     *,
     listening: socket.socket | None,
@@ -29,7 +29,7 @@ async def run(
     """Run until `stop`, then drain. Raises `GatewayError` when it cannot start or go on."""
     async with AsyncExitStack() as stack:
         place = await data_dir.enter(config, stack)
-        process = await Process.open(config, duty, place.redis_url, stack, listening=listening)
+        process = await Process.open(config, role, place.redis_url, stack, listening=listening)
         files = place.engine_files(process.metrics)
         admin = AdminServer(config.admin, _Shown(process, files), files.warnings)
         await admin.start()

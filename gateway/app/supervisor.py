@@ -40,13 +40,13 @@ _LAST_STEPS_S = 10.0  # of a worker, once its drain is over
 
 async def run(
     config: Config,
-    duty: Role,
+    role: Role,
     stop: asyncio.Event,
     *,
     listening: socket.socket | None,
     on_ready: Callable[[Ports], None],
 ) -> None:
-    """Run `duty.workers` workers until `stop`, then drain them all.
+    """Run `role.workers` workers until `stop`, then drain them all.
 
     `listening`: the public port, where somebody else has opened it. Raises `GatewayError` when
     the gateway cannot start; a worker that ends later is replaced.
@@ -54,30 +54,30 @@ async def run(
     async with AsyncExitStack() as stack:
         place = await data_dir.enter(config, stack)
         shared = listening
-        if shared is None and duty.takes:
+        if shared is None and role.takes:
             shared = stack.enter_context(await sockets.listen(config.server))
         access = access_of(config.redis)
         engine = Engine(place.redis_url, timeout_s=config.redis.timeout_s, access=access)
         stack.push_async_callback(engine.close)
-        crew = AllWorkers(config, engine)
-        crew.files = place.engine_files(crew.counted)
+        all_workers = AllWorkers(config, engine)
+        all_workers.files = place.engine_files(all_workers.counted)
         # With the lock: nobody else takes the directory while a worker still lives.
         fds = [place.lock_fd]
         listening_fd = loads_fd = None
         if shared is not None:
-            loads_fd = stack.enter_context(_loads(duty.workers)).fileno()
+            loads_fd = stack.enter_context(_loads(role.workers)).fileno()
             listening_fd = shared.fileno()
             fds += [listening_fd, loads_fd]
-            crew.loads = Loads(loads_fd, duty.workers)
-        for number in range(duty.workers):
-            own = replace(duty, number=number)
+            all_workers.loads = Loads(loads_fd, role.workers)
+        for number in range(role.workers):
+            own = replace(role, number=number)
             brief = Brief(config, own, place.redis_url, listening_fd, loads_fd)
-            crew.seats.append(WorkerSlot(brief, tuple(fds), crew.ended))
-        admin = AdminServer(config.admin, crew, crew.files.warnings)
+            all_workers.slots.append(WorkerSlot(brief, tuple(fds), all_workers.ended))
+        admin = AdminServer(config.admin, all_workers, all_workers.files.warnings)
         await admin.start()
         stack.push_async_callback(admin.stop)
         gate = EngineGate(engine, allow_volatile=config.redis.allow_volatile)
-        supervisor = _Supervisor(crew, gate, config.server.drain_s)
+        supervisor = _Supervisor(all_workers, gate, config.server.drain_s)
         try:
             await supervisor.start(stop)
             if not stop.is_set():
@@ -105,24 +105,24 @@ def _loads(workers: int) -> IO[bytes]:
 
 
 class _Supervisor:
-    def __init__(self, crew: AllWorkers, gate: EngineGate, drain_s: float) -> None:
+    def __init__(self, all_workers: AllWorkers, gate: EngineGate, drain_s: float) -> None:
         """`gate`: workers have their own, but what they find they are only replaced for."""
-        self._crew, self._gate, self._drain_s = crew, gate, drain_s
-        self._seats: list[asyncio.Task[None]] = []
+        self._all_workers, self._gate, self._drain_s = all_workers, gate, drain_s
+        self._slots: list[asyncio.Task[None]] = []
         self._others: list[asyncio.Task[None]] = []
 
     async def start(self, stop: asyncio.Event) -> None:
         """Return once every worker serves, or `stop` is set. Raises `GatewayError`."""
-        seats = self._crew.seats
-        self._seats = [asyncio.create_task(one.run(), name=f"seat {one.number}") for one in seats]
+        slots = self._all_workers.slots
+        self._slots = [asyncio.create_task(one.run(), name=f"worker {one.number}") for one in slots]
         self._others = [
-            asyncio.create_task(self._crew.run(), name="crew"),
+            asyncio.create_task(self._all_workers.run(), name="all workers"),
             asyncio.create_task(self._gate.run(), name="gate"),
         ]
         deadline = asyncio.get_running_loop().time() + _START_S
-        while not stop.is_set() and not all(one.is_ready.is_set() for one in seats):
+        while not stop.is_set() and not all(one.is_ready.is_set() for one in slots):
             self._raise_failures()
-            failed = next((one for one in seats if one.deaths), None)
+            failed = next((one for one in slots if one.deaths), None)
             if failed is not None:
                 raise GatewayError(f"worker {failed.number} cannot start: {failed.why}")
             if asyncio.get_running_loop().time() > deadline:
@@ -134,22 +134,22 @@ class _Supervisor:
         stopped = asyncio.create_task(stop.wait(), name="stop")
         try:
             await asyncio.wait(
-                (stopped, *self._seats, *self._others), return_when=asyncio.FIRST_COMPLETED
+                (stopped, *self._slots, *self._others), return_when=asyncio.FIRST_COMPLETED
             )
         finally:
             await end([stopped])
         self._raise_failures()
 
     def _raise_failures(self) -> None:
-        for task in (*self._seats, *self._others):
+        for task in (*self._slots, *self._others):
             if task.done():
                 raise_failure(task)
 
     async def stop(self) -> None:
         """Drain all workers; kill those that take far too long."""
-        log(_log, logging.INFO, "stopping the workers", workers=len(self._crew.seats))
+        log(_log, logging.INFO, "stopping the workers", workers=len(self._all_workers.slots))
         patience_s = self._drain_s + _LAST_STEPS_S
-        await asyncio.gather(*(one.stop(patience_s) for one in self._crew.seats))
-        if self._seats:
-            await asyncio.wait(self._seats, timeout=_LAST_ANSWERS_S)
-        await end((*self._seats, *self._others))
+        await asyncio.gather(*(one.stop(patience_s) for one in self._all_workers.slots))
+        if self._slots:
+            await asyncio.wait(self._slots, timeout=_LAST_ANSWERS_S)
+        await end((*self._slots, *self._others))

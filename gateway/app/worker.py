@@ -51,7 +51,7 @@ async def _serve(line: socket.socket) -> None:
     channel = await Channel.over(line)
     brief = await channel.brief()
     log_options = brief.config.log
-    logs.set_up(level=log_options.level, style=log_options.format, worker=brief.duty.number)
+    logs.set_up(level=log_options.level, style=log_options.format, worker=brief.role.number)
     try:
         await _work(channel, brief, stop)
     except GatewayError as error:
@@ -64,10 +64,10 @@ async def _work(channel: Channel, brief: Brief, stop: asyncio.Event) -> None:
     listening, loads = None, None
     if brief.listening_fd is not None and brief.loads_fd is not None:
         listening = socket.socket(fileno=brief.listening_fd)
-        loads = Loads(brief.loads_fd, brief.duty.workers)
+        loads = Loads(brief.loads_fd, brief.role.workers)
     async with AsyncExitStack() as stack:
         process = await Process.open(
-            brief.config, brief.duty, brief.redis_url, stack, listening=listening, loads=loads
+            brief.config, brief.role, brief.redis_url, stack, listening=listening, loads=loads
         )
         channel.send(WorkerAnswer(0, "ready", None))
         answering = asyncio.create_task(_answer(channel, process, stop))

@@ -1,4 +1,4 @@
-"""One worker's seat: a process is kept in it, until the supervisor stops.
+"""One worker's slot: a process is kept in it, until the supervisor stops.
 
 A worker that ends is replaced after a pause that doubles while lives stay short, up to a bound;
 it is replaced only once it is dead, for the next one opens the same journal. One that hangs is
@@ -37,7 +37,7 @@ class WorkerSlot:
     def __init__(
         self, brief: Brief, pass_fds: tuple[int, ...], ended: Callable[[int, Snapshot], None]
     ) -> None:
-        self.duty, self.number = brief.duty, brief.duty.number
+        self.role, self.number = brief.role, brief.role.number
         self.is_ready = asyncio.Event()  # a worker serves
         self.deaths = 0  # in a row, each after a short life
         self.why = ""  # the last one ended

@@ -45,7 +45,7 @@ class Leases:
     def __init__(
         self,
         name: str,
-        reception: Triage,
+        triage: Triage,
         *,
         doorbell: Doorbell,
         waiter: BellWaiter,
@@ -54,7 +54,7 @@ class Leases:
         ttl_s: float,
     ) -> None:
         self._name = name
-        self._reception = reception
+        self._triage = triage
         self._doorbell = doorbell
         self._waiter = waiter
         self._holder = holder
@@ -116,7 +116,7 @@ class Leases:
     def _released(self, claim: Claim, lease: Lease, _: int) -> None:
         self.lose(claim, lease)
         claim.acquire_at = time.monotonic() + self._ttl_s / 2
-        self._reception.standing_changed()
+        self._triage.standing_changed()
 
     def lose(self, claim: Claim, lease: Lease | None) -> None:
         """Drop all that was read under `lease`, unless that is past already."""
@@ -124,7 +124,7 @@ class Leases:
             return
         claim.lose()
         self._doorbell.forget(self._waiter, claim.shard)
-        self._reception.lost(lease)
+        self._triage.lost(lease)
 
     def group_vanished(self, claim: Claim, lease: Lease | None) -> None:
         """Stop here until `join_again`."""
@@ -172,7 +172,7 @@ class Leases:
         lease.token = answer.token
         lease.until = asked_at + self._ttl_s * CERTAIN
         lease.unanswered = False
-        self._reception.renewed(lease)
+        self._triage.renewed(lease)
 
     def _renewed(self, claim: Claim, lease: Lease, asked_at: float, standing: Standing) -> None:
         lease.until = asked_at + self._ttl_s * CERTAIN
@@ -181,5 +181,5 @@ class Leases:
         claim.next_due_ms = standing.next_due_ms
         if standing.unread:  # the bell may have missed it: after a failover ids may go back
             claim.look = True
-        self._reception.renewed(lease)
-        self._reception.standing_changed()
+        self._triage.renewed(lease)
+        self._triage.standing_changed()

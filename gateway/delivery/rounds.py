@@ -36,14 +36,14 @@ _BURIED = Grant(64, WINDOW_BYTES)
 
 
 class Rounds:
-    """Of one worker; what it reads goes to `reception`. `hide_s`: see `due_again`."""
+    """Of one worker; what it reads goes to `triage`. `hide_s`: see `due_again`."""
 
     def __init__(
         self,
         engine: Engine,
         name: str,
         leases: Leases,
-        reception: Triage,
+        triage: Triage,
         *,
         doorbell: Doorbell,
         waiter: BellWaiter,
@@ -53,7 +53,7 @@ class Rounds:
         self._engine = engine
         self._name = name
         self._leases = leases
-        self._reception = reception
+        self._triage = triage
         self._doorbell = doorbell
         self._waiter = waiter
         self._hide_s = hide_s
@@ -69,8 +69,8 @@ class Rounds:
         Raises `EngineUnavailable` or `EngineRefused`; then come again later, nothing is lost.
         """
         now = time.monotonic()
-        self._late_budget = self._reception.free_late_slots
-        self._grants = self._ahead.grants(self._reception.ready) if self._reception.open else {}
+        self._late_budget = self._triage.free_late_slots
+        self._grants = self._ahead.grants(self._triage.ready) if self._triage.open else {}
         claims = self._leases.claims
         if self._interruptions != self._engine.interruptions:
             self._interruptions = self._engine.interruptions
@@ -100,9 +100,9 @@ class Rounds:
         """When to make the next round if nothing happens before, in monotonic seconds."""
         claims = self._leases.claims
         at = min([claim.due_at for claim in claims])
-        if not self._reception.open or at <= now:
+        if not self._triage.open or at <= now:
             return at
-        reads, late = self._ahead.wanted(self._reception.ready) > 0, self._has_late_slots
+        reads, late = self._ahead.wanted(self._triage.ready) > 0, self._has_late_slots
         for claim in claims:
             if (not claim.look and claim.next_due_ms < 0) or self._leases.gives_up(claim):
                 continue
@@ -114,12 +114,12 @@ class Rounds:
 
     @property
     def _has_late_slots(self) -> bool:
-        return self._reception.free_late_slots > 0
+        return self._triage.free_late_slots > 0
 
     def _visited(self, now: float) -> list[Claim]:
         """Return the claims that have something to say, in turn."""
         claims, grants, wall_ms = self._leases.claims, self._grants, now_ms()
-        latest_ms = wall_ms if self._reception.open and self._late_budget > 0 else -1
+        latest_ms = wall_ms if self._triage.open and self._late_budget > 0 else -1
         self._turn = (self._turn + 1) % len(claims)
         return [
             claim
@@ -177,9 +177,9 @@ class Rounds:
                 hidden_until_ms=hidden_until_ms,
                 limit=PARKED,
             )
-            yield Step(claim, lease, farthest, partial(self._reception.receive_farthest, claim))
+            yield Step(claim, lease, farthest, partial(self._triage.receive_farthest, claim))
         limit = min(self._late_budget, PARKED)
-        if self._reception.open and limit > 0 and 0 <= claim.next_due_ms <= wall_ms:
+        if self._triage.open and limit > 0 and 0 <= claim.next_due_ms <= wall_ms:
             self._late_budget -= limit
             due = take_due(
                 claim.shard,
@@ -219,12 +219,12 @@ class Rounds:
         return None
 
     def _settled(self, claim: Claim, counts: list[int]) -> None:
-        self._reception.count_settled(counts)
-        self._reception.released(claim.settled())
+        self._triage.count_settled(counts)
+        self._triage.released(claim.settled())
 
     def _due(self, claim: Claim, due: Parked) -> None:
         claim.next_due_ms = due.next_due_ms
-        self._reception.receive_due(claim, due)
+        self._triage.receive_due(claim, due)
 
     def _reclaimed(self, claim: Claim, reclaimed: Reclaimed) -> None:
         if reclaimed.vanished:
@@ -240,21 +240,21 @@ class Rounds:
         # Of our own, what was taken before had been settled, and that was lost.
         again = [each for each in fresh if claim.took_over or parse_id(each.id) <= claim.taken]
         if again:
-            self._reception.repeating(len(again))
+            self._triage.repeating(len(again))
         claim.cursor = reclaimed.cursor
         if reclaimed.cursor == b"0-0":
             claim.cursor, claim.took_over = None, False
-        self._reception.receive(claim, fresh)
+        self._triage.receive(claim, fresh)
 
     def _taken(self, claim: Claim, taken: Taken) -> None:
         if taken.entries:
             fresh = [each for each in taken.entries if claim.hold(each)]
             if parse_id(taken.entries[0].id) <= claim.furthest:  # Redis has lost how far we were
-                self._reception.repeating(sum(parse_id(one.id) <= claim.furthest for one in fresh))
+                self._triage.repeating(sum(parse_id(one.id) <= claim.furthest for one in fresh))
             claim.taken = parse_id(taken.entries[-1].id)
             claim.furthest = max(claim.furthest, claim.taken)
             self._ahead.read(fresh)
-            self._reception.receive(claim, fresh)
+            self._triage.receive(claim, fresh)
         claim.look = claim.behind = taken.more
         if not taken.more:
             claim.drop_before_ms = claim.drop_unread_bytes = 0  # nothing is unread

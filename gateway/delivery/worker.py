@@ -65,7 +65,7 @@ class Worker:
         self._seldom = Seldom()
         self._tasks: set[asyncio.Task[None]] = set()
         sequencer = Sequencer(options.order, options.concurrency)
-        self._reception = Triage(
+        self._triage = Triage(
             options,
             matcher,
             sequencer,
@@ -91,19 +91,19 @@ class Worker:
         start = "earliest" if is_known else options.start
         self._leases = Leases(
             self.name,
-            self._reception,
+            self._triage,
             doorbell=doorbell,
             waiter=self._waiter,
             holder=holder,
             start=start if subscriber is not None else None,
             ttl_s=ttl_s,
         )
-        self._reception.claims = self._leases.claims
-        self._intake = Rounds(
+        self._triage.claims = self._leases.claims
+        self._rounds = Rounds(
             engine,
             self.name,
             self._leases,
-            self._reception,
+            self._triage,
             doorbell=doorbell,
             waiter=self._waiter,
             hide_s=3 * first_timeout_s("slow", options.retry) + 10,
@@ -117,8 +117,8 @@ class Worker:
 
     def pause(self, *, paused: bool) -> None:
         """Start nothing more, or go on."""
-        if paused != self._reception.paused:
-            self._reception.paused = paused
+        if paused != self._triage.paused:
+            self._triage.paused = paused
             self._bell.set()
 
     def share_out(self, shards: frozenset[int]) -> None:
@@ -129,7 +129,7 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop` has drained it, or cancelled."""
         failures = 0
-        while not (self._reception.stopping and self._is_drained()):
+        while not (self._triage.stopping and self._is_drained()):
             await self._wait()
             try:
                 await self._round()
@@ -148,18 +148,18 @@ class Worker:
 
     async def stop(self, timeout_s: float) -> None:
         """Start nothing more; give attempts under way `timeout_s` to end. `run` then returns."""
-        self._reception.stopping = True
+        self._triage.stopping = True
         if self._attempts is not None:
             await self._attempts.finish(timeout_s)
         self._bell.set()
 
     async def release(self) -> None:
         """Give the leases back, so that the next holder need not wait until they expire."""
-        await self._intake.release()
+        await self._rounds.release()
 
     async def _wait(self) -> None:
         now = time.monotonic()
-        wait_s = self._intake.next_deadline(now) - now
+        wait_s = self._rounds.next_deadline(now) - now
         if wait_s > 0:
             alarm = asyncio.get_running_loop().call_later(wait_s, self._bell.set)
             await self._bell.wait()
@@ -174,7 +174,7 @@ class Worker:
         if self._leases.vanished:
             self._is_registered = False
             self._leases.join_again(await self._restorer.start(self.name, self._start))
-        await self._intake.round()
+        await self._rounds.round()
         if not self.joined and all(claim.joined for claim in self._leases.claims):
             self._bell.set()  # come again at once, should this fail
             await self._restorer.register(self.name)
@@ -186,7 +186,7 @@ class Worker:
         return not running and not unsettled
 
     def _pump(self) -> None:
-        if self._attempts is not None and self._reception.open:
+        if self._attempts is not None and self._triage.open:
             self._attempts.pump()
 
     def _decided(self) -> None:

@@ -39,9 +39,9 @@ logger = logging.getLogger(__name__)
 class AiohttpWebhooks:
     """Takes webhooks from aiohttp."""
 
-    def __init__(self, around: ListenerState) -> None:
-        self._around = around
-        self._max_bytes = around.reception.options.max_body_bytes
+    def __init__(self, shared: ListenerState) -> None:
+        self._shared = shared
+        self._max_bytes = shared.reception.options.max_body_bytes
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         return self._respond(await self._answer(request))
@@ -59,8 +59,8 @@ class AiohttpWebhooks:
         return None
 
     def _respond(self, answer: Answer) -> web.StreamResponse:
-        self._around.reception.count(answer)
-        return AnswerResponse(answer, close=self._around.draining)
+        self._shared.reception.count(answer)
+        return AnswerResponse(answer, close=self._shared.draining)
 
     async def _answer(self, request: web.Request) -> Answer:
         body = await self._read(request)
@@ -70,7 +70,7 @@ class AiohttpWebhooks:
         if None in headers:
             return UNAUTHORIZED  # one of them twice
         signature, api_key = headers
-        reception = self._around.reception
+        reception = self._shared.reception
         verdict = reception.judge(
             body=body,
             api_key=api_key,
@@ -94,7 +94,7 @@ class AiohttpWebhooks:
             return TOO_LARGE
         body = bytearray()
         try:
-            async with asyncio.timeout(self._around.server.body_timeout_s):
+            async with asyncio.timeout(self._shared.server.body_timeout_s):
                 async for chunk in request.content.iter_any():
                     body += chunk
                     if len(body) > self._max_bytes:
@@ -130,7 +130,7 @@ def _translate(refusal: web.HTTPException) -> Answer:
     return Answer(refusal.status, phrase.replace(" ", "_"), phrase)
 
 
-def _answered(around: ListenerState) -> Middleware:
+def _answered(shared: ListenerState) -> Middleware:
     @web.middleware
     async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
@@ -144,7 +144,7 @@ def _answered(around: ListenerState) -> Middleware:
         except Exception:
             logger.exception("answering a request failed")
             response = AnswerResponse(INTERNAL)
-        if around.draining and not response.prepared:
+        if shared.draining and not response.prepared:
             response.force_close()
         return response
 
@@ -156,9 +156,9 @@ async def _nameless(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.pop("Server", None)
 
 
-def build_app(around: ListenerState, is_ready: Callable[[], bool]) -> web.Application:
+def build_app(shared: ListenerState, is_ready: Callable[[], bool]) -> web.Application:
     """Return the application; routes may be added until the listener starts."""
-    webhooks = AiohttpWebhooks(around)
+    webhooks = AiohttpWebhooks(shared)
 
     async def healthz(_: web.Request) -> web.StreamResponse:
         return web.json_response({"status": "ok"})
@@ -166,11 +166,11 @@ def build_app(around: ListenerState, is_ready: Callable[[], bool]) -> web.Applic
     async def readyz(_: web.Request) -> web.StreamResponse:
         return web.json_response({"status": "ok"}) if is_ready() else AnswerResponse(UNAVAILABLE)
 
-    app = web.Application(middlewares=[_answered(around)])
+    app = web.Application(middlewares=[_answered(shared)])
     app.on_response_prepare.append(_nameless)
     app.router.add_route(
         "POST",
-        around.reception.options.path,
+        shared.reception.options.path,
         webhooks.handle,
         expect_handler=webhooks.expect,
     )

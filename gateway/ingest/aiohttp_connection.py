@@ -72,26 +72,26 @@ class GuardedHandler(RequestHandler):
     """Takes a connection over from the fast path, and keeps it."""
 
     __slots__ = (
-        "_around",
         "_body",
         "_cut_off_at",
         "_head_bytes",
         "_head_since",
         "_past",
         "_read_at",
+        "_shared",
         "_stuck_since",
     )
 
-    def __init__(self, server: web.Server, around: ListenerState) -> None:
+    def __init__(self, server: web.Server, shared: ListenerState) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
-            keepalive_timeout=around.server.keepalive_timeout_s,
+            keepalive_timeout=shared.server.keepalive_timeout_s,
             access_log=cast("Any", None),
             lingering_time=LINGER_S,
             auto_decompress=False,
         )
-        self._around = around
+        self._shared = shared
         self._body: Any = None  # of the newest request, read or not
         self._head_bytes = 0  # of a request whose head is not whole yet
         self._head_since: float | None = None
@@ -107,12 +107,12 @@ class GuardedHandler(RequestHandler):
         self._past, self._head_since = past, past.since
         transport.set_protocol(self)
         self.connection_made(transport)
-        self._around.joined(self)
+        self._shared.joined(self)
         self.data_received(first)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
-        self._around.left(self)
+        self._shared.left(self)
 
     def data_received(self, data: bytes) -> None:
         requests, in_body = self._request_count, self._in_body
@@ -130,7 +130,7 @@ class GuardedHandler(RequestHandler):
             if self._head_bytes > MAX_HEAD_BYTES and self._is_idle:
                 self._end(HEADERS_TOO_LARGE)
         if self._in_body:
-            self._around.grew(len(data))
+            self._shared.grew(len(data))
 
     def _begin(self, *, in_body: bool) -> None:
         """Note what the head of a request, or what cannot be parsed, has brought."""
@@ -176,14 +176,14 @@ class GuardedHandler(RequestHandler):
         else:
             logger.error("answering a request failed", exc_info=exc)
             answer = INTERNAL
-        self._around.reception.count(answer)
+        self._shared.reception.count(answer)
         return AnswerResponse(answer, close=True)
 
     def _end(self, answer: Answer) -> None:
         """Answer in place of a request that never became whole, and close."""
         if self.transport is not None:
-            self._around.reception.count(answer)
-            self.transport.write(self._around.wire.render(answer, close=True))
+            self._shared.reception.count(answer)
+            self.transport.write(self._shared.wire.render(answer, close=True))
         self.force_close()
 
     def give_away(self) -> tuple[asyncio.Transport, bytes, web.StreamResponse]:
@@ -201,12 +201,12 @@ class GuardedHandler(RequestHandler):
         self._force_close = True
         if self._keepalive_handle is not None:
             self._keepalive_handle.cancel()
-        self._around.left(self)
+        self._shared.left(self)
         return transport, early, GivenAway()
 
     def set_aside(self) -> None:
         """Take the connection out of the listener's count: its answer has no end."""
-        self._around.left(self)
+        self._shared.left(self)
 
     def has_signed(self) -> None:
         """Note that it has brought a signed request, now."""
@@ -214,7 +214,7 @@ class GuardedHandler(RequestHandler):
 
     def has_file_to_keep(self) -> bool:
         """Tell whether the connection may stay for long, as open files go."""
-        return self._around.room.has_file_to_keep()
+        return self._shared.room.has_file_to_keep()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -253,7 +253,7 @@ class GuardedHandler(RequestHandler):
 
     def cut_off(self) -> None:
         self._cut_off_at = perf_counter()
-        if self._stuck_since is not None or not self._around.may_linger:
+        if self._stuck_since is not None or not self._shared.may_linger:
             self.abort()
         elif self._in_body:
             self._body.set_exception(TimeoutError())  # as at its deadline
@@ -261,10 +261,10 @@ class GuardedHandler(RequestHandler):
             self._end(REQUEST_TIMEOUT)
         else:
             self.abort()
-        self._around.left_its_place(self)
+        self._shared.left_its_place(self)
 
     def sweep(self, now: float) -> None:
-        server = self._around.server
+        server = self._shared.server
         is_cut_off = self._cut_off_at is not None and now - self._cut_off_at > 2 * LINGER_S
         stuck_s = now - self._stuck_since if self._stuck_since is not None else 0.0
         head_s = now - self._head_since if self._head_since is not None else 0.0

@@ -62,9 +62,9 @@ class AnsweringConnection(HoldingConnection):
     )
     _transport: asyncio.Transport
 
-    def __init__(self, around: ListenerState) -> None:
-        super().__init__(around)
-        self._receiver = around.receiver
+    def __init__(self, shared: ListenerState) -> None:
+        super().__init__(shared)
+        self._receiver = shared.receiver
         self._state = State.OPEN
         self._need = 0  # bytes that the buffer must have before it is worth another look
         self._due: list[Answer | None] = []  # a few at most; a deque would be ten times the size
@@ -83,11 +83,11 @@ class AnsweringConnection(HoldingConnection):
 
     def arrive(self, accepted: socket.socket) -> bool:
         """Take a place for what was accepted; tell whether there is one, if only to be refused."""
-        around = self._around
-        if around.room.admits(accepted.fileno()):
-            around.joined(self)
-        elif around.may_linger:
-            around.lingering.add(self)
+        shared = self._shared
+        if shared.room.admits(accepted.fileno()):
+            shared.joined(self)
+        elif shared.may_linger:
+            shared.lingering.add(self)
             self._state = State.LAST
         else:
             return False
@@ -103,7 +103,7 @@ class AnsweringConnection(HoldingConnection):
             self._descriptor = transport.get_extra_info("socket").fileno()
         if self._state is State.LAST:  # there was no place for it
             self._unread = True
-            self._transport.write(self._around.wire.render(TOO_MANY_CONNECTIONS, close=True))
+            self._transport.write(self._shared.wire.render(TOO_MANY_CONNECTIONS, close=True))
             self._finish()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
@@ -111,7 +111,7 @@ class AnsweringConnection(HoldingConnection):
         self._drop()
         if self._joined >= 0 and self._receiver is not None:
             self._receiver.sockets.leave(self)
-        self._around.left(self)
+        self._shared.left(self)
 
     def _read_by_sockets(self) -> None:
         self._transport.pause_reading()
@@ -143,17 +143,17 @@ class AnsweringConnection(HoldingConnection):
 
         Never raises: the answers to other connections come after this one.
         """
-        around = self._around
+        shared = self._shared
         if self._state is State.GONE:
-            around.reception.count(answer)
+            shared.reception.count(answer)
             return
         try:
             self._due.pop(0)
-            waits = self._due or self._paused or around.draining or self._state is not _OPEN
+            waits = self._due or self._paused or shared.draining or self._state is not _OPEN
             if answer is STORED and not waits:  # nearly always
-                around.counted[STORED_LABEL] += 1
+                shared.counted[STORED_LABEL] += 1
                 self._descriptor = -1
-                self._transport.write(around.wire.stored)
+                self._transport.write(shared.wire.stored)
                 return
             self._write(answer)
             while self._due and (refusal := self._due[0]) is not None:
@@ -180,11 +180,11 @@ class AnsweringConnection(HoldingConnection):
             self._finish()
 
     def _write(self, answer: Answer) -> None:
-        around = self._around
-        around.reception.count(answer)
-        close = (self._state is State.LAST or around.draining) and not self._due
+        shared = self._shared
+        shared.reception.count(answer)
+        close = (self._state is State.LAST or shared.draining) and not self._due
         self._descriptor = -1
-        self._transport.write(around.wire.render(answer, close=close))
+        self._transport.write(shared.wire.render(answer, close=close))
         if close and self._state is State.OPEN:
             self._state = State.LAST
 
@@ -220,21 +220,21 @@ class AnsweringConnection(HoldingConnection):
         if self._paused:
             self._transport.resume_reading()
         past = ConnectionPast(self._opened_at, self._since, self._signed_at)
-        self._around.hand_over(self._transport, self._let_go(), past)
-        self._around.left(self)
+        self._shared.hand_over(self._transport, self._let_go(), past)
+        self._shared.left(self)
 
     def _finish(self) -> None:
         """Close, reading on for a moment if the peer may still be sending."""
-        around = self._around
+        shared = self._shared
         self._drop()
-        has_place = self in around.lingering or around.may_linger
+        has_place = self in shared.lingering or shared.may_linger
         if not self._unread or not has_place or not self._transport.can_write_eof():
             self._close()
             return
         self._state = State.LINGERING
         self._since = perf_counter()
-        around.left(self)
-        around.lingering.add(self)
+        shared.left(self)
+        shared.lingering.add(self)
         self._transport.write_eof()
         if self._paused:
             self._transport.resume_reading()
@@ -268,10 +268,10 @@ class AnsweringConnection(HoldingConnection):
             self._refuse(REQUEST_TIMEOUT, unread=True)
         else:
             self.abort()
-        self._around.left_its_place(self)
+        self._shared.left_its_place(self)
 
     def sweep(self, now: float) -> None:
-        server, waited_s = self._around.server, now - self._since
+        server, waited_s = self._shared.server, now - self._since
         if self._arriving is not None:
             if waited_s > server.header_timeout_s + LINGER_S:  # TLS has its own deadline
                 self.abort()
@@ -287,7 +287,7 @@ class AnsweringConnection(HoldingConnection):
 
     def _sweep_waiting(self, waited_s: float) -> None:
         """Enforce the deadline of a connection that we wait for."""
-        server = self._around.server
+        server = self._shared.server
         if self._buffer:
             late = server.body_timeout_s if self._need else server.header_timeout_s
             if waited_s > late:

@@ -15,10 +15,10 @@ _PIECE_BYTES = 64 << 10
 class HoldingConnection(asyncio.Protocol):
     """Counts what it holds where that has a bound for all."""
 
-    __slots__ = ("_around", "_buffer", "_pieces")
+    __slots__ = ("_buffer", "_pieces", "_shared")
 
-    def __init__(self, around: ListenerState) -> None:
-        self._around = around
+    def __init__(self, shared: ListenerState) -> None:
+        self._shared = shared
         self._buffer = bytearray()
         self._pieces: list[bytes] | None = None
 
@@ -29,7 +29,7 @@ class HoldingConnection(asyncio.Protocol):
             self._pieces.append(bytes(self._buffer))
             self._buffer.clear()
         self._buffer += data
-        self._around.grew(len(data))
+        self._shared.grew(len(data))
 
     def _let_go(self) -> bytes:
         """Return what is held, and hold nothing."""

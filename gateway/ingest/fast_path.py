@@ -66,7 +66,7 @@ class WebhookConnection(AnsweringConnection):
 
     def _take(self, data: bytes) -> None:
         """Take every whole request in `data`, and keep the rest."""
-        start, size, take = 0, len(data), self._around.take
+        start, size, take = 0, len(data), self._shared.take
         while start < size and self._state is State.OPEN and len(self._due) < MAX_DUE:
             taken = (take and self._take_plain(take, data, start)) or self._take_one(data, start)
             if not taken:
@@ -78,8 +78,8 @@ class WebhookConnection(AnsweringConnection):
 
     def _take_plain(self, take: TakePlain, data: bytes, start: int) -> int:
         """Take the request at `start` if it is the plain case; return its length, or 0."""
-        around = self._around
-        line, max_body_bytes = around.request_line, around.max_body_bytes
+        shared = self._shared
+        line, max_body_bytes = shared.request_line, shared.max_body_bytes
         found = take(data, start, line, MAX_HEAD_BYTES, max_body_bytes, now_ms())
         if found is None:
             return 0
@@ -109,17 +109,17 @@ class WebhookConnection(AnsweringConnection):
 
     def _refuse_forged(self, request: bytes) -> None:
         """Refuse as `_accept` would, without hashing the body a second time."""
-        line = self._around.request_line
+        line = self._shared.request_line
         head = parse_head(request[len(line) : request.find(b"\r\n\r\n")])
         if head is None:  # the C piece takes no head that this does not
             self._refuse(UNAUTHORIZED, last=True)
             return
-        refusal = self._around.reception.refuse_forged(head.api_key, head.content_encoding)
+        refusal = self._shared.reception.refuse_forged(head.api_key, head.content_encoding)
         self._refuse(refusal, last=head.close)
 
     def _take_one(self, data: bytes, start: int) -> int:
         """Take the request at `start`; return its length, or 0 if it is not whole or not ours."""
-        line = self._around.request_line
+        line = self._shared.request_line
         if not data.startswith(line, start):
             rest = data[start:]
             if not line.startswith(rest):
@@ -134,7 +134,7 @@ class WebhookConnection(AnsweringConnection):
         if head is None:
             self._leave(data[start:])
             return 0
-        if head.content_length > self._around.max_body_bytes:
+        if head.content_length > self._shared.max_body_bytes:
             self._refuse(TOO_LARGE, unread=True)
             return 0
         body_start = head_end + 4
@@ -150,8 +150,8 @@ class WebhookConnection(AnsweringConnection):
         return body_end - start
 
     def _accept(self, head: RequestHead, body: bytes) -> None:
-        around = self._around
-        verdict = around.reception.judge(
+        shared = self._shared
+        verdict = shared.reception.judge(
             body=body,
             api_key=head.api_key,
             signature=head.signature,
@@ -169,7 +169,7 @@ class WebhookConnection(AnsweringConnection):
     def _submit(self, event: Event) -> None:
         self._due.append(None)
         try:
-            self._around.submit(event, self)
+            self._shared.submit(event, self)
         except Exception:
             self._due.pop()
             self._state = State.OPEN

@@ -58,10 +58,12 @@ class Intake:
         journal.on_synced = self._release
         journal.is_awaited = False
         publisher.on_progress = self._release
-        self.inlet: SocketReader | None = None
+        self.socket_reader: SocketReader | None = None
         if native.sockets is not None:
-            self.inlet = SocketReader(native.sockets(), flush=self._flush, may_rest=self._may_rest)
-        publisher.on_take = self.inlet.take if self.inlet else self._flush
+            self.socket_reader = SocketReader(
+                native.sockets(), flush=self._flush, may_rest=self._may_rest
+            )
+        publisher.on_take = self.socket_reader.take if self.socket_reader else self._flush
 
     def submit(self, event: Event, reply: Reply) -> None:
         """Take `event`; `reply` is resolved later in this tick, or when it is safe."""
@@ -74,7 +76,7 @@ class Intake:
 
     def begin(self) -> None:
         """Arrange for the end of a tick whose first event is about to be taken."""
-        if self.inlet is not None and self.inlet.is_reading:
+        if self.socket_reader is not None and self.socket_reader.is_reading:
             return
         if self._may_rest():  # the publisher comes for it as soon as it can; one write for them all
             self._loop.call_later(LONGEST_REST_S, self._flush)

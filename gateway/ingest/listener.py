@@ -85,7 +85,7 @@ class Listener:
         many there are for connections; None: enough.
         """
         self._options = options
-        self._around = ListenerState(
+        self._shared = ListenerState(
             server=options,
             reception=Reception(acceptance, ingest, intake, metrics),
             metrics=metrics,
@@ -95,8 +95,8 @@ class Listener:
             keyring=keyring,
             files=files or FileRoom(),
         )
-        metrics.connections.track(read=lambda: len(self._around.open))
-        self.app = build_app(self._around, is_ready)
+        metrics.connections.track(read=lambda: len(self._shared.open))
+        self.app = build_app(self._shared, is_ready)
         self._runner = web.AppRunner(self.app, shutdown_timeout=_LAST_WORDS_S)
         self._acceptors: list[Acceptor] = []
         self._port: int | None = None
@@ -153,12 +153,12 @@ class Listener:
 
     def _connections(self) -> int:
         """Return how many there are here: senders, watchers, and those that come just now."""
-        metrics = self._around.metrics
+        metrics = self._shared.metrics
         rows = (*metrics.connections.rows(), *metrics.feed_connections.rows())
         return int(sum(number for _, number in rows))
 
     def _take(self, accepted: socket.socket) -> None:
-        connection = WebhookConnection(self._around)
+        connection = WebhookConnection(self._shared)
         if not connection.arrive(accepted):
             self._refuse(accepted)
             return
@@ -172,10 +172,10 @@ class Listener:
             await loop.connect_accepted_socket(lambda: connection, accepted, **self._tls_terms)
         except OSError:  # it has gone, or speaks no TLS: its own business
             accepted.close()
-            self._around.left(connection)
+            self._shared.left(connection)
         except BaseException:
             accepted.close()
-            self._around.left(connection)
+            self._shared.left(connection)
             raise
 
     def _refuse(self, accepted: socket.socket) -> None:
@@ -185,7 +185,7 @@ class Listener:
             if not self._options.tls:
                 with contextlib.suppress(BlockingIOError):
                     accepted.recv(_UNREAD_BYTES)  # what is left unread would undo the answer
-                accepted.send(self._around.wire.render(TOO_MANY_CONNECTIONS, close=True))
+                accepted.send(self._shared.wire.render(TOO_MANY_CONNECTIONS, close=True))
                 accepted.shutdown(socket.SHUT_WR)
 
     @property
@@ -202,23 +202,23 @@ class Listener:
         """
         while self._acceptors:
             self._acceptors.pop().close()
-        around = self._around
-        around.drain()
-        for connection in tuple(around.open):
+        shared = self._shared
+        shared.drain()
+        for connection in tuple(shared.open):
             connection.drain()
-        if around.open:
-            around.emptied.clear()
+        if shared.open:
+            shared.emptied.clear()
             try:
                 async with asyncio.timeout(timeout_s):
-                    await around.emptied.wait()
+                    await shared.emptied.wait()
             except TimeoutError:
-                if around.open:
-                    logger.warning("cutting off %d connections", len(around.open))
+                if shared.open:
+                    logger.warning("cutting off %d connections", len(shared.open))
         await self._runner.cleanup()
-        for connection in (*around.open, *around.lingering):
+        for connection in (*shared.open, *shared.lingering):
             connection.abort()
-        if around.inlet is not None:
-            around.inlet.close()
+        if shared.socket_reader is not None:
+            shared.socket_reader.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
 
@@ -227,17 +227,17 @@ class Listener:
         if server is None or transport.is_closing():
             transport.close()
             return
-        GuardedHandler(server, self._around).take_over(transport, first, past)
+        GuardedHandler(server, self._shared).take_over(transport, first, past)
 
     def _sweep(self) -> None:
         interval_s = min(_SWEEP_S, self._options.header_timeout_s / 4)
         self._sweeper = asyncio.get_running_loop().call_later(interval_s, self._sweep)
-        self._around.tick()
-        self._around.reception.expire()
+        self._shared.tick()
+        self._shared.reception.expire()
         for acceptor in self._acceptors:
             acceptor.tell()
         now = time.perf_counter()
-        for connections in (self._around.open, self._around.lingering):
+        for connections in (self._shared.open, self._shared.lingering):
             for connection in tuple(connections):
                 self._sweep_one(connection, now)
 

@@ -83,7 +83,7 @@ class ListenerState:
     submit: Callable[[Event, Reply], None] = field(init=False)
     take: TakePlain | None = field(init=False)
     receiver: native.Receiver | None = field(init=False)
-    inlet: SocketReader | None = field(init=False)
+    socket_reader: SocketReader | None = field(init=False)
     counted: dict[tuple[str, ...], float] = field(init=False)  # answers, by status
     open: set[OpenConnection] = field(default_factory=set)
     lingering: set[OpenConnection] = field(default_factory=set)
@@ -100,7 +100,7 @@ class ListenerState:
         self.room = Capacity(
             self.server.max_connections, self.files, self.open, self.lingering, self.metrics
         )
-        self.submit, self.inlet = self.reception.submit, self.reception.intake.inlet
+        self.submit, self.socket_reader = self.reception.submit, self.reception.intake.socket_reader
         self.counted = self.metrics.webhooks.values
         self.counted.setdefault(STORED_LABEL, 0)
         self.take = self.keyring.take if self.keyring else None
@@ -121,7 +121,7 @@ class ListenerState:
             self.counted,
             STORED_LABEL,
         )
-        receiver.sockets = self.inlet.sockets if self.inlet else None
+        receiver.sockets = self.socket_reader.sockets if self.socket_reader else None
         return receiver
 
     def tick(self) -> None:

@@ -29,7 +29,7 @@ class Intake(Protocol):
     events: Gathering
     replies: list[Reply]
     read_ats: list[float]
-    inlet: SocketReader | None  # None: every connection is read by its own transport
+    socket_reader: SocketReader | None  # None: every connection is read by its own transport
 
     def begin(self) -> None:
         """Get ready for the first event of a tick; only then may the lists be added to."""

@@ -172,7 +172,7 @@ async def test_near_the_limit_of_files_strangers_go_first(tmp_path, caplog):
     """
     caplog.set_level("INFO")
     async with opened(tmp_path, header_timeout_s=600) as doorway:
-        around = doorway.listener._around
+        around = doorway.listener._shared
         few = FileRoom(limit=2_000, used=10, senders_below=20, watchers_below=16, lingering=4)
         around.files = around.room._files = few
         with strangers(doorway.port) as some:
@@ -193,7 +193,7 @@ async def test_who_cannot_be_kept_is_answered_503(tmp_path):
     """Where all places are needed and no more may linger, 503 is still what a webhook gets."""
     async with opened(tmp_path, max_connections=1) as doorway, connected(doorway.port) as signer:
         same(await signer.ask(good(1)), answers.STORED)
-        doorway.listener._around.files = FileRoom(lingering=0)
+        doorway.listener._shared.files = FileRoom(lingering=0)
         for n in range(20):
             with socket.create_connection(("127.0.0.1", doorway.port)):
                 same(await ask(doorway.port, good(n)), answers.TOO_MANY_CONNECTIONS)

@@ -78,7 +78,7 @@ async def test_an_error_of_ours_is_a_503(tmp_path, caplog):
     """Nothing is taken by half: the sender hears of it, and the next request is as good as ever."""
     async with opened(tmp_path) as doorway:
         keyring = native.keyring(APPS)
-        around = doorway.listener._around
+        around = doorway.listener._shared
         whole, intake = around.receiver, around.reception.intake
 
         def broken():

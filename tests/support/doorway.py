@@ -38,7 +38,7 @@ class Doorway:
 
     @property
     def connections(self):
-        return self.listener._around.open
+        return self.listener._shared.open
 
     def events(self):
         """Everything that was accepted, in order, as the journal has it."""

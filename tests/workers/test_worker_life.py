@@ -92,15 +92,15 @@ async def test_a_worker_for_which_there_is_no_process(tmp_path, monkeypatch):
     async with running_engine(tmp_path / "e") as url:
         options = load_config(write_config(tmp_path, redis=url), {})
         brief = Brief(options, Role(frozenset({"delivery"})), url, None, None)
-        seat = WorkerSlot(brief, (), lambda *_: None)
+        slot = WorkerSlot(brief, (), lambda *_: None)
         monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
-        running = asyncio.create_task(seat.run())
-        await eventually(lambda: seat.deaths > 1)
-        assert (await seat.reasons())[0].startswith(f"it has ended, {seat.deaths} times in a row")
-        assert seat.why == "no process could be started: No such file or directory"
+        running = asyncio.create_task(slot.run())
+        await eventually(lambda: slot.deaths > 1)
+        assert (await slot.reasons())[0].startswith(f"it has ended, {slot.deaths} times in a row")
+        assert slot.why == "no process could be started: No such file or directory"
         monkeypatch.undo()
-        await eventually(seat.is_ready.is_set, within_s=60)
-        await seat.stop(20)
+        await eventually(slot.is_ready.is_set, within_s=60)
+        await slot.stop(20)
         await running
 
 

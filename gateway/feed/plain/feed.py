@@ -136,7 +136,7 @@ class PlainFeed:
 
     async def _turn_away(self, request: web.Request, refusal: Refusal) -> web.StreamResponse:
         """Open a socket to say why it is closed: of a refused handshake a page hears nothing."""
-        opened = await self._parts.doorway.open(request, self._protocol(request))
+        opened = await self._parts.opening.open(request, self._protocol(request))
         sink = SocketSink(opened.connection)
         opened.connection.begin(sink, opened.answer, opened.early)
         self._parts.metrics.feed_refused.add(str(refusal.code))
@@ -152,7 +152,7 @@ class PlainFeed:
     async def _socket(
         self, request: web.Request, identity: Identity | None, asked: Message, token: str | None
     ) -> web.StreamResponse:
-        opened = await self._parts.doorway.open(request, self._protocol(request))
+        opened = await self._parts.opening.open(request, self._protocol(request))
         sink = SocketSink(opened.connection)
         opened.connection.begin(sink, opened.answer, opened.early)
         serving = asyncio.create_task(self._serve(sink, identity, asked, token), name="plain-feed")
@@ -205,7 +205,7 @@ class PlainFeed:
             raise refusals.unauthorized("a token is missing: in Authorization, or as a ticket")
         if not asked.calls:
             raise BadRequest("call is missing: ?call=type:id, once for each call")
-        await self._parts.doorway.enter(request)
+        await self._parts.opening.enter(request)
         with self._counted():
             return await self._stream(request, identity, asked, token)
 

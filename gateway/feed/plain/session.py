@@ -53,7 +53,7 @@ class PlainParts:
     options: FeedOptions
     connections: Connections
     tail: Tail
-    doorway: Opening
+    opening: Opening
     names: ConnectionIds
     metrics: Metrics
     leaving: Leaving

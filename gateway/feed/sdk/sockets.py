@@ -11,8 +11,8 @@ from gateway.feed.sdk.watcher import SdkParts, SdkWatcher
 class SdkSockets:
     """Holds the connections of Stream's SDKs."""
 
-    def __init__(self, parts: SdkParts, doorway: Opening) -> None:
-        self._parts, self._doorway = parts, doorway
+    def __init__(self, parts: SdkParts, opening: Opening) -> None:
+        self._parts, self._opening = parts, opening
         self.open: set[SdkWatcher] = set()
 
     def add_routes(self, app: web.Application) -> None:
@@ -20,7 +20,7 @@ class SdkSockets:
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         try:
-            opened = await self._doorway.open(request)
+            opened = await self._opening.open(request)
         except StreamError as error:
             return self._refused(error)
         watcher = SdkWatcher(
