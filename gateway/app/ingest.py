@@ -56,7 +56,7 @@ class IngestPart:
         # then, and who we are in leases (`owned`).
         self.may_own, self.owned = asyncio.Event(), asyncio.Event()
         self._holder = holder
-        self.publisher.on_owned = self._become_owner
+        self.publisher.when("owned", self._become_owner)
         self._with_sources = with_sources
         self._sources: Sources | None = None
         self._verifier = Verifier(shared.config.apps)

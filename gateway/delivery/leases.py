@@ -9,7 +9,7 @@ A group that has vanished is created anew only after somebody found out why it i
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from gateway.delivery.triage import Triage
 from gateway.logs import log
 from gateway.store import keys
 from gateway.store.scripts import ScriptCall
-from gateway.store.taking.consumer_group import Acquired, Group, HeldElsewhere, Standing, Start
+from gateway.store.taking.consumer_group import Acquired, HeldElsewhere, Standing, Start
 from gateway.store.taking.doorbell import BellWaiter, Doorbell
 from gateway.store.taking.holders import Holder
 
@@ -46,6 +46,7 @@ class Leases:
         self,
         name: str,
         triage: Triage,
+        claims: Sequence[Claim],
         *,
         doorbell: Doorbell,
         waiter: BellWaiter,
@@ -60,7 +61,7 @@ class Leases:
         self._holder = holder
         self._start = start
         self._ttl_s = ttl_s
-        self.claims = [Claim(Group(shard, name)) for shard in range(keys.SHARDS)]
+        self.claims = claims
         self.vanished = False  # a group is gone: find out why before joining again
         self._share = frozenset(range(keys.SHARDS))
 

@@ -123,7 +123,7 @@ class Rounds:
         self._turn = (self._turn + 1) % len(claims)
         return [
             claim
-            for claim in claims[self._turn :] + claims[: self._turn]
+            for claim in (*claims[self._turn :], *claims[: self._turn])
             if claim.due_at <= now
             or claim.has_outcomes
             or claim.sent is not None

@@ -39,7 +39,7 @@ class Wants(Protocol):
 
 
 class Triage:
-    """Of one worker. `decided` is called when there is something to settle."""
+    """Of one worker, of all its `claims`. `decided` is called when there is something to settle."""
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Triage:
         sequencer: Sequencer,
         metrics: Metrics,
         *,
+        claims: Sequence[Claim],
         serves: bool,
         decided: Callable[[], None],
     ) -> None:
@@ -62,7 +63,7 @@ class Triage:
         self._late_timeout_s = first_timeout_s("slow", options.retry)
         self._paused = self._stopping = False
         self._seldom = Seldom()
-        self.claims: Sequence[Claim] = ()
+        self._claims = claims
 
     @property
     def open(self) -> bool:
@@ -185,13 +186,13 @@ class Triage:
     def standing_changed(self) -> None:
         """Look at the backlog as a whole: is it within its bound?"""
         standings = {
-            claim.shard: claim.standing for claim in self.claims if claim.standing is not None
+            claim.shard: claim.standing for claim in self._claims if claim.standing is not None
         }
         waiting = sum(each.unread + each.in_flight + each.parked for each in standings.values())
         self._metrics.backlog.set(self._name, to=waiting)
         over = excess(standings, self._options.backlog)
         wall_ms = now_ms()
-        for claim in self.claims:
+        for claim in self._claims:
             if claim.standing is None:
                 continue
             claim.drop_parked_bytes, claim.drop_unread_bytes = over[claim.shard]

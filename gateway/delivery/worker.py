@@ -11,6 +11,7 @@ import logging
 import time
 
 from gateway.delivery.attempts import Attempts
+from gateway.delivery.claim import Claim
 from gateway.delivery.lanes import first_timeout_s
 from gateway.delivery.leases import Leases
 from gateway.delivery.rounds import Rounds
@@ -21,7 +22,9 @@ from gateway.errors import EngineUnavailable, GatewayError
 from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.options import SubscriberOptions
+from gateway.store import keys
 from gateway.store.restoring.restorer import Restorer
+from gateway.store.taking.consumer_group import Group
 from gateway.store.taking.doorbell import BellWaiter, Doorbell
 from gateway.store.taking.holders import Holder
 from gateway.store.taking.subscriptions import Subscriptions
@@ -65,11 +68,13 @@ class Worker:
         self._seldom = Seldom()
         self._tasks: set[asyncio.Task[None]] = set()
         sequencer = Sequencer(options.order, options.concurrency)
+        claims = [Claim(Group(shard, self.name)) for shard in range(keys.SHARDS)]
         self._triage = Triage(
             options,
             matcher,
             sequencer,
             metrics,
+            claims=claims,
             serves=subscriber is not None,
             decided=self._decided,
         )
@@ -92,13 +97,13 @@ class Worker:
         self._leases = Leases(
             self.name,
             self._triage,
+            claims,
             doorbell=doorbell,
             waiter=self._waiter,
             holder=holder,
             start=start if subscriber is not None else None,
             ttl_s=ttl_s,
         )
-        self._triage.claims = self._leases.claims
         self._rounds = Rounds(
             engine,
             self.name,

@@ -55,15 +55,15 @@ class Intake:
         self.replies: list[Reply] = []
         self.read_ats: list[float] = []
         self._held: deque[_Held] = deque()
-        journal.on_synced = self._release
-        journal.is_awaited = False
-        publisher.on_progress = self._release
+        journal.on_synced(self._release)
+        journal.await_syncs(is_awaited=False)
+        publisher.when("progress", self._release)
         self.socket_reader: SocketReader | None = None
         if native.sockets is not None:
             self.socket_reader = SocketReader(
                 native.sockets(), flush=self._flush, may_rest=self._may_rest
             )
-        publisher.on_take = self.socket_reader.take if self.socket_reader else self._flush
+        publisher.when("reading", self.socket_reader.take if self.socket_reader else self._flush)
 
     def submit(self, event: Event, reply: Reply) -> None:
         """Take `event`; `reply` is resolved later in this tick, or when it is safe."""
@@ -98,7 +98,7 @@ class Intake:
         self.replies.clear()
         self.read_ats.clear()
         if not (self._acks_at_once or self._publisher.is_up):
-            self._journal.is_awaited = True
+            self._journal.await_syncs(is_awaited=True)
         try:
             end = self._journal.append(events)
         except JournalFull:
@@ -134,7 +134,7 @@ class Intake:
 
     def _release(self) -> None:
         """Ack whatever has become safe: published, or on disk while Redis is away; replicated."""
-        self._journal.is_awaited = bool(self._held) and not self._publisher.is_up
+        self._journal.await_syncs(is_awaited=bool(self._held) and not self._publisher.is_up)
         safe = self._publisher.cursor
         if self._wants_replicas:
             safe = self._publisher.replicated

@@ -37,7 +37,7 @@ _encode: Any = native.encode or records.encode_all
 
 
 class Journal:
-    """Opens `folder` at once, whatever state it is in. `on_synced` runs on the loop."""
+    """Opens `folder` at once, whatever state it is in."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Journal:
         *,
         disk: Disk | None = None,
     ) -> None:
-        self.on_synced: Callable[[], None] = lambda: None
+        self._on_synced: list[Callable[[], None]] = []
         self._options, self._metrics = options, metrics
         self._disk = disk or Disk()
         self._loop = asyncio.get_running_loop()
@@ -184,16 +184,17 @@ class Journal:
         self._synced = max(self._synced, self._syncer.synced)
         return self._synced
 
-    @property
-    def is_awaited(self) -> bool:
-        """Whether anybody waits for `on_synced`: whoever does sets it before he looks at `synced`,
-        which is true whenever it is read. A failure is told anyway.
-        """
-        return self._syncer.is_awaited
+    def on_synced(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called on the loop after each sync, as long as one is awaited."""
+        self._on_synced.append(callback)
 
-    @is_awaited.setter
-    def is_awaited(self, value: bool) -> None:
-        self._syncer.is_awaited = value
+    def await_syncs(self, *, is_awaited: bool) -> None:
+        """Say whether anybody waits for a sync.
+
+        To be said before a look at `synced`, which is true whenever it is read. A sync that fails
+        is told anyway.
+        """
+        self._syncer.is_awaited = is_awaited
 
     def _report(self, done: Synced) -> None:
         """Hop from the syncer's thread to the loop, unless that has ended."""
@@ -215,7 +216,8 @@ class Journal:
             self._rescue_all()
         except JournalFailed:
             return  # told already; the next append tries again
-        self.on_synced()
+        for callback in self._on_synced:
+            callback()
 
     def _rescue_all(self) -> None:
         while self._to_rescue and self.look():

@@ -171,14 +171,12 @@ async def test_no_ack_comes_early_where_the_disk_had_lost_its_end(engine_url, tm
         replicas=1 if ack == "replicated" else 0,
     )
     one = Intake(journal, publisher, ack, metrics)
-    release = publisher.on_progress
 
     def noting():
-        release()
         held = {n for n, reply in replies.items() if reply.answer is None}
         seen.append((set(replies) - held, metrics.published.total()))
 
-    publisher.on_progress = noting
+    publisher.when("progress", noting)
     replies = {n: submitted(one, n) for n in range(200, 240)}
     await asyncio.sleep(0)  # the end of the tick
     task = asyncio.create_task(publisher.run())

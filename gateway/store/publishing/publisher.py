@@ -14,6 +14,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
 
 from gateway import clock
 from gateway.engine.access import EngineAccess
@@ -37,10 +38,11 @@ _WAITS = (
     " listener says who holds it"
 )
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
+Moment = Literal["progress", "reading", "owned"]
 
 
 class Publisher:
-    """Publishes `source` until cancelled. `on_progress` runs after every change of state."""
+    """Publishes `source` until cancelled."""
 
     def __init__(
         self,
@@ -62,9 +64,11 @@ class Publisher:
 
         `restore`: see `ShardWriter`.
         """
-        self.on_progress: Callable[[], None] = lambda: None
-        self.on_take: Callable[[], None] = lambda: None  # the journal is about to be read
-        self.on_owned: Callable[[], None] = lambda: None  # the journal's name is settled, or anew
+        self._listeners: dict[Moment, list[Callable[[], None]]] = {
+            "progress": [],
+            "reading": [],
+            "owned": [],
+        }
         self.is_up = False
         self.why_down = ""  # the last time; empty before the first answer, and while it is up
         self.is_busy = False  # with a batch, or resting after one: it will take the next by itself
@@ -91,6 +95,16 @@ class Publisher:
         self._seldom = Seldom(interval_s=10)
 
     # ---- what others ask
+
+    def when(self, moment: Moment, callback: Callable[[], None]) -> None:
+        """Have `callback` called after every change of state (`progress`), before the journal is
+        read (`reading`), and once its name is settled or another (`owned`).
+        """
+        self._listeners[moment].append(callback)
+
+    def _tell(self, moment: Moment) -> None:
+        for callback in self._listeners[moment]:
+            callback()
 
     def wake(self) -> None:
         """Tell that the journal has grown."""
@@ -172,7 +186,7 @@ class Publisher:
                 self._seldom.log("away", _log, "not published, trying again", error=str(error))
             else:
                 self._tell_full(self.why_down)
-        self.on_progress()
+        self._tell("progress")
 
     def _tell_full(self, error: str) -> None:
         if not self.is_full:
@@ -189,7 +203,7 @@ class Publisher:
     def _came_back(self) -> None:
         self.is_up, self.why_down = True, ""
         self._metrics.stream_up.set(to=1)
-        self.on_progress()
+        self._tell("progress")
 
     async def _ask_positions(self) -> None:
         await self._shards.ask()
@@ -201,13 +215,13 @@ class Publisher:
             self._behind, self._counted_upto = behind, behind.number
             self._next_number = behind.number if self.cursor >= behind.position else None
         self._source.release(self.cursor)  # what has to be published again is kept
-        self.on_owned()
+        self._tell("owned")
 
     async def _publish_all(self) -> None:
         checkpoint_at = time.monotonic() + CHECKPOINT_S
         is_followed = False  # whoever was answered just now may send again
         while True:
-            self.on_take()
+            self._tell("reading")
             if self.cursor < self._source.end:
                 self.is_busy = True
                 await self._publish_next()
@@ -258,7 +272,7 @@ class Publisher:
         if self._replicas:
             self._count_replicas(everywhere=everywhere)
         self._source.release(upto)
-        self.on_progress()
+        self._tell("progress")
 
     def _count_replicas(self, *, everywhere: bool) -> None:
         """After an exchange that wrote: do so many replicas have all that is published?
@@ -295,7 +309,7 @@ class Publisher:
         self._source.release(self.cursor)
         if self.lacks_replicas:
             self._count_replicas(everywhere=True)
-            self.on_progress()
+            self._tell("progress")
 
 
 def _first_unconfirmed(source: JournalSource) -> int:
