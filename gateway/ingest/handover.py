@@ -19,14 +19,18 @@ from gateway.ingest.answers import (
     HEADERS_TOO_LARGE,
     INTERNAL,
     REQUEST_TIMEOUT,
+    TOO_MANY_CONNECTIONS,
+    TOO_MANY_REQUESTS,
     Answer,
 )
+from gateway.ingest.last_words import LastWords
 from gateway.ingest.places import Standing
 from gateway.ingest.surroundings import LINGER_S, MAX_HEAD_BYTES, Past, Surroundings
 from gateway.ingest.unread import has_unread
 
 logger = logging.getLogger(__name__)
 
+_MAX_PIPELINED = 64  # requests that wait to be handled
 _TOO_MANY = "Too many headers"  # aiohttp has no class of its own for it
 
 
@@ -127,7 +131,9 @@ class GuardedHandler(RequestHandler):
                 self._past = self._past._replace(since=self._read_at)
             if self._head_bytes > MAX_HEAD_BYTES and self._is_idle:
                 self._end(HEADERS_TOO_LARGE)
-        if self._in_body:
+        if len(self._messages) > _MAX_PIPELINED and not self._past.signed_at:
+            self._turn_away(TOO_MANY_REQUESTS)  # they would be handled in a row, before others
+        elif self._in_body:
             self._around.grew(len(data))
 
     def _begin(self, *, in_body: bool) -> None:
@@ -224,20 +230,23 @@ class GuardedHandler(RequestHandler):
 
     @property
     def standing(self) -> Standing | None:
-        since, received = self._past.since, 0
+        since, received, signed_at = self._past.since, 0, self._past.signed_at
         if self._stuck_since is not None:
             since = self._stuck_since
         elif self._in_body:
             received = self._body.total_bytes
-        elif not self._is_idle:
+        elif self._is_upgraded:
             return None
+        elif not self._is_idle:
+            # One that brings unsigned requests without a pause is never idle.
+            return Standing(
+                self._past.opened_at, since, None, self._read_at, signed_at, busy=True
+            )
         elif self._head_since is not None:
             received = self._head_bytes
         else:
-            return Standing(
-                self._past.opened_at, self._read_at, None, self._read_at, self._past.signed_at
-            )
-        return Standing(self._past.opened_at, since, received, self._read_at, self._past.signed_at)
+            return Standing(self._past.opened_at, self._read_at, None, self._read_at, signed_at)
+        return Standing(self._past.opened_at, since, received, self._read_at, signed_at)
 
     @property
     def unfinished_bytes(self) -> int:
@@ -249,15 +258,26 @@ class GuardedHandler(RequestHandler):
 
     def cut_off(self) -> None:
         self._cut_off_at = perf_counter()
+        self._around.linger(self)
         if self._stuck_since is not None or not self._around.may_linger:
             self.abort()
         elif self._in_body:
             self._body.set_exception(TimeoutError())  # as at its deadline
         elif self._head_since is not None:
             self._end(REQUEST_TIMEOUT)
-        else:
+        elif self._is_idle and not self.has_unread():
             self.abort()
-        self._around.left_its_place(self)
+        else:
+            self._turn_away(TOO_MANY_CONNECTIONS)
+
+    def _turn_away(self, answer: Answer) -> None:
+        """Say so in place of whatever answer is due, and end."""
+        is_speaking = self._current_request is not None and self._current_request.writer.output_size
+        if is_speaking:
+            self.abort()
+            return
+        transport, _, _ = self.give_away()
+        LastWords(transport, self._around).say(answer)
 
     def sweep(self, now: float) -> None:
         server = self._around.server
