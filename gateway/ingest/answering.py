@@ -289,8 +289,9 @@ class AnsweringConnection(HoldingConnection):
     def sweep(self, now: float) -> None:
         server, waited_s = self._around.server, now - self._since
         if self._arriving is not None:
-            if waited_s > server.header_timeout_s + LINGER_S:  # TLS has its own deadline
-                self.abort()
+            has_place = self._state is State.OPEN
+            if waited_s > LINGER_S + (server.header_timeout_s if has_place else 0):
+                self.abort()  # TLS has its own deadline
             return
         match self._state:
             case State.OPEN if not self._paused and not self._due:

@@ -239,9 +239,7 @@ class GuardedHandler(RequestHandler):
             return None
         elif not self._is_idle:
             # One that brings unsigned requests without a pause is never idle.
-            return Standing(
-                self._past.opened_at, since, None, self._read_at, signed_at, busy=True
-            )
+            return Standing(self._past.opened_at, since, None, self._read_at, signed_at, busy=True)
         elif self._head_since is not None:
             received = self._head_bytes
         else:

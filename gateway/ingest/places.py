@@ -5,9 +5,11 @@ answer to such a request. Of the others those go first that have never brought a
 idle, the longest first; then those whose request does not become whole, the slowest first; then
 those who have just connected and said nothing, the oldest first; then those whose requests are
 being answered, or one who sends them without a pause would be safe. Then the same of those who
-have signed, long ago. Of whoever connected a moment ago nobody can tell yet what becomes of it: it
-makes room last, and only for one that has something to say. No address is looked at: behind a
-proxy all come from one.
+have signed, long ago. No address is looked at: behind a proxy all come from one.
+
+A first request leaves right behind its connection, so that of two who are silent the younger is
+rather about to speak. Over TLS it comes only after a handshake, for which each has `HANDSHAKE_S`:
+without it, whoever comes fast enough would have all handshakes of others ended.
 """
 
 from collections.abc import Iterable
@@ -15,14 +17,10 @@ from typing import NamedTuple, Protocol, TypeVar
 
 SIGNED_S = 60.0
 YOUNG_S = 1.0
-# How long it takes until a first word is there, if one comes: it leaves right behind the connection,
-# but over TLS only when the other side has answered twice.
-MOMENT_S, TLS_MOMENT_S = 0.02, 0.25
+HANDSHAKE_S = 0.25
 _PIECE_BYTES = 64 << 10
 
 _IDLE, _UNFINISHED, _YOUNG, _BUSY, _SIGNED_IDLE, _SIGNED_UNFINISHED = range(6)
-NEW = 6  # from here on nobody makes room for one who says nothing either
-_NEW, _NEW_UNFINISHED = range(NEW, NEW + 2)
 
 
 class Standing(NamedTuple):
@@ -61,8 +59,11 @@ def pace(one: Standing, now: float) -> float:
     return min((one.received or 0) / arriving_s, _PIECE_BYTES / max(now - one.read_at, 1e-6))
 
 
-def turn(one: Standing, now: float, moment_s: float = MOMENT_S) -> tuple[int, float] | None:
-    """Return when its turn is to make room, the lowest first; None: never now."""
+def turn(one: Standing, now: float, handshake_s: float = 0.0) -> tuple[int, float] | None:
+    """Return when its turn is to make room, the lowest first; None: never now.
+
+    `handshake_s`: how long whoever has not been heard yet is left alone.
+    """
     if one.signed_at:
         if one.busy or now - one.signed_at < SIGNED_S:
             return None
@@ -72,20 +73,20 @@ def turn(one: Standing, now: float, moment_s: float = MOMENT_S) -> tuple[int, fl
     if one.busy:
         return _BUSY, one.opened_at
     if one.received is not None:
-        return (_UNFINISHED if age_s >= moment_s else _NEW_UNFINISHED), pace(one, now)
-    if one.unheard and age_s < YOUNG_S:
-        return (_YOUNG if age_s >= moment_s else _NEW), one.opened_at
+        return _UNFINISHED, pace(one, now)
+    if one.unheard and age_s < max(YOUNG_S, handshake_s):
+        return (_YOUNG, one.opened_at) if age_s >= handshake_s else None
     return _IDLE, one.since
 
 
 def by_turn(
-    held: Iterable[H], now: float, most: int, moment_s: float = MOMENT_S
+    held: Iterable[H], now: float, most: int, handshake_s: float = 0.0
 ) -> list[tuple[H, Standing]]:
     """Return at most so many that may make room, in their order, with how they stand."""
     found = []
     for number, one in enumerate(held):
         standing = one.standing
-        if standing is not None and (at := turn(standing, now, moment_s)) is not None:
+        if standing is not None and (at := turn(standing, now, handshake_s)) is not None:
             found.append((at, number, one, standing))
     found.sort(key=lambda each: each[:2])
     return [(one, standing) for _, _, one, standing in found[:most]]

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from gateway.ingest.places import MOMENT_S, NEW, TLS_MOMENT_S, Standing, by_turn, turn
+from gateway.ingest.places import HANDSHAKE_S, Standing, by_turn, turn
 from gateway.ingest.unread import has_unread
 from gateway.logs import log
 from gateway.metrics import Metrics
@@ -43,11 +43,8 @@ class Room:
         *,
         is_tls: bool = False,
     ) -> None:
-        """At most `most` may be `opened`; the `lingering` have a file, but no place.
-
-        `is_tls`: what comes first is a handshake, and no sign that a request follows.
-        """
-        self._is_tls, self._moment_s = is_tls, TLS_MOMENT_S if is_tls else MOMENT_S
+        """At most `most` may be `opened`; the `lingering` have a file, but no place."""
+        self._is_tls, self._handshake_s = is_tls, HANDSHAKE_S if is_tls else 0.0
         self._most, self._files, self._metrics = most, files, metrics
         self._open, self._lingering = opened, lingering
         self._known: deque[tuple[Connection, Standing]] = deque()
@@ -83,16 +80,16 @@ class Room:
         return self._files.used + held >= below or self._newest >= self._files.edge
 
     def _make(self, *, speaks: bool) -> bool:
-        """End one that may make room; `speaks`: for one whose request is there already."""
+        """End one that may make room; `speaks`: for one who has said something already."""
         now = time.perf_counter()
         if now - self._looked_at > _KNOWN_S:
             self._known.clear()
-        found = self._next(now, speaks=speaks)
-        if found is None and now >= self._paid_at - (_CREDIT_S if speaks else 0):
+        found = self._next(now)
+        if found is None and now >= self._paid_at - (_CREDIT_S if speaks else _CREDIT_S / 2):
             self._look(now)
-            found = self._next(now, speaks=speaks)
+            found = self._next(now)
         if found is None:
-            found = self._next(now, speaks=speaks, passed_over=True)
+            found = self._next(now, passed_over=True)
         if found is None:
             return False
         one, was = found
@@ -101,7 +98,7 @@ class Room:
         return True
 
     def _next(
-        self, now: float, *, speaks: bool, passed_over: bool = False
+        self, now: float, *, passed_over: bool = False
     ) -> "tuple[Connection, Standing] | None":
         """Return the next of those known whose turn it is still; `passed_over`: whatever it has
         said since.
@@ -111,12 +108,10 @@ class Room:
         while self._known and found is None and len(passed) < _PASSED_OVER:
             one, was = each = self._known.popleft()
             standing = one.standing if one in self._open else None
-            at = turn(standing, now, self._moment_s) if standing is not None else None
-            if standing is None or at is None or (standing.unheard and one.has_unread()):
+            if standing is None or turn(standing, now, self._handshake_s) is None:
                 continue
-            if at[0] >= NEW and not speaks:
-                self._known.appendleft(each)  # those behind it are newer still
-                break
+            if standing.unheard and one.has_unread():
+                continue
             if passed_over or _is_still(one, standing, was):
                 found = one, standing
             else:
@@ -126,7 +121,7 @@ class Room:
 
     def _look(self, now: float) -> None:
         most = max(_FOUND, len(self._open) // _SHARE)
-        self._known = deque(by_turn(self._open, now, most, self._moment_s))
+        self._known = deque(by_turn(self._open, now, most, self._handshake_s))
         self._looked_at = now
         self._paid_at = max(self._paid_at, now) + _COST * (time.perf_counter() - now)
 
