@@ -16,7 +16,7 @@ from gateway.ingest.places import HANDSHAKE_S, Standing, by_turn, turn
 from gateway.ingest.unread import has_unread
 from gateway.logs import log
 from gateway.metrics import Metrics
-from gateway.open_files import FileRoom
+from gateway.open_files import FileRoom, kept
 
 if TYPE_CHECKING:
     from gateway.ingest.surroundings import Connection
@@ -141,6 +141,7 @@ class Room:
 
     def tick(self) -> None:
         """Tell when a shortage is over; called several times a second."""
+        kept.fill()
         if self._short_at is not None and time.perf_counter() - self._short_at > _OVER_S:
             self._short_at = None
             log(_log, logging.INFO, "open files suffice again", limit=self._files.limit)
