@@ -61,13 +61,6 @@ UNSUPPORTED_ENCODING = Answer(
 EXPECTATION_FAILED = Answer(
     417, "expectation_failed", "only 100-continue can be expected", closes=True
 )
-TOO_MANY_REQUESTS = Answer(
-    429,
-    "too_many_requests",
-    "wait for answers before you send more requests",
-    _retry_after(1),
-    closes=True,
-)
 HEADERS_TOO_LARGE = Answer(431, "headers_too_large", "the headers are too large", closes=True)
 UNAVAILABLE = Answer(503, "unavailable", "cannot store now, try again", _retry_after(1))
 JOURNAL_FULL = Answer(503, "journal_full", "cannot store now, try again", _retry_after(5))

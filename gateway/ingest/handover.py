@@ -20,7 +20,6 @@ from gateway.ingest.answers import (
     INTERNAL,
     REQUEST_TIMEOUT,
     TOO_MANY_CONNECTIONS,
-    TOO_MANY_REQUESTS,
     Answer,
 )
 from gateway.ingest.last_words import LastWords
@@ -30,7 +29,6 @@ from gateway.ingest.unread import has_unread
 
 logger = logging.getLogger(__name__)
 
-_MAX_PIPELINED = 64  # requests that wait to be handled
 _TOO_MANY = "Too many headers"  # aiohttp has no class of its own for it
 
 
@@ -131,9 +129,7 @@ class GuardedHandler(RequestHandler):
                 self._past = self._past._replace(since=self._read_at)
             if self._head_bytes > MAX_HEAD_BYTES and self._is_idle:
                 self._end(HEADERS_TOO_LARGE)
-        if len(self._messages) > _MAX_PIPELINED and not self._past.signed_at:
-            self._turn_away(TOO_MANY_REQUESTS)  # they would be handled in a row, before others
-        elif self._in_body:
+        if self._in_body:
             self._around.grew(len(data))
 
     def _begin(self, *, in_body: bool) -> None:
@@ -266,16 +262,16 @@ class GuardedHandler(RequestHandler):
         elif self._is_idle and not self.has_unread():
             self.abort()
         else:
-            self._turn_away(TOO_MANY_CONNECTIONS)
+            self._turn_away()
 
-    def _turn_away(self, answer: Answer) -> None:
-        """Say so in place of whatever answer is due, and end."""
+    def _turn_away(self) -> None:
+        """Say that there is no place any more, in place of whatever answer is due."""
         is_speaking = self._current_request is not None and self._current_request.writer.output_size
         if is_speaking:
             self.abort()
             return
         transport, _, _ = self.give_away()
-        LastWords(transport, self._around).say(answer)
+        LastWords(transport, self._around).say(TOO_MANY_CONNECTIONS)
 
     def sweep(self, now: float) -> None:
         server = self._around.server

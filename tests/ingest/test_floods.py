@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 import trustme
-from support.doorway import FAST, QUERY, ask, connected, opened, same
+from support.doorway import FAST, ask, connected, opened, same
 from support.eventually import eventually
 from support.strangers import BAD_WEBHOOK, HEALTH, UNSIGNED, strangers
 from support.webhooks import distinct_event, signed_request
@@ -69,26 +69,6 @@ async def test_nobody_is_refused_for_ever_in_a_row(tmp_path, is_native):
             signer.send(BAD_WEBHOOK * many)
             for _ in range(many):
                 assert (await signer.response()).status == 401
-
-
-async def test_nobody_is_served_for_ever_in_a_row(tmp_path):
-    """As it is with requests that are no webhooks: too many that wait are 429, and the end."""
-    many = 500
-    async with opened(tmp_path) as doorway:
-        async with connected(doorway.port) as stranger:
-            stranger.send(HEALTH * 10 * many)
-            heard = await stranger.rest()
-            assert heard.count(b"HTTP/1.1 429 ") == heard.count(b"Connection: close") == 1
-            assert heard.count(b"HTTP/1.1 200 ") < 10 * many
-        async with connected(doorway.port) as few:
-            few.send(HEALTH * 50)
-            for _ in range(50):
-                assert (await few.response()).status == 200
-        async with connected(doorway.port) as signer:
-            same(await signer.ask(good(1, QUERY)), answers.STORED)
-            signer.send(HEALTH * many)
-            for _ in range(many):
-                assert (await signer.response()).status == 200
 
 
 async def test_over_tls_who_has_no_place_is_told(tmp_path):
