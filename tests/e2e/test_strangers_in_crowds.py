@@ -248,28 +248,26 @@ async def test_who_has_been_told_to_go_leaves_files_to_webhooks(tmp_path):
 
 
 RETURNING = {
-    "silent": (b"", b""),
-    "spoke": (HEALTH, b""),
-    "half a head": (UNSIGNED[:60], b""),
-    "half a body": (UNSIGNED % 5_000 + b"x" * 1_000, b""),
-    "unsigned without a pause": (b"", BAD_WEBHOOK * 10),
-    "requests without a pause": (b"", HEALTH * 10),
+    "silent": b"",
+    "spoke": HEALTH,
+    "half a head": UNSIGNED[:60],
+    "half a body": UNSIGNED % 5_000 + b"x" * 1_000,
 }
 
 
 @pytest.mark.parametrize("kind", RETURNING)
-@pytest.mark.parametrize("files", [256, 1_024, None])
+@pytest.mark.parametrize("files", [256, 1_024, None] if LONG else [256, None])
 async def test_strangers_who_come_back_without_a_pause(tmp_path, files, kind):
     """More of them than there are places or files, each of whom comes again as soon as it is
     ended: whoever brings a webhook is answered, 200 or at the worst 503, and never reset.
     """
-    count = {256: 300, 1_024: 900, None: 100}[files] if LONG else {1_024: 700}.get(files, 150)
+    count = {256: 300, 1_024: 900, None: 100}[files] if LONG else 140
     server = {"max_connections": 50} if files is None else {"max_connections": 4_096}
     async with a_gateway(tmp_path, 2 * count, files=files, server=server) as gateway:
         with strangers(gateway.port) as some:
-            flood = asyncio.create_task(some.return_for_ever(count, *RETURNING[kind]))
+            flood = asyncio.create_task(some.return_for_ever(count, RETURNING[kind]))
             await eventually(lambda: some.came > 1.5 * count, within_s=60)
-            accepted = await send(gateway, 10, connections=2, fresh=20, refused={503})
+            accepted = await send(gateway, 4, connections=2, fresh=6, refused={503})
             flood.cancel()
             await asyncio.wait([flood])
         await adds_up(gateway, accepted)
