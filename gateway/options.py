@@ -260,7 +260,11 @@ class LogOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
-    """The whole configuration, checked."""
+    """The whole configuration, checked.
+
+    `given`: which keys the file names, as in `server.port`. A bound that it does not name may give
+    way to what the machine has, without a word.
+    """
 
     server: ServerOptions = ServerOptions()
     admin: AdminOptions = AdminOptions()
@@ -275,3 +279,4 @@ class Config:
     feed: FeedOptions = FeedOptions()
     upstream: UpstreamOptions = UpstreamOptions()
     log: LogOptions = LogOptions()
+    given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)

@@ -6,12 +6,14 @@ was accepted is somewhere. It has a port of its own, so that no load and no limi
 one keeps an operator out.
 """
 
+import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-import orjson
 from aiohttp import web
 
+from gateway.admin.connections import ALWAYS, Answer, Connections, noted
 from gateway.admin.guard import refusal
 from gateway.errors import EngineUnavailable, GatewayError
 from gateway.listening import EVERYWHERE, listen_everywhere
@@ -19,7 +21,6 @@ from gateway.lookup.own_names import own_hosts
 from gateway.options import AdminOptions
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
-_ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _GRACE_S, _BACKLOG = 1.0, 128
 Warnings = Callable[[], Awaitable[list[str]]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -50,9 +51,11 @@ class AdminServer:
         self._runner = web.AppRunner(
             self._application(), access_log=None, shutdown_timeout=_GRACE_S
         )
+        self._connections = Connections(lambda: self._runner.server)
+        self._listening: list[asyncio.Server] = []
 
     def _application(self) -> web.Application:
-        application = web.Application(middlewares=[self._guarded])
+        application = web.Application(middlewares=[noted, self._guarded])
         application.on_response_prepare.append(_nameless)
         application.router.add_get("/metrics", self._show_metrics)
         application.router.add_get("/healthz", self._show_health)
@@ -64,29 +67,35 @@ class AdminServer:
         """Open the port. Raises `GatewayError` when it cannot be had."""
         await self._runner.setup()
         try:
-            for site in await self._sites():
-                await site.start()
+            await self._listen()
         except OSError as error:
-            await self._runner.cleanup()
+            await self.stop()
             raise GatewayError(
                 f"cannot open the admin listener on {self._options.host}:{self._options.port}:"
                 f" {error.strerror or error}"
             ) from error
 
-    async def _sites(self) -> list[web.BaseSite]:
-        host, port = self._options.host, self._options.port
+    async def _listen(self) -> None:
+        host, port, come = self._options.host, self._options.port, self._connections.come
+        loop = asyncio.get_running_loop()
         if host == EVERYWHERE:
-            return [web.SockSite(self._runner, listen_everywhere(port, _BACKLOG))]
-        return [web.TCPSite(self._runner, one, port) for one in await own_hosts(host, port)]
+            everywhere = listen_everywhere(port, _BACKLOG)
+            self._listening.append(await loop.create_server(come, sock=everywhere))
+            return
+        for one in await own_hosts(host, port):
+            self._listening.append(await loop.create_server(come, one, port, backlog=_BACKLOG))
 
     @property
     def port(self) -> int:
         """The port that is open, which the configuration may have left to the system."""
-        port: int = self._runner.addresses[0][1]
+        opened: socket.socket = self._listening[0].sockets[0]
+        port: int = opened.getsockname()[1]
         return port
 
     async def stop(self) -> None:
         """Close the port and give requests under way a moment."""
+        while self._listening:
+            self._listening.pop().close()
         await self._runner.cleanup()
 
     @web.middleware
@@ -96,49 +105,38 @@ class AdminServer:
             headers.getall("Host", []), headers.getall("Origin", []), own_host=self._options.host
         )
         if why is not None:
-            return _json({"error": why}, status=403)
+            return Answer({"error": why}, status=403)
         try:
             response = await handler(request)
         except web.HTTPException as error:  # aiohttp's own: an unknown path, a wrong method
             allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-            return _json({"error": error.reason}, status=error.status, headers=allowed)
+            return Answer({"error": error.reason}, status=error.status, headers=allowed)
         return response
 
     async def _show_metrics(self, _: web.Request) -> web.Response:
         return web.Response(
             body=(await self._shown.metrics()).encode(),
-            headers={**_ALWAYS, "Content-Type": _PROMETHEUS},
+            headers={**ALWAYS, "Content-Type": _PROMETHEUS},
         )
 
     async def _show_health(self, _: web.Request) -> web.Response:
-        return _json({"healthy": True})
+        return Answer({"healthy": True})
 
     async def _show_readiness(self, _: web.Request) -> web.Response:
         reasons = await self._shown.reasons()
         found = {"ready": not reasons, "reasons": reasons}
         if self._warnings is not None and (warnings := await self._warnings()):
             found["warnings"] = warnings
-        return _json(found, status=503 if reasons else 200)
+        return Answer(found, status=503 if reasons else 200)
 
     async def _show_ledger(self, _: web.Request) -> web.Response:
         try:
-            return _json(await self._shown.ledger())
+            return Answer(await self._shown.ledger())
         except EngineUnavailable as error:
-            return _json({"error": f"Redis is away: {error}"}, status=503)
+            return Answer({"error": f"Redis is away: {error}"}, status=503)
         except GatewayError as error:
-            return _json({"error": str(error)}, status=500)
+            return Answer({"error": str(error)}, status=500)
 
 
 async def _nameless(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.pop("Server", None)
-
-
-def _json(
-    value: dict[str, Any], *, status: int = 200, headers: dict[str, str] | None = None
-) -> web.Response:
-    return web.Response(
-        body=orjson.dumps(value),
-        status=status,
-        content_type="application/json",
-        headers={**_ALWAYS, **(headers or {})},
-    )

@@ -101,8 +101,10 @@ class Process:
     def _files(self) -> FileRoom:
         """Return how many files there are for connections; tell once where they are too few."""
         config = self._shared.config
-        found = open_files.room(config, open_files.limit(), open_files.in_use())
-        lacking = open_files.shortage(config, found)
+        most = open_files.limit()
+        open_files.kept.fill(open_files.kept_of(most))
+        found = open_files.room(config, most, open_files.in_use())
+        lacking = open_files.shortage(config, most, found.used)
         if lacking is not None and not self._role.number:
             log(_log, logging.WARNING, lacking)
         return found

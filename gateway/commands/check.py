@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from gateway import config as configuration
-from gateway import sizing
+from gateway import open_files, sizing
 from gateway.cgroups import memory_limit_bytes
 from gateway.commands.flags import CONFIG, load
 
@@ -18,7 +18,7 @@ def check(*, config_path: Path, schema: bool) -> None:
     """Check the configuration and tell what it does.
 
     Every mistake is told in one go, as file:line:col; then the exit code is 2. Bounds in memory
-    are added up, and the first that does not fit is named.
+    and in open files are added up, and the first that does not fit is named.
     """
     if schema:
         click.echo(json.dumps(configuration.json_schema(), indent=2))
@@ -26,3 +26,4 @@ def check(*, config_path: Path, schema: bool) -> None:
         config = load(config_path)
         click.echo(configuration.describe(config))
         click.echo("\n".join(sizing.told(config, memory_limit_bytes())))
+        click.echo("\n".join(open_files.told(config, open_files.raise_limit())))

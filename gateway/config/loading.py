@@ -22,7 +22,8 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     if values.mistakes or document is None:
         raise ConfigError("\n".join(f"{path}:{wrong}" for wrong in sorted(values.mistakes)))
     config: Config = document.build()
-    return replace(config, data_dir=folder / config.data_dir)
+    given = frozenset(".".join(map(str, route)) for route in values.keys)
+    return replace(config, data_dir=folder / config.data_dir, given=given)
 
 
 def _content(path: Path) -> bytes:

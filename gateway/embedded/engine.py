@@ -26,6 +26,7 @@ from gateway.embedded.server import Server, last_words, launch, settings, words_
 from gateway.embedded.socket_path import place_socket
 from gateway.errors import EmbeddedEngineError, GatewayError
 from gateway.logs import Seldom, log
+from gateway.open_files import kept
 from gateway.tasks import end
 
 _log = logging.getLogger(__name__)
@@ -183,7 +184,9 @@ class EmbeddedEngine:
             lock.name_holder(None)  # a process id from before may be anybody's by now
             await self._on_a_thread(mender.before_launch)
             logged_bytes = _size(self._folder.log)
-            process = launch(binary, config, log=self._folder.log, lock_fd=lock.fd)
+            process = kept.opened(
+                lambda: launch(binary, config, log=self._folder.log, lock_fd=lock.fd)
+            )
         except (OSError, EmbeddedEngineError) as error:
             return str(error)
         self._server = Server(process)

@@ -19,9 +19,11 @@ from gateway.ingest.answers import (
     HEADERS_TOO_LARGE,
     INTERNAL,
     REQUEST_TIMEOUT,
+    TOO_MANY_CONNECTIONS,
     Answer,
 )
 from gateway.ingest.eviction import EvictionRank
+from gateway.ingest.last_words import LastWords
 from gateway.ingest.listener_state import LINGER_S, MAX_HEAD_BYTES, ConnectionPast, ListenerState
 from gateway.ingest.unread import has_unread
 
@@ -226,22 +228,23 @@ class GuardedHandler(RequestHandler):
 
     @property
     def standing(self) -> EvictionRank | None:
-        since, received = self._past.since, 0
+        since, received, signed_at = self._past.since, 0, self._past.signed_at
         if self._stuck_since is not None:
             since = self._stuck_since
         elif self._in_body:
             received = self._body.total_bytes
-        elif not self._is_idle:
+        elif self._is_upgraded:
             return None
+        elif not self._is_idle:
+            # One that brings unsigned requests without a pause is never idle.
+            return EvictionRank(
+                self._past.opened_at, since, None, self._read_at, signed_at, busy=True
+            )
         elif self._head_since is not None:
             received = self._head_bytes
         else:
-            return EvictionRank(
-                self._past.opened_at, self._read_at, None, self._read_at, self._past.signed_at
-            )
-        return EvictionRank(
-            self._past.opened_at, since, received, self._read_at, self._past.signed_at
-        )
+            return EvictionRank(self._past.opened_at, self._read_at, None, self._read_at, signed_at)
+        return EvictionRank(self._past.opened_at, since, received, self._read_at, signed_at)
 
     @property
     def unfinished_bytes(self) -> int:
@@ -253,15 +256,26 @@ class GuardedHandler(RequestHandler):
 
     def cut_off(self) -> None:
         self._cut_off_at = perf_counter()
+        self._shared.linger(self)
         if self._stuck_since is not None or not self._shared.may_linger:
             self.abort()
         elif self._in_body:
             self._body.set_exception(TimeoutError())  # as at its deadline
         elif self._head_since is not None:
             self._end(REQUEST_TIMEOUT)
-        else:
+        elif self._is_idle and not self.has_unread():
             self.abort()
-        self._shared.left_its_place(self)
+        else:
+            self._turn_away()
+
+    def _turn_away(self) -> None:
+        """Say that there is no place any more, in place of whatever answer is due."""
+        is_speaking = self._current_request is not None and self._current_request.writer.output_size
+        if is_speaking:
+            self.abort()
+            return
+        transport, _, _ = self.give_away()
+        LastWords(transport, self._shared).say(TOO_MANY_CONNECTIONS)
 
     def sweep(self, now: float) -> None:
         server = self._shared.server

@@ -52,6 +52,7 @@ class AnsweringConnection(HoldingConnection):
         "_opened_at",
         "_paused",
         "_receiver",
+        "_refused",
         "_signed_at",
         "_since",
         "_state",
@@ -68,6 +69,7 @@ class AnsweringConnection(HoldingConnection):
         self._state = State.OPEN
         self._need = 0  # bytes that the buffer must have before it is worth another look
         self._due: list[Answer | None] = []  # a few at most; a deque would be ten times the size
+        self._refused = 0  # requests of the newest read
         self._held = False  # as many are due as may be; the buffer may have whole requests
         self._paused = self._writing_paused = False
         self._fresh = True  # has never sent anything
@@ -87,7 +89,7 @@ class AnsweringConnection(HoldingConnection):
         if shared.room.admits(accepted.fileno()):
             shared.joined(self)
         elif shared.may_linger:
-            shared.lingering.add(self)
+            shared.linger(self)
             self._state = State.LAST
         else:
             return False
@@ -101,10 +103,15 @@ class AnsweringConnection(HoldingConnection):
             return
         if self._receiver is not None and transport.get_extra_info("sslcontext") is None:
             self._descriptor = transport.get_extra_info("socket").fileno()
-        if self._state is State.LAST:  # there was no place for it
-            self._unread = True
-            self._transport.write(self._shared.wire.render(TOO_MANY_CONNECTIONS, close=True))
-            self._finish()
+        if self._state is State.LAST:  # there was no place for it, or is none any more
+            self._turn_away()
+
+    def _turn_away(self) -> None:
+        """Say that there is no place; it counts as no answer, for no request was read."""
+        self._state, self._unread = State.LAST, True
+        self._descriptor = -1
+        self._transport.write(self._shared.wire.render(TOO_MANY_CONNECTIONS, close=True))
+        self._finish()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._state = State.GONE
@@ -227,15 +234,14 @@ class AnsweringConnection(HoldingConnection):
         """Close, reading on for a moment if the peer may still be sending."""
         shared = self._shared
         self._drop()
-        has_place = self in shared.lingering or shared.may_linger
-        if not self._unread or not has_place or not self._transport.can_write_eof():
+        if not self._unread or not shared.may_linger:
             self._close()
             return
         self._state = State.LINGERING
         self._since = perf_counter()
-        shared.left(self)
-        shared.lingering.add(self)
-        self._transport.write_eof()
+        shared.linger(self)
+        if self._transport.can_write_eof():  # TLS cannot
+            self._transport.write_eof()
         if self._paused:
             self._transport.resume_reading()
 
@@ -256,7 +262,9 @@ class AnsweringConnection(HoldingConnection):
             return None
         elif self._buffer:
             received = self.unfinished_bytes
-        return EvictionRank(self._opened_at, self._since, received, self.read_at, self._signed_at)
+        return EvictionRank(
+            self._opened_at, self._since, received, self.read_at, self._signed_at, self._fresh
+        )
 
     def has_unread(self) -> bool:
         if self._arriving is not None:
@@ -264,17 +272,26 @@ class AnsweringConnection(HoldingConnection):
         return has_unread(self._transport.get_extra_info("socket").fileno())
 
     def cut_off(self) -> None:
-        if self._buffer and not self._writing_paused:
+        self._shared.linger(self)
+        if self._arriving is not None:
+            self._state = State.LAST
+            if self._shared.server.tls is not None:  # it has not even been greeted yet
+                self.abort()
+        elif self._writing_paused:
+            self.abort()
+        elif self._buffer:
             self._refuse(REQUEST_TIMEOUT, unread=True)
+        elif self._fresh or self.has_unread():
+            self._turn_away()
         else:
             self.abort()
-        self._shared.left_its_place(self)
 
     def sweep(self, now: float) -> None:
         server, waited_s = self._shared.server, now - self._since
         if self._arriving is not None:
-            if waited_s > server.header_timeout_s + LINGER_S:  # TLS has its own deadline
-                self.abort()
+            has_place = self._state is State.OPEN
+            if waited_s > LINGER_S + (server.header_timeout_s if has_place else 0):
+                self.abort()  # TLS has its own deadline
             return
         match self._state:
             case State.OPEN if not self._paused and not self._due:

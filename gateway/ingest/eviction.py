@@ -1,10 +1,15 @@
 """Who makes room when places, memory or files run short. Pure.
 
-Whoever has brought a signed request within `SIGNED_S` never does, nor does one whose request is
-being answered. Of the others those go first that have never brought a signed one: the idle, the
-longest first; then those whose request does not become whole, the slowest first. Then the same of
-those who have, long ago. Whoever connected within `YOUNG_S` is asked last of all: nobody can tell
-yet what becomes of it. No address is looked at: behind a proxy all come from one.
+Whoever has brought a signed request within `SIGNED_S` never does, nor does one that waits for the
+answer to such a request. Of the others those go first that have never brought a signed one: the
+idle, the longest first; then those whose request does not become whole, the slowest first; then
+those who have just connected and said nothing, the oldest first; then those whose requests are
+being answered, or one who sends them without a pause would be safe. Then the same of those who
+have signed, long ago. No address is looked at: behind a proxy all come from one.
+
+A first request leaves right behind its connection, so that of two who are silent the younger is
+rather about to speak. Over TLS it comes only after a handshake, for which each has `HANDSHAKE_S`:
+without it, whoever comes fast enough would have all handshakes of others ended.
 """
 
 from collections.abc import Iterable
@@ -12,19 +17,22 @@ from typing import NamedTuple, Protocol, TypeVar
 
 SIGNED_S = 60.0
 YOUNG_S = 1.0
+HANDSHAKE_S = 0.25
 _PIECE_BYTES = 64 << 10
 
-_IDLE, _UNFINISHED, _SIGNED_IDLE, _SIGNED_UNFINISHED, _YOUNG = range(5)
+_IDLE, _UNFINISHED, _YOUNG, _BUSY, _SIGNED_IDLE, _SIGNED_UNFINISHED = range(6)
 
 
 class EvictionRank(NamedTuple):
-    """How a connection stands that has no request under way; times by time.perf_counter()."""
+    """How a connection stands that may be ended; times by time.perf_counter()."""
 
     opened_at: float
     since: float  # idle, or since the beginning of its request
     received: int | None  # bytes of a request that is not whole; None: idle
     read_at: float  # when something came last
     signed_at: float  # when it last brought a signed request; 0: never
+    unheard: bool = False  # nothing has ever come
+    busy: bool = False  # its request is being answered
 
 
 class EvictionCandidate(Protocol):
@@ -32,7 +40,7 @@ class EvictionCandidate(Protocol):
 
     @property
     def standing(self) -> EvictionRank | None:
-        """How it stands; None while a request is under way."""
+        """How it stands; None while a signed request is under way."""
 
     @property
     def unfinished_bytes(self) -> int:
@@ -51,24 +59,35 @@ def pace(one: EvictionRank, now: float) -> float:
     return min((one.received or 0) / arriving_s, _PIECE_BYTES / max(now - one.read_at, 1e-6))
 
 
-def turn(one: EvictionRank | None, now: float) -> tuple[int, float] | None:
-    """Return when its turn is to make room, the lowest first; None: never now."""
-    if one is None or (one.signed_at and now - one.signed_at < SIGNED_S):
-        return None
-    if now - one.opened_at < YOUNG_S and not one.signed_at:
-        return _YOUNG, one.opened_at
-    if one.received is None:
-        return (_SIGNED_IDLE if one.signed_at else _IDLE), one.since
-    return (_SIGNED_UNFINISHED if one.signed_at else _UNFINISHED), pace(one, now)
+def turn(one: EvictionRank, now: float, handshake_s: float = 0.0) -> tuple[int, float] | None:
+    """Return when its turn is to make room, the lowest first; None: never now.
+
+    `handshake_s`: how long whoever has not been heard yet is left alone.
+    """
+    if one.signed_at:
+        if one.busy or now - one.signed_at < SIGNED_S:
+            return None
+        idle = one.received is None
+        return (_SIGNED_IDLE, one.since) if idle else (_SIGNED_UNFINISHED, pace(one, now))
+    age_s = now - one.opened_at
+    if one.busy:
+        return _BUSY, one.opened_at
+    if one.received is not None:
+        return _UNFINISHED, pace(one, now)
+    if one.unheard and age_s < max(YOUNG_S, handshake_s):
+        return (_YOUNG, one.opened_at) if age_s >= handshake_s else None
+    return _IDLE, one.since
 
 
-def by_turn(held: Iterable[H], now: float, most: int) -> list[tuple[H, EvictionRank]]:
+def by_turn(
+    held: Iterable[H], now: float, most: int, handshake_s: float = 0.0
+) -> list[tuple[H, EvictionRank]]:
     """Return at most so many that may make room, in their order, with how they stand."""
-    found = [
-        (at, number, one, standing)
-        for number, one in enumerate(held)
-        if (at := turn(standing := one.standing, now)) is not None and standing is not None
-    ]
+    found = []
+    for number, one in enumerate(held):
+        standing = one.standing
+        if standing is not None and (at := turn(standing, now, handshake_s)) is not None:
+            found.append((at, number, one, standing))
     found.sort(key=lambda each: each[:2])
     return [(one, standing) for _, _, one, standing in found[:most]]
 

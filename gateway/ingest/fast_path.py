@@ -19,6 +19,7 @@ from gateway.ingest.request_head import RequestHead, parse_head
 logger = logging.getLogger(__name__)
 
 MAX_DUE = 64  # pipelined requests without an answer; beyond it nothing more is read
+_MAX_REFUSED = 32  # of one read: whoever sends more than that without a pause is not served on
 
 
 class WebhookConnection(AnsweringConnection):
@@ -67,6 +68,7 @@ class WebhookConnection(AnsweringConnection):
     def _take(self, data: bytes) -> None:
         """Take every whole request in `data`, and keep the rest."""
         start, size, take = 0, len(data), self._shared.take
+        self._refused = 0
         while start < size and self._state is State.OPEN and len(self._due) < MAX_DUE:
             taken = (take and self._take_plain(take, data, start)) or self._take_one(data, start)
             if not taken:
@@ -115,7 +117,13 @@ class WebhookConnection(AnsweringConnection):
             self._refuse(UNAUTHORIZED, last=True)
             return
         refusal = self._shared.reception.refuse_forged(head.api_key, head.content_encoding)
-        self._refuse(refusal, last=head.close)
+        self._refuse_unsigned(refusal, last=head.close)
+
+    def _refuse_unsigned(self, answer: Answer, *, last: bool) -> None:
+        """Refuse; the last where a stranger brings so many that nobody else has a turn."""
+        self._refused += 1
+        is_flood = self._refused >= _MAX_REFUSED and not self._signed_at
+        self._refuse(answer, last=last or is_flood, unread=is_flood)
 
     def _take_one(self, data: bytes, start: int) -> int:
         """Take the request at `start`; return its length, or 0 if it is not whole or not ours."""
@@ -159,7 +167,7 @@ class WebhookConnection(AnsweringConnection):
             content_encoding=head.content_encoding,
         )
         if isinstance(verdict, Answer):
-            self._refuse(verdict, last=head.close)
+            self._refuse_unsigned(verdict, last=head.close)
             return
         self._signed_at = self.read_at
         if head.close:

@@ -29,7 +29,7 @@ class OpenConnection(Protocol):
 
     @property
     def standing(self) -> EvictionRank | None:
-        """How it stands; None while a request is under way."""
+        """How it stands; None while a signed request is under way."""
 
     @property
     def unfinished_bytes(self) -> int:
@@ -39,7 +39,9 @@ class OpenConnection(Protocol):
         """Tell whether something has come that was not read yet."""
 
     def cut_off(self) -> None:
-        """End, an unfinished request with 408, and hold nothing from now on."""
+        """End, and hold nothing from now on: an unfinished request with 408; with 503 what may
+        have sent one that was not read.
+        """
 
     def sweep(self, now: float) -> None:
         """Enforce the deadlines; `now` is time.perf_counter()."""
@@ -86,7 +88,7 @@ class ListenerState:
     socket_reader: SocketReader | None = field(init=False)
     counted: dict[tuple[str, ...], float] = field(init=False)  # answers, by status
     open: set[OpenConnection] = field(default_factory=set)
-    lingering: set[OpenConnection] = field(default_factory=set)
+    lingering: dict[OpenConnection, None] = field(default_factory=dict)  # the oldest first
     max_unfinished_bytes: int = field(init=False)
     grown: int = 0  # of unfinished requests, since what they hold was added up
     grows_to: int = field(init=False)  # then it is added up again
@@ -98,7 +100,12 @@ class ListenerState:
         self.max_unfinished_bytes = max(self.server.max_unfinished_bytes, self.max_body_bytes)
         self.grows_to = self.max_unfinished_bytes
         self.room = Capacity(
-            self.server.max_connections, self.files, self.open, self.lingering, self.metrics
+            self.server.max_connections,
+            self.files,
+            self.open,
+            self.lingering,
+            self.metrics,
+            is_tls=self.server.tls is not None,
         )
         self.submit, self.socket_reader = self.reception.submit, self.reception.intake.socket_reader
         self.counted = self.metrics.webhooks.values
@@ -160,19 +167,27 @@ class ListenerState:
 
     @property
     def may_linger(self) -> bool:
-        return len(self.lingering) < self.files.lingering
+        return self.files.lingering > 0
 
     def left(self, connection: OpenConnection) -> None:
         """Forget a connection that is gone."""
         self.open.discard(connection)
-        self.lingering.discard(connection)
+        self.lingering.pop(connection, None)
         if not self.open:
             self.emptied.set()
 
-    def left_its_place(self, connection: OpenConnection) -> None:
-        """Count a connection no longer that was cut off; its last words may be under way."""
+    def linger(self, connection: OpenConnection) -> None:
+        """Count a connection no longer whose last words are under way.
+
+        Where as many are as may be, the oldest ends: it has had the longest time to hear them.
+        """
         self.open.discard(connection)
-        self.lingering.add(connection)
+        if connection not in self.lingering:
+            while len(self.lingering) >= max(1, self.files.lingering):
+                oldest = next(iter(self.lingering))
+                del self.lingering[oldest]
+                oldest.abort()
+            self.lingering[connection] = None
         if not self.open:
             self.emptied.set()
 

@@ -3,15 +3,18 @@
 import os
 from pathlib import Path
 
+from gateway.open_files import kept
+
 
 class Disk:
     """Plain calls; each raises `OSError` as the kernel gives it."""
 
     def create(self, path: Path) -> int:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        return kept.opened(lambda: os.open(path, flags, 0o600))
 
     def open(self, path: Path) -> int:
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return kept.opened(lambda: os.open(path, os.O_RDWR | os.O_CLOEXEC))
 
     def write(self, fd: int, data: bytes) -> int:
         return os.write(fd, data)
@@ -36,7 +39,7 @@ class Disk:
 
     def sync_folder(self, folder: Path) -> None:
         """Make the creation of a file itself durable."""
-        fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        fd = kept.opened(lambda: os.open(folder, os.O_RDONLY | os.O_CLOEXEC))
         try:
             os.fsync(fd)
         finally:
@@ -57,4 +60,4 @@ class Disk:
         to.hardlink_to(path)
 
     def read_whole(self, path: Path) -> bytes:
-        return path.read_bytes()
+        return kept.opened(path.read_bytes)

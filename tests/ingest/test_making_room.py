@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import ssl
+from time import perf_counter
 
 import pytest
 import trustme
@@ -12,6 +13,7 @@ from support.strangers import BAD_WEBHOOK, HEALTH, UNSIGNED, strangers
 from support.webhooks import distinct_event, signed_request
 
 from gateway.ingest import answers
+from gateway.ingest.eviction import HANDSHAKE_S
 from gateway.open_files import FileRoom
 from gateway.options import TlsOptions
 
@@ -80,6 +82,11 @@ async def test_one_makes_room_for_one(tmp_path):
             assert doorway.metrics.connections_refused.values == {("silent",): 1}
 
 
+def has_had_its_time(one):
+    """Whether the handshake of a connection may be ended by now."""
+    return perf_counter() - one.standing.opened_at > HANDSHAKE_S if one.standing else True
+
+
 async def test_handshakes_count(tmp_path):
     """Who never ends its TLS handshake holds a place, and makes room as the silent do."""
     authority = trustme.CA()
@@ -96,6 +103,7 @@ async def test_handshakes_count(tmp_path):
             await half.come(20, b"\x16\x03\x01\x02\x00\x01")
             assert len(doorway.connections) <= 5
             for n in range(10):
+                await eventually(lambda: all(map(has_had_its_time, doorway.connections)))
                 same(await ask(doorway.port, good(n), trusting), answers.STORED)
             assert len(doorway.connections) <= 5
             await eventually(lambda: silent.ended() + half.ended() >= 35)

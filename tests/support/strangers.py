@@ -25,6 +25,7 @@ class Strangers:
 
     def __init__(self, port):
         self.port, self.sockets = port, []
+        self.came = 0  # of those who return
 
     async def come(self, count, first=b""):
         """Connect `count` times, and send `first`: all of it, unless the other side ends it."""
@@ -42,6 +43,27 @@ class Strangers:
             if first:
                 await loop.sock_sendall(one, first)
 
+    async def return_for_ever(self, count, first=b"", goes_on=b""):
+        """Have so many there at all times: who is ended comes back at once, until cancelled.
+
+        Each sends `first`, and then `goes_on` without a pause, if there is any.
+        """
+        async with asyncio.TaskGroup() as group:
+            for _ in range(count):
+                group.create_task(self._return(first, goes_on))
+
+    async def _return(self, first, goes_on):
+        loop = asyncio.get_running_loop()
+        while True:
+            with socket.socket() as one, contextlib.suppress(OSError):
+                one.setblocking(False)
+                await loop.sock_connect(one, ("127.0.0.1", self.port))
+                self.came += 1
+                if first:
+                    await loop.sock_sendall(one, first)
+                await (_say_on(one, goes_on) if goes_on else _hear(one))
+            await asyncio.sleep(0)
+
     def say(self, data):
         """Send a little more on each, as far as it goes."""
         for one in self.sockets:
@@ -56,6 +78,26 @@ class Strangers:
         for one in self.sockets:
             one.close()
         self.sockets.clear()
+
+
+async def _hear(one):
+    while await asyncio.get_running_loop().sock_recv(one, 65536):
+        pass
+
+
+async def _say_on(one, data):
+    """Send `data` again and again, and take the answers, until the other side ends it."""
+    loop = asyncio.get_running_loop()
+    hearing = asyncio.create_task(_hear(one))
+    try:
+        while not hearing.done():
+            await loop.sock_sendall(one, data)
+            await asyncio.sleep(0)
+    finally:
+        hearing.cancel()
+        await asyncio.wait([hearing])
+        if not hearing.cancelled():
+            hearing.exception()
 
 
 def _is_ended(one):

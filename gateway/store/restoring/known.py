@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.logs import log
+from gateway.open_files import kept
 from gateway.store.taking.subscriptions import Subscription
 
 _logger = logging.getLogger(__name__)
@@ -56,7 +57,8 @@ class KnownSubscribersFile:
     def write(self, known: KnownSubscribers) -> None:
         """Keep `known` in place of what was kept, all of it or nothing. Never raises."""
         try:
-            fd = os.open(self._new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            fd = kept.opened(lambda: os.open(self._new, flags, 0o600))
             with os.fdopen(fd, "wb") as file:
                 file.write(msgspec.json.encode(known))
                 file.flush()
