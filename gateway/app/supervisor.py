@@ -73,7 +73,7 @@ async def run(
             own = replace(duty, number=number)
             brief = Brief(config, own, place.redis_url, listening_fd, loads_fd)
             crew.seats.append(Seat(brief, tuple(fds), crew.ended))
-        admin = AdminServer(config.admin, crew, crew.files.warnings)
+        admin = AdminServer(config.admin, crew)
         await admin.start()
         stack.push_async_callback(admin.stop)
         gate = Gate(engine, allow_volatile=config.redis.allow_volatile)

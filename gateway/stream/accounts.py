@@ -14,11 +14,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gateway.logs import log
-from gateway.stream import keys
 from gateway.stream.batches import group
 from gateway.stream.owning import Exchange
-from gateway.stream.resp import pack
-from gateway.stream.shards import ShardState
+from gateway.stream.shards import ShardState, note
 from gateway.stream.source import Source
 
 _log = logging.getLogger("gateway.publisher")
@@ -149,7 +147,7 @@ async def _set(
     for name, value in sums.items():
         fields += [f"{name}:{source.id}", value]
         setattr(states[0], name, value)
-    await exchange([pack("HSET", keys.shard_state(0), *fields)], (0,))
+    await exchange([note(0, *fields)], (0,))
 
 
 def _tell_forgotten(events: int) -> None:

@@ -23,12 +23,20 @@ class Memory(NamedTuple):
         return self.used_bytes / self.bound_bytes if self.bound_bytes else 0.0
 
 
-async def used_share(engine: Engine) -> float:
-    """Return used memory over `maxmemory`, 0 without a bound; of a Cluster the fullest master's.
+class Server(NamedTuple):
+    """One of those that have shards."""
 
-    Raises `StreamUnavailable`.
+    shards: list[int]
+    memory: Memory
+
+
+async def fullest(engine: Engine) -> Server:
+    """Return the one that has used most of its bound: of a Cluster, each master has its own.
+
+    Raises as `Engine.command`.
     """
-    return max(_memory(info).share for info in await engine.everywhere("INFO", "memory"))
+    found = [Server(some, await memory_at(engine, some[0])) for some in await engine.by_server()]
+    return max(found, key=lambda one: one.memory.share)
 
 
 async def memory_at(engine: Engine, shard: int) -> Memory:

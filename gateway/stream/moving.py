@@ -121,4 +121,4 @@ async def _read(engine: Engine, key: _Key) -> _Mark | None:
 
 
 async def _write(engine: Engine, key: _Key, mark: _Mark) -> None:
-    await engine.command("SET", key, msgspec.json.encode(mark))
+    await engine.run("mark", (key,), (msgspec.json.encode(mark),))

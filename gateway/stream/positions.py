@@ -12,8 +12,7 @@ from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.stream import keys
 from gateway.stream.owning import Exchange, Owned, own, read
-from gateway.stream.resp import pack
-from gateway.stream.shards import ShardState
+from gateway.stream.shards import ShardState, note
 from gateway.stream.source import Source
 
 _log = logging.getLogger("gateway.publisher")
@@ -66,8 +65,6 @@ async def renew_epochs(states: Sequence[ShardState], exchange: Exchange) -> None
     where nothing is left to be healed with. Its next batch tells it again.
     """
     lost = [shard for shard in _ALL if states[shard].must_heal]
-    commands = [
-        pack("HSET", keys.shard_state(shard), "epoch", states[shard].new_epoch) for shard in lost
-    ]
+    commands = [note(shard, "epoch", states[shard].new_epoch) for shard in lost]
     if lost:
         await exchange(commands, lost)

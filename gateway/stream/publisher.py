@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from gateway import clock
-from gateway.errors import StreamRefused, StreamUnavailable
+from gateway.errors import EngineFull, StreamRefused, StreamUnavailable
 from gateway.event import Event
 from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
@@ -31,7 +31,6 @@ from gateway.stream.source import Source
 _log = logging.getLogger("gateway.publisher")
 CHECKPOINT_S = 1.0
 _STEADY_S = 5.0  # without a refusal: there is room again
-FULL = "OOM"  # how a full engine's answer begins
 _WAITS = (
     "the engine's memory is full: what is accepted waits in the journal; /readyz on the admin"
     " listener says who holds it"
@@ -65,11 +64,12 @@ class Publisher:
         self.on_progress: Callable[[], None] = lambda: None
         self.on_take: Callable[[], None] = lambda: None  # the journal is about to be read
         self.on_owned: Callable[[], None] = lambda: None  # the journal's name is settled, or anew
-        self.is_up = False
+        self.is_up = self.lacks_room = False  # the latter: down for nothing but a full engine
         self.why_down = ""  # the last time; empty before the first answer, and while it is up
         self.is_busy = False  # with a batch, or resting after one: it will take the next by itself
         self.is_full, self._full_at = False, 0.0  # the engine, and when it last said so
         self._linger_s = linger_s
+        self._checkpoint_at = 0.0  # monotonic
         self.cursor = 0  # everything before it is published
         self.replicated = 0  # and everything before this is on so many replicas, if any are asked
         self.lacks_replicas = replicas > 0  # not all that is published is on so many
@@ -144,6 +144,7 @@ class Publisher:
     async def run(self) -> None:
         """Publish for ever; whatever Redis does, come back."""
         pause_s = FIRST_PAUSE_S
+        self._checkpoint_at = time.monotonic() + CHECKPOINT_S
         try:
             while True:
                 try:
@@ -162,16 +163,17 @@ class Publisher:
 
     def _went_away(self, error: Exception | None) -> None:
         self.is_up = self.is_busy = False
+        self.lacks_room = isinstance(error, EngineFull)
         self.lacks_replicas = self._replicas > 0
         self._metrics.stream_up.set(to=0)
         while self._direct:
             self._direct.popleft()[1](False)
         if error is not None:
             self.why_down = str(error)
-            if not self.why_down.startswith(FULL):
-                self._seldom.log("away", _log, "not published, trying again", error=str(error))
-            else:
+            if isinstance(error, EngineFull):
                 self._tell_full(self.why_down)
+            else:
+                self._seldom.log("away", _log, "not published, trying again", error=str(error))
         self.on_progress()
 
     def _tell_full(self, error: str) -> None:
@@ -187,7 +189,7 @@ class Publisher:
             self.is_full = False
 
     def _came_back(self) -> None:
-        self.is_up, self.why_down = True, ""
+        self.is_up, self.lacks_room, self.why_down = True, False, ""
         self._metrics.stream_up.set(to=1)
         self.on_progress()
 
@@ -204,9 +206,12 @@ class Publisher:
         self.on_owned()
 
     async def _publish_all(self) -> None:
-        checkpoint_at = time.monotonic() + CHECKPOINT_S
         is_followed = False  # whoever was answered just now may send again
         while True:
+            # Before anything that a full engine refuses: digests that may go make room in it.
+            if time.monotonic() >= self._checkpoint_at:
+                await self._take_checkpoint()
+                self._checkpoint_at = time.monotonic() + CHECKPOINT_S
             self.on_take()
             if self.cursor < self._source.end:
                 self.is_busy = True
@@ -223,10 +228,7 @@ class Publisher:
                 await self._take_checkpoint()
             else:
                 self.is_busy = False
-                await self._sleep(checkpoint_at - time.monotonic())
-            if time.monotonic() >= checkpoint_at:
-                await self._take_checkpoint()
-                checkpoint_at = time.monotonic() + CHECKPOINT_S
+                await self._sleep(self._checkpoint_at - time.monotonic())
 
     async def _sleep(self, longest_s: float) -> None:
         """Wait for `wake`, at most until the next checkpoint."""

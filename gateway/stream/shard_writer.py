@@ -20,12 +20,13 @@ from gateway.stream.packing import SCRIPTS, Packing
 from gateway.stream.replies import explain
 from gateway.stream.resp import pack
 from gateway.stream.scripts import in_full, script
-from gateway.stream.shards import ShardState
+from gateway.stream.shards import NOTE, ShardState
 from gateway.stream.source import Source
 
 _ALL = range(keys.SHARDS)
 _CHECKPOINT = script("checkpoint")
-_BY_DIGEST = {one.sha.encode(): one.source for one in (*SCRIPTS, _CHECKPOINT, owning.SCRIPT)}
+_OURS = (*SCRIPTS, _CHECKPOINT, owning.SCRIPT, NOTE)
+_BY_DIGEST = {one.sha.encode(): one.source for one in _OURS}
 _LOADS = [pack("SCRIPT", "LOAD", source) for source in _BY_DIGEST.values()]
 _FOREIGN = "another gateway publishes this journal"
 

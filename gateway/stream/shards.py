@@ -4,8 +4,12 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.stream.resp import arguments
+from gateway.stream import keys
+from gateway.stream.resp import Arg, arguments, pack
+from gateway.stream.scripts import script
 from gateway.stream.seen import Slices
+
+NOTE = script("note")
 
 
 @dataclass(slots=True)
@@ -103,3 +107,8 @@ def read_state(
 def _hands(said: str) -> tuple[tuple[str, int], ...]:
     taken = (one.partition("@") for one in said.split())
     return tuple((token, int(position)) for token, _, position in taken)
+
+
+def note(shard: int, *fields: Arg) -> bytes:
+    """Return the packed command that writes `fields` (name, value, ...) of a shard."""
+    return pack("EVALSHA", NOTE.sha, 1, keys.shard_state(shard), *fields)
