@@ -171,14 +171,14 @@ class Publisher:
         if error is not None:
             self.why_down = str(error)
             if isinstance(error, EngineFull):
-                self._tell_full(self.why_down)
+                self._tell_full()
             else:
                 self._seldom.log("away", _log, "not published, trying again", error=str(error))
         self.on_progress()
 
-    def _tell_full(self, error: str) -> None:
+    def _tell_full(self) -> None:
         if not self.is_full:
-            log(_log, logging.WARNING, _WAITS, error=error)
+            log(_log, logging.WARNING, _WAITS)
         self.is_full, self._full_at = True, time.monotonic()
 
     def _tell_room(self) -> None:

@@ -27,10 +27,13 @@ async def test_the_node_that_is_full_yields_alone(tmp_path):
         journal = Journal(tmp_path / "j", JournalOptions(), metrics)
         publisher = Publisher(nodes.url, journal, metrics, window_s=3600.0, timeout_s=30)
         running = asyncio.create_task(publisher.run())
-        bodies = [BODY % (n, b"x" * 4000) for n in range(count)]
-        journal.append([event(body=one, call_cid=f"default:{n}") for n, one in enumerate(bodies)])
-        publisher.wake()
-        await eventually(lambda: publisher.cursor == journal.end, within_s=60)
+        for first in range(0, count, 100):  # entries go by the moment at which they came
+            bodies = [BODY % (n, b"x" * 4000) for n in range(first, first + 100)]
+            journal.append(
+                [event(body=one, call_cid=f"default:{hash(one) % 997}") for one in bodies]
+            )
+            publisher.wake()
+            await eventually(lambda: publisher.cursor == journal.end, within_s=60)
         full, engine = nodes.masters[1], Engine(nodes.url)
         used = (await full.client.info("memory"))["used_memory"]
         await full.client.config_set("maxmemory", int(used / 0.95))
