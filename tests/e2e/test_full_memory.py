@@ -33,17 +33,19 @@ def http(receiver):
     return [{"name": "app", "kind": "http", "url": receiver.url, "order": "call"}]
 
 
-async def test_a_healthy_subscriber_never_waits_for_room(tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_healthy_subscriber_never_waits_for_room(tmp_path, workers):
     """History gives way to three times of what the engine has room for; it is told once."""
+    more = {"server": {"workers": workers}, **SMALL}
     async with running_receiver() as receiver:
-        async with running_gateway(tmp_path / "g", subscribers=http(receiver), **SMALL) as gateway:
+        async with running_gateway(tmp_path / "g", subscribers=http(receiver), **more) as gateway:
             load = Load(gateway.port, size_bytes=BODY_BYTES)
             await load.run(2_400)
             await assert_nothing_lost(gateway, load, receiver)
             assert await gateway.metric('gateway_yielded_total{what="history"}') > 0
             ready = await eventually(lambda: gateway.ask("/readyz"), within_s=60)
             assert ready["reasons"] == []
-            gives_way, held = await eventually(lambda: warned(gateway, 2))
+            gives_way, held = await eventually(lambda: warned(gateway, 2), within_s=60)
             assert gives_way.startswith("history gives way: the engine's memory is nearly full")
             assert "raise the engine's memory (redis.max_memory" in gives_way
             assert held.startswith("most of the engine's memory is held by: ")
@@ -73,7 +75,7 @@ async def test_what_waits_for_a_subscriber_fills_the_memory(tmp_path):
             reasons = await eventually(told, within_s=60)
             assert "the engine is full: webhooks are taken into the journal" in reasons
             assert (await gateway.ledger())["overall"]["in_journal"] > 0
-            found = await eventually(lambda: warned(gateway, 2))
+            found = await eventually(lambda: warned(gateway, 2), within_s=60)
             assert found[0].startswith("publishing waits in the journal")
             assert "gateway subscriber list" in found[0]
             assert "what waits for app" in found[1]
@@ -81,7 +83,7 @@ async def test_what_waits_for_a_subscriber_fills_the_memory(tmp_path):
             await assert_nothing_lost(gateway, load, receiver)
             await eventually(lambda: gateway.ask("/readyz"), within_s=60)
             await eventually(lambda: "the engine has room again" in gateway.log_text)
-            ready = await gateway.ask("/readyz")
+            ready = await eventually(lambda: gateway.ask("/readyz"), within_s=60)
             assert "publishing waits" not in "".join(ready.get("warnings", []))
             assert gateway.log_text.count("the engine's memory is full") == 1
             assert gateway.log_text.count("the engine has room again") == 1
