@@ -37,7 +37,7 @@ from gateway.stream.subscriptions import Subscriptions
 _log = logging.getLogger("gateway.memory")
 BEGIN, UNTIL = YIELDS_FROM, 0.80  # of the bound
 _LEAST = 0.3  # of it may be used in any case
-_RESIDENT = 0.7  # of what the engine may take of the machine; the rest is for a fork of it
+_RESIDENT = 0.6  # of what the engine may take of the machine; the rest is for a fork of it
 _SHORTEST_S, _LONGEST_S = 0.05, 0.5  # from one look to the next
 _ROUNDS = 4  # in one look: what an entry weighs in memory shows only when it is gone
 _NOTHING_BYTES = 1 << 16  # of a shard's history: not worth a search
