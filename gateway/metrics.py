@@ -294,9 +294,10 @@ class Metrics:
             "Requests to Stream's API answered here, by endpoint and Stream's code, or ok.",
             ("endpoint", "code"),
         )
-        self.custom_events_refused = Counter(
-            "gateway_custom_events_refused_total",
-            "Custom events that came too fast, by the bound: user or call.",
+        self.too_fast = Counter(
+            "gateway_too_fast_total",
+            "What clients made or asked too fast, by the bound: user, call, new_calls, guests,"
+            " requests.",
             ("bound",),
         )
         # upstream

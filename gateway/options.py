@@ -230,11 +230,18 @@ class FeedOptions:
     handshake_timeout_s: float = 5.0  # until the token has come
     ping_interval_s: float = 20.0  # Stream's SDK reconnects after 35 s without a word
     max_replay_events: int = 10_000  # of one resume; beyond it: recovered false
-    # Custom events that clients make here, for each process: beyond it 429.
-    user_events_per_s: int = 10
+    # What clients make here, and ask; of all processes on one Redis together, but for requests.
+    # Beyond it 429.
+    user_events_per_s: int = 10  # custom events, and calls that he makes
     user_events_burst: int = 30
     call_events_per_s: int = 100  # of all users of a call, and of servers
     call_events_burst: int = 300
+    new_calls_per_s: int = 100  # made by all users of an app
+    new_calls_burst: int = 300
+    guests_per_s: int = 100  # of an app
+    guests_burst: int = 300
+    user_requests_per_s: int = 50  # of one user, to one process
+    user_requests_burst: int = 200
     calls_retention_s: float = 30 * DAY_S  # of a call's state, after its last event
     max_calls: int = 200_000  # of all apps; beyond it the longest untouched are forgotten
     max_calls_bytes: int = 256 * MIB  # of their states together; likewise

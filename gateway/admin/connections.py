@@ -26,7 +26,7 @@ _TOO_MANY = (
 )
 
 
-class Answer(web.Response):
+class AdminAnswer(web.Response):
     """An answer in JSON that does not tell what gave it, nor in which version."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Answer(web.Response):
         self.headers.pop("Server", None)
 
 
-class Connection(web.RequestHandler):
+class AdminConnection(web.RequestHandler):
     """`asked`: how many of its requests are being answered; `since`: when that changed."""
 
     __slots__ = ("asked", "since")
@@ -65,7 +65,7 @@ class Connection(web.RequestHandler):
             raise ConnectionError("there is nobody left to answer, or an answer is under way")
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
             logger.error("answering a request failed", exc_info=exc)
-        response = Answer({"error": HTTPStatus(status).phrase}, status=status)
+        response = AdminAnswer({"error": HTTPStatus(status).phrase}, status=status)
         response.force_close()
         return response
 
@@ -78,7 +78,7 @@ class Refusing(asyncio.Protocol):
         transport.close()
 
 
-class Connections:
+class AdminConnections:
     """Makes the protocol of each connection that comes."""
 
     def __init__(self, server: Callable[[], web.Server | None]) -> None:
@@ -91,14 +91,14 @@ class Connections:
         here = [
             one
             for one in server.connections
-            if isinstance(one, Connection) and one.transport is not None
+            if isinstance(one, AdminConnection) and one.transport is not None
         ]
         if len(here) >= ADMIN_FILES:
             idle = [one for one in here if not one.asked]
             if not idle:
                 return Refusing()
             min(idle, key=lambda one: one.since).force_close()
-        return Connection(server)
+        return AdminConnection(server)
 
 
 @web.middleware
@@ -107,7 +107,7 @@ async def noted(
 ) -> web.StreamResponse:
     """Note that the connection of `request` is being answered."""
     connection = request.protocol
-    if not isinstance(connection, Connection):
+    if not isinstance(connection, AdminConnection):
         return await handler(request)
     connection.asked += 1
     try:

@@ -7,13 +7,15 @@ one keeps an operator out.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import HttpProcessingError
 
-from gateway.admin.connections import ALWAYS, Answer, Connections, noted
+from gateway.admin.connections import ALWAYS, AdminAnswer, AdminConnections, noted
 from gateway.admin.guard import refusal
 from gateway.errors import EngineUnavailable, GatewayError
 from gateway.listening import EVERYWHERE, listen_everywhere
@@ -22,6 +24,7 @@ from gateway.options import AdminOptions
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _GRACE_S, _BACKLOG = 1.0, 128
+_ANY, _ALLOWED = r"/{rest:[\s\S]*}", {"Allow": "GET,HEAD"}
 Warnings = Callable[[], Awaitable[list[str]]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -49,18 +52,29 @@ class AdminServer:
         self._options, self._warnings = options, warnings
         self._shown = shown
         self._runner = web.AppRunner(
-            self._application(), access_log=None, shutdown_timeout=_GRACE_S
+            self._application(), access_log=None, logger=_requests(), shutdown_timeout=_GRACE_S
         )
-        self._connections = Connections(lambda: self._runner.server)
+        self._connections = AdminConnections(lambda: self._runner.server)
         self._listening: list[asyncio.Server] = []
 
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[noted, self._guarded])
         application.on_response_prepare.append(_nameless)
-        application.router.add_get("/metrics", self._show_metrics)
-        application.router.add_get("/healthz", self._show_health)
-        application.router.add_get("/readyz", self._show_readiness)
-        application.router.add_get("/ledger", self._show_ledger)
+        shown = {
+            "/metrics": self._show_metrics,
+            "/healthz": self._show_health,
+            "/readyz": self._show_readiness,
+            "/ledger": self._show_ledger,
+        }
+        for path, handler in shown.items():
+            application.router.add_get(path, handler, expect_handler=_expect)
+
+        async def refuse(request: web.Request) -> web.Response:
+            if request.path in shown:
+                return AdminAnswer({"error": "Method Not Allowed"}, status=405, headers=_ALLOWED)
+            return AdminAnswer({"error": "Not Found"}, status=404)
+
+        application.router.add_route("*", _ANY, refuse, expect_handler=_expect)
         return application
 
     async def start(self) -> None:
@@ -105,13 +119,8 @@ class AdminServer:
             headers.getall("Host", []), headers.getall("Origin", []), own_host=self._options.host
         )
         if why is not None:
-            return Answer({"error": why}, status=403)
-        try:
-            response = await handler(request)
-        except web.HTTPException as error:  # aiohttp's own: an unknown path, a wrong method
-            allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-            return Answer({"error": error.reason}, status=error.status, headers=allowed)
-        return response
+            return AdminAnswer({"error": why}, status=403)
+        return await handler(request)
 
     async def _show_metrics(self, _: web.Request) -> web.Response:
         return web.Response(
@@ -120,22 +129,45 @@ class AdminServer:
         )
 
     async def _show_health(self, _: web.Request) -> web.Response:
-        return Answer({"healthy": True})
+        return AdminAnswer({"healthy": True})
 
     async def _show_readiness(self, _: web.Request) -> web.Response:
         reasons = await self._shown.reasons()
         found = {"ready": not reasons, "reasons": reasons}
         if self._warnings is not None and (warnings := await self._warnings()):
             found["warnings"] = warnings
-        return Answer(found, status=503 if reasons else 200)
+        return AdminAnswer(found, status=503 if reasons else 200)
 
     async def _show_ledger(self, _: web.Request) -> web.Response:
         try:
-            return Answer(await self._shown.ledger())
+            return AdminAnswer(await self._shown.ledger())
         except EngineUnavailable as error:
-            return Answer({"error": f"Redis is away: {error}"}, status=503)
+            return AdminAnswer({"error": f"Redis is away: {error}"}, status=503)
         except GatewayError as error:
-            return Answer({"error": str(error)}, status=500)
+            return AdminAnswer({"error": str(error)}, status=500)
+
+
+async def _expect(request: web.Request) -> web.StreamResponse | None:
+    """Answer `Expect`; aiohttp's own way quotes it, and fails where it is no text."""
+    if request.version < HttpVersion11:
+        return None
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        return AdminAnswer({"error": "Expectation Failed"}, status=417)
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # this was no part of the answer
+    return None
+
+
+def _requests() -> logging.Logger:
+    """Return where aiohttp logs; that a request cannot be read is its sender's business."""
+    found = logging.getLogger(f"{__name__}.requests")
+    found.addFilter(_is_ours)
+    return found
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
 
 
 async def _nameless(_: web.Request, response: web.StreamResponse) -> None:

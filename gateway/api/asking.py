@@ -7,6 +7,7 @@ from aiohttp import web
 from aiohttp.client_exceptions import ClientPayloadError
 from aiohttp.web_protocol import RequestPayloadError
 
+from gateway.calls.allowance import Allowance
 from gateway.calls.errors import TIMEOUT, StreamError, bad_input, too_large
 from gateway.calls.tokens import Identity, Tokens
 from gateway.options import MIB
@@ -15,10 +16,12 @@ MAX_REQUEST_BYTES = 1 * MIB
 MAX_CID_BYTES = 256
 
 
-def identify(tokens: Tokens, request: web.Request) -> Identity:
-    """Return who asks. Raises `StreamError`."""
+def identify(tokens: Tokens, allowance: Allowance, request: web.Request) -> Identity:
+    """Return who asks, and count that he does. Raises `StreamError`."""
     token = request.headers.get("Authorization")
-    return tokens.verify(request.query.get("api_key"), token, time.time())
+    caller = tokens.verify(request.query.get("api_key"), token, time.time())
+    allowance.request(caller)
+    return caller
 
 
 def cid_of(request: web.Request) -> str:

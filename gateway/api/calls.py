@@ -16,6 +16,7 @@ from gateway.api.asking import asked_to_watch, cid_of, identify, read_body
 from gateway.api.shown import MAX_MEMBERS, shown
 from gateway.calls import new_call
 from gateway.calls.access import Access
+from gateway.calls.allowance import Allowance
 from gateway.calls.errors import bad_input, no_such_call, unavailable
 from gateway.calls.tokens import Identity, Tokens
 from gateway.store.states.call_documents import Whole
@@ -38,6 +39,7 @@ class CallParts(NamedTuple):
     """What the endpoints about calls share: of Registration `watch`, of CallSweeper `make_room`."""
 
     tokens: Tokens
+    allowance: Allowance
     access: Access
     store: CallStore
     watch: Watch
@@ -50,21 +52,24 @@ class Calls:
         self._parts = parts
 
     async def get(self, request: web.Request) -> Said:
-        caller, cid = identify(self._parts.tokens, request), cid_of(request)
+        caller, cid = self._identify(request), cid_of(request)
         limit, connection_id = _members_limit(request), asked_to_watch(request)
         whole = await self._seen(caller, cid)
         return Said(200, await self._watched(whole, caller, cid, connection_id, limit))
 
     async def get_or_create(self, request: web.Request) -> Said:
-        caller, cid = identify(self._parts.tokens, request), cid_of(request)
+        caller, cid = self._identify(request), cid_of(request)
         asked = await self._asked(request)
         return await self._answer(request, caller, cid, asked, may_make=True)
 
     async def join(self, request: web.Request) -> Said:
-        caller, cid = identify(self._parts.tokens, request), cid_of(request)
+        caller, cid = self._identify(request), cid_of(request)
         asked = await self._asked(request)
         said = await self._answer(request, caller, cid, asked, may_make=asked.create)
         return Said(said.status, {**said.content, **_NO_MEDIA})
+
+    def _identify(self, request: web.Request) -> Identity:
+        return identify(self._parts.tokens, self._parts.allowance, request)
 
     async def _asked(self, request: web.Request) -> new_call.NewCall:
         return new_call.read_asked(await read_body(request, self._parts.body_timeout_s))
@@ -97,11 +102,14 @@ class Calls:
 
     async def _make(self, caller: Identity, cid: str, asked: new_call.NewCall) -> bool:
         """Have the call exist; tell whether it was made by this. Raises `StreamError`."""
-        store = self._parts.store
+        store, is_counted = self._parts.store, False
         for _ in range(_TRIES):
             (known,) = await store.documents(caller.app, [cid])
             if known is not None:
                 return False
+            if not is_counted:
+                await self._parts.allowance.new_call(caller)
+                is_counted = True
             if await store.put(new_call.make(caller, cid, asked.data, time.time_ns())):
                 await self._parts.make_room(caller.app, cid)
                 return True

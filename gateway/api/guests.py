@@ -12,6 +12,7 @@ from aiohttp import web
 
 from gateway.api.answering import Said
 from gateway.api.asking import read_body
+from gateway.calls.allowance import Allowance
 from gateway.calls.errors import bad_input, not_allowed, unknown_key
 from gateway.calls.times import to_text
 from gateway.calls.tokens import GUEST_PREFIX, GUEST_ROLE, Tokens, is_user_id
@@ -38,9 +39,15 @@ class Guests:
     """`apps`: the API keys that may ask; `enabled`: whether there are guests at all."""
 
     def __init__(
-        self, tokens: Tokens, apps: frozenset[str], body_timeout_s: float, *, enabled: bool
+        self,
+        tokens: Tokens,
+        allowance: Allowance,
+        apps: frozenset[str],
+        body_timeout_s: float,
+        *,
+        enabled: bool,
     ) -> None:
-        self._tokens, self._apps = tokens, apps
+        self._tokens, self._allowance, self._apps = tokens, allowance, apps
         self._body_timeout_s, self._enabled = body_timeout_s, enabled
 
     async def create(self, request: web.Request) -> Said:
@@ -50,6 +57,7 @@ class Guests:
         if not self._enabled:
             raise not_allowed("there are no guests here")
         user = _read(await read_body(request, self._body_timeout_s))
+        await self._allowance.guest(api_key)
         user_id, now_ns = f"{GUEST_PREFIX}{uuid4()}-{user.id}", time.time_ns()
         if not is_user_id(user_id):
             raise bad_input("the guest's id has too many bytes")

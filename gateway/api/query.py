@@ -20,7 +20,7 @@ class Query:
         self._query = CallQuery(parts.store, parts.access)
 
     async def find(self, request: web.Request) -> Said:
-        caller = identify(self._parts.tokens, request)
+        caller = identify(self._parts.tokens, self._parts.allowance, request)
         asked = read_asked(await read_body(request, self._parts.body_timeout_s))
         connection_id = connection_of(request) if asked.watch else None
         page = await self._query.find(caller, read_question(asked))

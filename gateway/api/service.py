@@ -20,7 +20,6 @@ from gateway.api.upstream import Upstream
 from gateway.api.upstream_calls import Passage
 from gateway.api.upstream_messages import ROOTS
 from gateway.calls.errors import NOT_FOUND, StreamError
-from gateway.calls.rates import Rates
 from gateway.metrics import Metrics
 from gateway.options import Config
 
@@ -35,7 +34,7 @@ class ApiService:
     def __init__(self, config: Config, metrics: Metrics, parts: CallParts, store: Store) -> None:
         """`store` takes the events that are made here."""
         self._config, self._parts, self._store = config, parts, store
-        self._counts, self._refused = metrics.api_requests, metrics.custom_events_refused
+        self._counts = metrics.api_requests
         is_ahead = config.upstream.url is not None
         self._upstream = Upstream(config.upstream, metrics) if is_ahead else None
 
@@ -63,9 +62,8 @@ class ApiService:
             send = SendEvent(
                 self._parts.tokens,
                 self._parts.access,
+                self._parts.allowance,
                 self._store,
-                Rates(self._config.feed),
-                self._refused,
                 body_timeout_s=self._parts.body_timeout_s,
             )
             yield "POST", _EVENT, "send_event", send.send
@@ -79,6 +77,7 @@ class ApiService:
         apps = frozenset(app.api_key for app in self._config.apps)
         guests = Guests(
             self._parts.tokens,
+            self._parts.allowance,
             apps,
             self._parts.body_timeout_s,
             enabled=self._config.feed.guests,

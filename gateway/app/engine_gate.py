@@ -8,16 +8,21 @@ would lose more.
 
 import asyncio
 import logging
+import time
 
 from gateway.engine.engine import Engine
 from gateway.engine.requirements import check_engine
 from gateway.errors import EngineRefused, EngineUnavailable
-from gateway.logs import Seldom
+from gateway.logs import Seldom, log
+from gateway.options import RedisOptions
 from gateway.store.format import check_format
 
 _log = logging.getLogger("gateway")
 _TRY_AGAIN_S = 0.2
 _LOOK_AGAIN_S = 5.0
+# An engine of our own has only just been started: that it does not answer yet is told after a
+# moment, and is a fault only when it takes long.
+_MOMENT_S, _LONG_S = 2.0, 60.0
 
 
 class EngineGate:
@@ -25,28 +30,44 @@ class EngineGate:
     it since.
     """
 
-    def __init__(self, engine: Engine, *, allow_volatile: bool) -> None:
+    def __init__(self, engine: Engine, *, allow_volatile: bool, is_own: bool = False) -> None:
+        """`is_own`: the engine is started with us."""
         self.passed = asyncio.Event()
         self.waiting = "it has not answered yet"
         self.complaint: str | None = None
-        self._engine, self._allow_volatile = engine, allow_volatile
+        self._engine, self._allow_volatile, self._is_own = engine, allow_volatile, is_own
         self._seldom = Seldom()
+        self._has_told = False
 
     async def run(self) -> None:
         """Look until cancelled. Raises `EngineRefused` for an engine that was never accepted."""
+        began_s = time.monotonic()
         while not self.passed.is_set():
             try:
                 await check_engine(self._engine, allow_volatile=self._allow_volatile)
                 await check_format(self._engine)
                 self.passed.set()
                 self.waiting = ""
+                if self._has_told:
+                    log(_log, logging.INFO, "Redis answers")
             except EngineUnavailable as error:
                 self.waiting = str(error)
-                self._seldom.log("away", _log, "waiting for Redis", reason=self.waiting)
+                self._tell(time.monotonic() - began_s)
                 await asyncio.sleep(_TRY_AGAIN_S)
         while True:
             await asyncio.sleep(_LOOK_AGAIN_S)
             await self._look_again()
+
+    def _tell(self, waited_s: float) -> None:
+        """Say that we wait, and for what: once as long as that is normal."""
+        what = "waiting for Redis"
+        if not self._is_own or waited_s >= _LONG_S:
+            self._seldom.log("away", _log, what, reason=self.waiting)
+        elif waited_s < _MOMENT_S:
+            return
+        elif not self._has_told:
+            log(_log, logging.INFO, what, reason=self.waiting)
+        self._has_told = True
 
     async def _look_again(self) -> None:
         try:
@@ -57,3 +78,9 @@ class EngineGate:
         except EngineRefused as error:
             self.complaint = str(error)
             self._seldom.log("complaint", _log, "this Redis may lose events", reason=str(error))
+
+
+def gate_to(engine: Engine, options: RedisOptions) -> EngineGate:
+    """Return the gate to the engine that is configured."""
+    is_own = options.url == "embedded"
+    return EngineGate(engine, allow_volatile=options.allow_volatile, is_own=is_own)

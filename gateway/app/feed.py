@@ -13,12 +13,14 @@ from gateway.api.service import ApiService
 from gateway.app.part import Shared
 from gateway.calls import exposure
 from gateway.calls.access import Access
+from gateway.calls.allowance import Allowance
 from gateway.calls.keeper import Keeper
 from gateway.calls.known_calls import KnownCalls
 from gateway.calls.sweeper import CallSweeper
 from gateway.calls.tokens import Tokens
 from gateway.errors import EngineUnavailable
 from gateway.feed.service import FeedService
+from gateway.store.rates import RateStore
 from gateway.store.taking.holders import Holder
 
 _RELEASE_S = 1.0
@@ -38,12 +40,14 @@ class FeedPart:
         tokens = Tokens(config.apps, exposure.guest_apps(config))
         calls = KnownCalls(shared.engine)
         access = Access(exposure.open_apps(config), calls)
+        allowance = Allowance(config.feed, RateStore(shared.engine), shared.metrics.too_fast)
         self._feed = FeedService(
             config,
             shared.engine,
             shared.metrics,
             tokens=tokens,
             access=access,
+            allowance=allowance,
             calls=calls,
             shows=None if config.upstream.url is None else self._shows,
         )
@@ -53,6 +57,7 @@ class FeedPart:
         self._sweeper = CallSweeper(calls, config.feed)
         parts = CallParts(
             tokens,
+            allowance,
             access,
             calls,
             self._feed.registration.watch,

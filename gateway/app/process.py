@@ -20,7 +20,7 @@ from typing import Any
 from gateway import native, open_files
 from gateway.admin.ledger import JournalSide
 from gateway.app.delivery import DeliveryPart
-from gateway.app.engine_gate import EngineGate
+from gateway.app.engine_gate import gate_to
 from gateway.app.feed import FeedPart
 from gateway.app.ingest import IngestPart
 from gateway.app.part import Part, Shared
@@ -64,7 +64,7 @@ class Process:
             self._delivery = DeliveryPart(shared, holder, yields=not role.number)
         if self._ingest is not None and "feed" in role.parts:
             self._feed = FeedPart(shared, self._ingest.store, holder)
-        self._gate = EngineGate(shared.engine, allow_volatile=shared.config.redis.allow_volatile)
+        self._gate = gate_to(shared.engine, shared.config.redis)
         self._readiness = Readiness(
             shared.engine,
             self._ingest.journal if self._ingest else None,

@@ -20,7 +20,7 @@ from gateway.admin.server import AdminServer
 from gateway.app import data_dir, sockets
 from gateway.app.all_workers import AllWorkers
 from gateway.app.channel import Brief
-from gateway.app.engine_gate import EngineGate
+from gateway.app.engine_gate import EngineGate, gate_to
 from gateway.app.part import Ports
 from gateway.app.role import Role
 from gateway.app.worker_slot import WorkerSlot
@@ -76,7 +76,7 @@ async def run(
         admin = AdminServer(config.admin, all_workers, all_workers.files.warnings)
         await admin.start()
         stack.push_async_callback(admin.stop)
-        gate = EngineGate(engine, allow_volatile=config.redis.allow_volatile)
+        gate = gate_to(engine, config.redis)
         supervisor = _Supervisor(all_workers, gate, config.server.drain_s)
         try:
             await supervisor.start(stop)

@@ -1,9 +1,10 @@
-"""How much a user may say, and how much all together may say in one call. Pure.
+"""How much clients may make and ask, as one process counts it. Pure.
 
-What a client makes goes to everybody who watches: one client and a call of thousands are an
-amplifier of thousands. So both are bounded, by a rate and a burst. An application's server speaks
-for many users; only the call's bound counts for it. What has not spoken for as long as a burst
-takes to come back is forgotten, for it is as good as new; beyond `_MOST` the longest silent are.
+What a client makes goes to everybody who watches, or stays: one client and a call of thousands are
+an amplifier of thousands. So it is bounded, by a rate and a burst, for each user and for all
+together. An application's server speaks for many users; only what all do together counts for it.
+What has been silent for as long as a burst takes to come back is forgotten, for it is as good as
+new; beyond `_MOST` the longest silent are.
 """
 
 from math import ceil
@@ -13,14 +14,64 @@ from gateway.calls.errors import RATE_LIMIT, StreamError
 from gateway.calls.tokens import Identity
 from gateway.options import FeedOptions
 
-_MOST = 20_000  # users, and calls, that are remembered
+_MOST = 20_000  # users, calls or apps, that are remembered of one kind
+
+
+class Rate(NamedTuple):
+    """So many a second, with bursts of so many. `told`: what somebody hears who is too fast."""
+
+    name: str
+    per_s: int
+    burst: int
+    told: str
+
+
+class Claim(NamedTuple):
+    """One more, of what a rate bounds: of a user, a call or an app."""
+
+    rate: Rate
+    key: tuple[str, str]
 
 
 class Wait(NamedTuple):
-    """For how long, and because of what: `user` or `call`."""
+    """For how long, and because of what."""
 
     seconds: float
-    bound: str
+    rate: Rate
+
+
+class Rates:
+    """What is counted here, each kind for itself."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, _Buckets] = {}
+
+    def look(self, claims: tuple[Claim, ...], now_s: float) -> Wait | None:
+        """Say how long these have to wait; None: not at all. `now_s`: monotonic seconds."""
+        waits = [Wait(self._of(one.rate).wait_s(one.key, now_s), one.rate) for one in claims]
+        longest = max(waits, key=lambda one: one.seconds, default=None)
+        return longest if longest is not None and longest.seconds > 0 else None
+
+    def take(self, claims: tuple[Claim, ...], now_s: float, *, weight: int = 1) -> Wait | None:
+        """Count these; or say how long they have to wait, and count none.
+
+        What counts for more is let in where one would be; what comes after it pays the rest.
+        """
+        if (wait := self.look(claims, now_s)) is not None:
+            return wait
+        for one in claims:
+            self._of(one.rate).take(one.key, now_s, weight)
+        return None
+
+    def hold(self, claim: Claim, wait_s: float, now_s: float) -> None:
+        """Have the next one wait for `wait_s`: elsewhere more was counted than here."""
+        self._of(claim.rate).hold(claim.key, wait_s, now_s)
+
+    def _of(self, rate: Rate) -> "_Buckets":
+        found = self._buckets.get(rate.name)
+        if found is None:
+            found = self._buckets[rate.name] = _Buckets(rate.per_s, rate.burst)
+        return found
 
 
 class _Buckets:
@@ -33,15 +84,20 @@ class _Buckets:
     def wait_s(self, key: tuple[str, str], now_s: float) -> float:
         return max(0.0, (1 - self._now(key, now_s)) / self._per_s)
 
-    def take(self, key: tuple[str, str], now_s: float) -> None:
-        left = self._now(key, now_s) - 1
-        self._left.pop(key, None)
-        self._left[key] = left, now_s
-        self._forget(now_s)
+    def take(self, key: tuple[str, str], now_s: float, weight: int) -> None:
+        self._keep(key, self._now(key, now_s) - weight, now_s)
+
+    def hold(self, key: tuple[str, str], wait_s: float, now_s: float) -> None:
+        self._keep(key, min(self._now(key, now_s), 1 - wait_s * self._per_s), now_s)
 
     def _now(self, key: tuple[str, str], now_s: float) -> float:
         left, at_s = self._left.get(key, (float(self._burst), now_s))
         return min(float(self._burst), left + (now_s - at_s) * self._per_s)
+
+    def _keep(self, key: tuple[str, str], left: float, now_s: float) -> None:
+        self._left.pop(key, None)
+        self._left[key] = left, now_s
+        self._forget(now_s)
 
     def _forget(self, now_s: float) -> None:
         """Forget one or two of the oldest: more than come in."""
@@ -54,37 +110,54 @@ class _Buckets:
                 return
 
 
-class Rates:
-    """What is said here, in one process."""
+class Bounds:
+    """What may be made and asked how fast, of `options`."""
 
     def __init__(self, options: FeedOptions) -> None:
-        self._users = _Buckets(options.user_events_per_s, options.user_events_burst)
-        self._calls = _Buckets(options.call_events_per_s, options.call_events_burst)
+        self._user = Rate(
+            "user", options.user_events_per_s, options.user_events_burst, "this user makes too much"
+        )
+        self._call = Rate(
+            "call",
+            options.call_events_per_s,
+            options.call_events_burst,
+            "the users of this call send too many events",
+        )
+        self._new_calls = Rate(
+            "new_calls",
+            options.new_calls_per_s,
+            options.new_calls_burst,
+            "the users of this app make too many calls",
+        )
+        self._guests = Rate(
+            "guests", options.guests_per_s, options.guests_burst, "too many guests come at once"
+        )
+        self._requests = Rate(
+            "requests",
+            options.user_requests_per_s,
+            options.user_requests_burst,
+            "this user asks too often",
+        )
 
-    def take(self, sender: Identity, cid: str, now_s: float) -> Wait | None:
-        """Count one more event of `sender` to a call; or say how long it has to wait.
+    def event(self, sender: Identity, cid: str) -> tuple[Claim, ...]:
+        return (*_own(self._user, sender), Claim(self._call, (sender.app, cid)))
 
-        `now_s`: monotonic seconds. What has to wait is not counted.
-        """
-        call = sender.app, cid
-        waits = [Wait(self._calls.wait_s(call, now_s), "call")]
-        if sender.user_id is not None:
-            user = sender.app, sender.user_id
-            waits.append(Wait(self._users.wait_s(user, now_s), "user"))
-        if (longest := max(waits)).seconds > 0:
-            return longest
-        self._calls.take(call, now_s)
-        if sender.user_id is not None:
-            self._users.take((sender.app, sender.user_id), now_s)
-        return None
+    def new_call(self, maker: Identity) -> tuple[Claim, ...]:
+        """Return what one more call counts for; a server may make as many as it likes."""
+        own = _own(self._user, maker)
+        return (*own, Claim(self._new_calls, (maker.app, ""))) if own else ()
+
+    def guest(self, app: str) -> tuple[Claim, ...]:
+        return (Claim(self._guests, (app, "")),)
+
+    def request(self, caller: Identity) -> tuple[Claim, ...]:
+        return _own(self._requests, caller)
+
+
+def _own(rate: Rate, who: Identity) -> tuple[Claim, ...]:
+    return () if who.user_id is None else (Claim(rate, (who.app, who.user_id)),)
 
 
 def too_fast(wait: Wait) -> StreamError:
     """Say what is refused, and when to come again."""
-    whom = "this user sends" if wait.bound == "user" else "the users of this call send"
-    return StreamError(
-        RATE_LIMIT,
-        429,
-        f"{whom} too many events",
-        retry_after_s=max(1, ceil(wait.seconds)),
-    )
+    return StreamError(RATE_LIMIT, 429, wait.rate.told, retry_after_s=max(1, ceil(wait.seconds)))

@@ -271,6 +271,12 @@ class Feed(Section):
     user_events_burst: values.Count = OPTIONAL
     call_events_per_s: values.Count = OPTIONAL
     call_events_burst: values.Count = OPTIONAL
+    new_calls_per_s: values.Count = OPTIONAL
+    new_calls_burst: values.Count = OPTIONAL
+    guests_per_s: values.Count = OPTIONAL
+    guests_burst: values.Count = OPTIONAL
+    user_requests_per_s: values.Count = OPTIONAL
+    user_requests_burst: values.Count = OPTIONAL
     calls_retention_s: values.Duration = _called("calls_retention")
     max_calls: values.Count = OPTIONAL
     max_calls_bytes: values.Size = _called("max_calls_size")

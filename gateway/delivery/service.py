@@ -120,8 +120,9 @@ class DeliveryService:
             left_s = max(SETTLE_S, deadline - time.monotonic())
             _, unsettled = await asyncio.wait(tasks, timeout=left_s)
             await end(unsettled)
+        release_s = max(RELEASE_S, deadline - time.monotonic())
         try:
-            async with asyncio.timeout(RELEASE_S):
+            async with asyncio.timeout(release_s):
                 for worker in workers:
                     await worker.release()
                 await self._holders.leave()
@@ -130,7 +131,7 @@ class DeliveryService:
                 _logger,
                 logging.WARNING,
                 "leases not released: they will expire",
-                reason=str(error) or f"no answer within {RELEASE_S:g} s",
+                reason=str(error) or f"no answer within {release_s:.0f} s",
             )
 
     async def _rest(self) -> None:

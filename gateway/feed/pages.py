@@ -10,6 +10,8 @@ from secrets import choice, token_hex
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.calls.allowance import Allowance
+from gateway.calls.errors import StreamError
 from gateway.calls.tokens import GUEST_PREFIX, Tokens
 from gateway.clock import now_ms
 from gateway.feed.origins import is_same
@@ -37,13 +39,18 @@ def add_client(app: web.Application) -> None:
     app.router.add_get("/feed.js", _file("feed.js", _SCRIPT, {"Access-Control-Allow-Origin": "*"}))
 
 
-def add_demo(app: web.Application, api_key: str, tokens: Tokens) -> None:
+def add_demo(app: web.Application, api_key: str, tokens: Tokens, allowance: Allowance) -> None:
     """Serve the demo page, and tokens of guests of `api_key`, which has guests."""
 
     async def token(request: web.Request) -> web.StreamResponse:
         origin = request.headers.get("Origin")
         if origin is not None and not is_same(origin, request.headers.get("Host")):
             raise web.HTTPForbidden
+        try:
+            await allowance.guest(api_key)
+        except StreamError as error:
+            again = {"Retry-After": str(error.retry_after_s)}
+            return web.Response(status=error.status, text=error.message, headers=again)
         name = choice(_NAMES)
         user_id = f"{GUEST_PREFIX}{token_hex(8)}-{name.lower()}"
         issued = tokens.issue_guest(api_key, user_id, now_s=now_ms() / 1000, lifetime_s=_TOKEN_S)

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.calls import exposure
 from gateway.calls.access import Access
+from gateway.calls.allowance import Allowance
 from gateway.calls.tokens import Tokens
 from gateway.engine.engine import Engine
 from gateway.errors import EngineRefused, EngineUnavailable
@@ -53,12 +54,14 @@ class FeedService:
         *,
         tokens: Tokens,
         access: Access,
+        allowance: Allowance,
         calls: CallStore,
         shows: Shows | None = None,
     ) -> None:
         """Put it together; `shows` asks Stream, where it decides who may see a call."""
         options = config.feed
         self._config, self._engine, self._tokens = config, engine, tokens
+        self._allowance = allowance
         self._tail = Tail(readers_of(engine), metrics)
         self._connections = Connections(options)
         self._leaving = Leaving(
@@ -83,6 +86,7 @@ class FeedService:
             self._hub,
             PlainFrames(self._tail.positions),
             access,
+            allowance,
             calls,
             options,
             self._connections,
@@ -107,7 +111,7 @@ class FeedService:
         self._plain.add_routes(app)
         pages.add_client(app)
         if (api_key := exposure.demo_app(self._config)) is not None:
-            pages.add_demo(app, api_key, self._tokens)
+            pages.add_demo(app, api_key, self._tokens, self._allowance)
 
     async def run(self) -> None:
         """Run all loops until cancelled; nobody is let in before Redis has answered once."""

@@ -16,6 +16,7 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from gateway.ingest.answers import (
     BAD_REQUEST,
+    EXPECTATION_FAILED,
     HEADERS_TOO_LARGE,
     INTERNAL,
     REQUEST_TIMEOUT,
@@ -175,6 +176,8 @@ class GuardedHandler(RequestHandler):
             answer = HEADERS_TOO_LARGE
         elif status == BAD_REQUEST.status:
             answer = BAD_REQUEST
+        elif isinstance(exc, UnicodeEncodeError) and "Expect" in request.headers:
+            answer = EXPECTATION_FAILED  # aiohttp quotes it, whatever its bytes are
         else:
             logger.error("answering a request failed", exc_info=exc)
             answer = INTERNAL

@@ -45,6 +45,7 @@ static int read_record(slice buffer, record *one) {
     if (buffer.size < RECORD_HEADER || memcmp(buffer.at, "GWR1", 4)) return 0;
     const uint64_t meta = get_number(buffer.at + 16, 4), body = get_number(buffer.at + 20, 4);
     if (meta + body > buffer.size - RECORD_HEADER) return 0;
+    if (get_number(buffer.at + 8, 8) > INT64_MAX) return 0; /* more than we have room for */
     one->meta = (slice){buffer.at + RECORD_HEADER, (size_t)meta};
     one->body = (slice){one->meta.at + meta, (size_t)body};
     one->length = RECORD_HEADER + (size_t)(meta + body);

@@ -11,6 +11,8 @@ so that outgrowing the embedded engine moves data and changes nothing else.
 | gw:subscribers           | hash   | name -> JSON {state, since_ms, new}; state active or paused  |
 | gw:holders               | zset   | who delivers, and to whom -> Unix ms until which it is true  |
 | gw:ticket:<digest>       | string | whom a ticket of the plain feed stands for; lives seconds    |
+| gw:rate:<bound>:<user>   | string | Unix us up to which what a user, a call or an app makes is   |
+|                          |        | paid for; lives as long as a burst takes to come back        |
 | gw:{N}:events            | stream | the events of shard N; fields below                          |
 | gw:{N}:shard             | hash   | life, epoch, published, duplicates, unfit, bytes, trimmed;   |
 |                          |        | for a journal pos:<name>, owner:<name>, clock:, alive:,      |
@@ -141,6 +143,11 @@ def calls_naming(shard: int, app: str, user_id: str) -> str:
 
 def ticket(digest: str) -> str:
     return f"gw:ticket:{digest}"
+
+
+def rate(name: str, app: str, of: str) -> str:
+    """Return the key for how fast something comes: what is bounded, and of whom."""
+    return f"gw:rate:{name}:{app}\0{of}"
 
 
 def mailbox(process: str) -> str:

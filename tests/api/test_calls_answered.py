@@ -333,7 +333,9 @@ async def _told(client):
 
 async def test_calls_that_anybody_makes_are_bounded_at_once(tmp_path):
     """No interval in which they could fill all memory: each beyond the bound costs the oldest."""
-    async with running_gateway(tmp_path / "g", feed={"max_calls": 16}) as gateway:
+    async with running_gateway(
+        tmp_path / "g", feed={"max_calls": 16, "user_events_burst": 1000}
+    ) as gateway:
         await gateway.up()
         async with stream_client(f"http://127.0.0.1:{gateway.port}", "anna") as anna:
             for n in range(60):

@@ -11,6 +11,7 @@ from support.doorway import APPS, opened
 from support.streams import TestPublisher, event
 
 from gateway.calls.access import Access
+from gateway.calls.allowance import Allowance
 from gateway.calls.errors import StreamError
 from gateway.calls.tokens import Identity, Tokens
 from gateway.engine.engine import Engine
@@ -19,6 +20,7 @@ from gateway.feed.connection_ids import ConnectionIds
 from gateway.feed.service import FeedService
 from gateway.metrics import Metrics
 from gateway.options import Config, FeedOptions
+from gateway.store.rates import RateStore
 from gateway.store.states.call_store import CallStore
 from gateway.tasks import end
 
@@ -44,10 +46,16 @@ class Process:
 @asynccontextmanager
 async def process(folder, url):
     engine = Engine(url)
-    calls = CallStore(engine)
+    calls, metrics = CallStore(engine), Metrics()
     config = Config(apps=APPS, feed=FeedOptions(access="any", max_watched_calls=3))
     feed = FeedService(
-        config, engine, Metrics(), tokens=Tokens(APPS), access=Access("any", calls), calls=calls
+        config,
+        engine,
+        metrics,
+        tokens=Tokens(APPS),
+        access=Access("any", calls),
+        allowance=Allowance(config.feed, RateStore(engine), metrics.too_fast),
+        calls=calls,
     )
     async with opened(folder, add_routes=feed.add_routes) as doorway:
         running = asyncio.create_task(feed.run())

@@ -164,6 +164,6 @@ class TestTooFast:
             assert answers.count(429) >= 3
             assert await socket.numbers(answers.count(201)) == [7] * answers.count(201)
         for bound, count in (("user", len(refused)), ("call", answers.count(429))):
-            name = f'gateway_custom_events_refused_total{{bound="{bound}"}}'
+            name = f'gateway_too_fast_total{{bound="{bound}"}}'
             assert await gateway.metric(name) == count
         assert (await gateway.settled())["balanced"]

@@ -417,11 +417,17 @@ def read_back(data):
     return found
 
 
-@given(st.lists(stored_events, min_size=1, max_size=8), st.data())
+@given(
+    st.lists(stored_events, min_size=1, max_size=8),
+    st.sampled_from([5, 2**63 - 4, 2**63, 2**64 - 8]),
+    st.data(),
+)
 @settings(max_examples=500, deadline=None)
-def test_records_are_read_back(events, data):
-    """Whole or damaged in one byte, of plain events or odd ones: the same is read."""
-    records_of = bytearray(records.encode_all(events, 5, 1000)[0])
+def test_records_are_read_back(events, number, data):
+    """Whole or damaged in one byte, of plain events or odd ones, with numbers however high: the
+    same is read.
+    """
+    records_of = bytearray(records.encode_all(events, number, 1000)[0])
     if data.draw(st.booleans()):
         records_of[data.draw(st.integers(0, len(records_of) - 1))] ^= 1 << data.draw(
             st.integers(0, 7)

@@ -85,6 +85,12 @@ feed:
   user_events_burst: 13
   call_events_per_s: 14
   call_events_burst: 15
+  new_calls_per_s: 16
+  new_calls_burst: 17
+  guests_per_s: 18
+  guests_burst: 19
+  user_requests_per_s: 20
+  user_requests_burst: 21
   calls_retention: 1h
   max_calls: 11
   max_calls_size: 3MiB

@@ -108,6 +108,43 @@ def child_of(pid):
     return int(found[0]) if found else None
 
 
+def as_first_process(gateway, *before):
+    """What starts it; `before`: a command that ends in executing it."""
+    command = [*before, sys.executable, "-m", "gateway", "run"]
+    return subprocess.Popen(
+        ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *command],
+        cwd=gateway.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+BLOCKING = ("env", "--block-signal=TERM")  # of GNU's coreutils, since 8.31
+
+
+def may_block():
+    return subprocess.run([*BLOCKING, "true"], stderr=subprocess.DEVNULL, check=False).returncode
+
+
+@as_root
+@pytest.mark.skipif(may_block() != 0, reason="this env cannot block signals")
+@pytest.mark.parametrize("_", range(5))
+def test_with_its_end_blocked_from_outside_no_instant_is_deaf(tmp_path, _):
+    """Whoever starts it with SIGTERM blocked is heard also while the interpreter itself begins."""
+    gateway = RunningGateway(tmp_path / "g", {})
+    gateway.write_config()
+    outer = as_first_process(gateway, *BLOCKING)
+    try:
+        while (pid := child_of(outer.pid)) is None or not is_ours(pid):
+            assert outer.poll() is None
+        assert heard(pid)
+        os.kill(pid, signal.SIGTERM)
+        assert outer.wait(timeout=120) == 0
+    finally:
+        outer.kill()
+        outer.wait()
+
+
 @as_root
 @pytest.mark.parametrize("looks", [1, 30, 1000, 10_000, 30_000])
 def test_the_first_process_of_a_container_hears_its_end(tmp_path, looks):
@@ -116,13 +153,7 @@ def test_the_first_process_of_a_container_hears_its_end(tmp_path, looks):
     """
     gateway = RunningGateway(tmp_path / "g", {})
     gateway.write_config()
-    command = [sys.executable, "-m", "gateway", "run"]
-    outer = subprocess.Popen(
-        ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *command],
-        cwd=gateway.folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    outer = as_first_process(gateway)
     try:
         while (pid := child_of(outer.pid)) is None or not (is_ours(pid) and heard(pid)):
             assert outer.poll() is None

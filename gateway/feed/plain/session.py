@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gateway.calls.access import Access
+from gateway.calls.allowance import Allowance
+from gateway.calls.errors import StreamError
 from gateway.calls.tokens import Identity
 from gateway.engine.engine import Engine
 from gateway.errors import EngineUnavailable
@@ -49,6 +51,7 @@ class PlainParts:
     hub: Hub
     frames: PlainFrames
     access: Access
+    allowance: Allowance
     calls: CallStore
     options: FeedOptions
     connections: Connections
@@ -82,6 +85,7 @@ class PlainSession:
             parts.access, parts.leaving, identity, shows=parts.shows, token=token
         )
         self.app, self.user_id = identity.app, identity.user_id
+        self._identity = identity
         self._waits: dict[str, bool] = {}  # for which calls, and whether for a snapshot too
         self._watcher = watcher
         watcher.on_barred, watcher.on_aside = self._bar, self._set_aside
@@ -137,6 +141,10 @@ class PlainSession:
             raise BadRequest("since belongs in the first watch of a connection")
         if asked.types is not None:
             raise BadRequest("types belong in the first watch of a connection")
+        try:
+            self._parts.allowance.request(self._identity, calls=len(asked.calls))
+        except StreamError as error:
+            raise Refusal(error.code, error.status, error.message, asked.calls) from None
         admitted = await self.admit(asked)
         await self._tail_at({}, map(self._watcher.shard_of, admitted.calls))
         self._stop_waiting(admitted.calls)

@@ -22,7 +22,7 @@ from gateway.store.upkeep.holdings import Holdings, read_holdings
 from gateway.store.upkeep.ledger import read_ledger
 
 _OURS = "gw:*"
-_PASSING = (b"gw:ticket:", keys.HOLDERS.encode())  # they live for seconds
+_PASSING = (b"gw:ticket:", b"gw:rate:", keys.HOLDERS.encode())  # they live for seconds
 _MARKS = (keys.FORMAT, keys.MOVING_TO, keys.MOVING_FROM)
 
 
