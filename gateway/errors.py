@@ -21,6 +21,10 @@ class EngineUnanswered(EngineUnavailable):
     """The same, and whether it has run is not known."""
 
 
+class EngineFull(EngineUnavailable):
+    """Redis takes no more before somebody has made room; what was asked has not been done."""
+
+
 class EngineRefused(GatewayError):
     """Redis answered with an error that waiting will not heal: a defect or a foreign engine."""
 

@@ -57,7 +57,8 @@ class App:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RedisOptions:
     url: str = field(default="embedded", repr=False)  # may carry a password
-    # The embedded engine's own bound; past it publishing stops and the journal fills.
+    # What the embedded engine may take of the machine. Two thirds of it or less hold data; past
+    # that publishing stops and the journal fills.
     max_memory_bytes: int = 1 * GIB
     timeout_s: float = 5.0
     # How long a gateway that is silent keeps its share of the work from the others.

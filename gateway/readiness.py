@@ -10,12 +10,11 @@ import logging
 from typing import Protocol
 
 from gateway.engine.engine import Engine
-from gateway.engine.memory import used_share
-from gateway.engine.persistence import is_rewritten
+from gateway.engine.info import fullest, is_rewritten
 from gateway.errors import EngineRefused, EngineUnavailable
 from gateway.logs import log
 from gateway.metrics import Metrics
-from gateway.store.publishing.publisher import FULL
+from gateway.store import keys
 from gateway.store.upkeep.memory_report import largest_holders
 
 _log = logging.getLogger("gateway")
@@ -23,6 +22,11 @@ _POLL_S = 5.0
 _NOT_REWRITTEN = (
     "the engine could not rewrite its append-only file, which grows until its disk is full: its own"
     " log says why; look at the room on that disk, and for memory that a fork of it may take"
+)
+_WAITS = (
+    "publishing waits in the journal, or had to just now: the engine's memory is full, and nothing"
+    " is left in it that may go. Look who is behind (gateway subscriber list), or raise the"
+    " engine's memory (redis.max_memory of the embedded one)"
 )
 NEAR = 0.9
 TAKEN = (
@@ -47,6 +51,7 @@ class Publishing(Protocol):
     is_up: bool
     why_down: str
     is_full: bool  # the engine, when something was to be published
+    lacks_room: bool  # it is down for that alone
     lacks_replicas: bool
 
     @property
@@ -58,6 +63,12 @@ class Entering(Protocol):
 
     complaint: str | None
     waiting: str
+
+
+class Yielding(Protocol):
+    """What gives way to keep the engine from filling."""
+
+    def warnings(self) -> list[str]: ...
 
 
 class Readiness:
@@ -72,9 +83,11 @@ class Readiness:
         gate: Entering,
         *,
         metrics: Metrics,
+        yielding: Yielding | None = None,
         tells: bool = True,
     ) -> None:
         """Without `journal` and `publisher` nothing is taken here. `tells`: nobody else does."""
+        self._yielding = yielding
         self.is_draining = False
         self._engine, self._journal, self._publisher = engine, journal, publisher
         self._journal_max_bytes, self._gate = journal_max_bytes, gate
@@ -85,13 +98,22 @@ class Readiness:
     async def run(self) -> None:
         while True:
             try:
-                self._memory_share, self._is_away = await used_share(self._engine), False
-                is_near = self._memory_share >= NEAR
-                self._holders = await largest_holders(self._engine) if is_near else ""
-                self._see_rewrites(is_ok=await is_rewritten(self._engine))
-            except (EngineUnavailable, EngineRefused) as error:
-                self._memory_share, self._is_away, self._why = 0.0, True, str(error)
+                await self._look()
+                self._is_away = False
+            except EngineUnavailable as error:
+                self._is_away, self._why = True, str(error)
+                self._memory_share, self._holders = 0.0, ""
+            except EngineRefused:  # it is there, and does not let itself be asked
+                self._is_away = False
+                self._memory_share, self._holders = 0.0, ""
             await asyncio.sleep(_POLL_S)
+
+    async def _look(self) -> None:
+        server = await fullest(self._engine, keys.EVENTS)
+        self._memory_share = server.memory.share
+        is_told = self._memory_share >= NEAR or bool(self._given_way())
+        self._holders = await largest_holders(self._engine, server.places) if is_told else ""
+        self._see_rewrites(is_ok=await is_rewritten(self._engine))
 
     def _see_rewrites(self, *, is_ok: bool) -> None:
         self._metrics.engine_rewrite_ok.set(to=int(is_ok))
@@ -105,6 +127,19 @@ class Readiness:
         journal = self._journal
         is_shut = journal is not None and (journal.is_full or journal.is_taken)
         return not self.is_draining and not is_shut
+
+    def warnings(self) -> list[str]:
+        """Return what an operator has to know although webhooks are taken and delivered."""
+        found = self._given_way()
+        if found and self._holders and self._tells:
+            found.append(f"most of the engine's memory is held by: {self._holders}")
+        return found
+
+    def _given_way(self) -> list[str]:
+        found = [] if self._yielding is None else self._yielding.warnings()
+        if self._publisher is not None and self._publisher.is_full:
+            found.append(_WAITS)
+        return found
 
     def reasons(self) -> list[str]:
         """Return what is not well, in words; empty when all is."""
@@ -132,8 +167,8 @@ class Readiness:
         if publisher is None:
             why = self._gate.waiting or (self._is_away and self._why)
             return f"Redis is away: deliveries wait ({why})" if why else ""
-        answers = publisher.is_up or publisher.why_down.startswith(FULL)
-        if publisher.is_full and publisher.waiting and answers:
+        waits = publisher.is_up and publisher.is_full and publisher.waiting
+        if waits or publisher.lacks_room:
             return "the engine is full: webhooks are taken into the journal, and wait there"
         if not publisher.is_up:
             why = publisher.why_down or self._gate.waiting or "nothing is published yet"

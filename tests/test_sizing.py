@@ -17,10 +17,10 @@ from gateway.options import (
     ServerOptions,
     SubscriberOptions,
 )
-from gateway.sizing import engine_bound_bytes, of_engine, told
+from gateway.sizing import data_bytes, engine_bound_bytes, of_engine, told, whole_bytes
 
 SMALL = Config(
-    redis=RedisOptions(max_memory_bytes=100 * MIB),
+    redis=RedisOptions(max_memory_bytes=180 * MIB),
     retention=RetentionOptions(max_bytes=20 * MIB, dead_letters_max_bytes=5 * MIB),
     feed=FeedOptions(max_calls_bytes=20 * MIB),
     subscribers=(
@@ -38,7 +38,7 @@ def test_all_of_it_fits():
     assert unfit(SMALL) == []
     assert sum(one.size_bytes for one in of_engine(SMALL)) // MIB == 22 + 20 + 5 + 5 + 20 + 15
     assert next(told(SMALL, None)) == (
-        "memory        Redis may come to hold 87 MiB of 100 MiB (redis.max_memory)"
+        "memory        Redis may come to hold 87 MiB of 109 MiB for data in 180 MiB (redis.max_memory)"
     )
 
 
@@ -51,16 +51,18 @@ def test_a_digest_is_43_bytes():
 @pytest.mark.parametrize(
     ("max_memory_mib", "named"),
     [
-        (10, "digests at 100 events/s (ingest.dedupe_window); publishing may come to wait"),
-        (30, "backlog of a (backlog.max_size); publishing may come to wait in the journal: raise"),
-        (40, "dead letters of a (retention.dead_letters_max_size); publishing may come to wait"),
-        (45, "dead letters of the gateway itself (retention.dead_letters_max_size); publishing"),
-        (60, "states of calls (feed.max_calls_size); states of the calls that were touched"),
-        (80, "history (retention.max_size); it gives way"),
+        (28, "digests at 100 events/s (ingest.dedupe_window); publishing may come to wait"),
+        (59, "backlog of a (backlog.max_size); publishing may come to wait in the journal: raise"),
+        (74, "dead letters of a (retention.dead_letters_max_size); publishing may come to wait"),
+        (82, "dead letters of the gateway itself (retention.dead_letters_max_size); publishing"),
+        (105, "states of calls (feed.max_calls_size); states of the calls that were touched"),
+        (166, "history (retention.max_size); it gives way"),
     ],
 )
 def test_the_first_that_does_not_fit_is_named(max_memory_mib, named):
-    """With what follows; what never gives way comes first."""
+    """With what follows; what never gives way comes first, and what does begins to below the
+    bound.
+    """
     redis = RedisOptions(max_memory_bytes=max_memory_mib * MIB)
     (line,) = unfit(replace(SMALL, redis=redis))
     assert line.startswith(f"DOES NOT FIT into redis.max_memory ({max_memory_mib} MiB): {named}")
@@ -69,8 +71,8 @@ def test_the_first_that_does_not_fit_is_named(max_memory_mib, named):
 def test_what_the_machine_has_bounds_it_too():
     """The gateway's own processes are in it, and the engine only where it is ours."""
     assert unfit(SMALL, 1 * GIB) == []
-    (line,) = unfit(SMALL, 140 * MIB)
-    assert "into the memory that this container may use (140 MiB): history" in line
+    (line,) = unfit(SMALL, 200 * MIB)
+    assert "into the memory that this container may use (200 MiB): history" in line
     (line,) = unfit(replace(SMALL, server=ServerOptions(workers=2)), 140 * MIB)
     assert "may use (140 MiB): the gateway's own processes (server.workers)" in line
     elsewhere = replace(SMALL, redis=RedisOptions(url="redis://elsewhere"))
@@ -80,7 +82,16 @@ def test_what_the_machine_has_bounds_it_too():
 
 def test_the_embedded_engine_takes_what_is_left():
     """Of a container's memory, and never more than it is given; nobody need be killed for it."""
-    assert engine_bound_bytes(SMALL, None) == 100 * MIB
-    assert engine_bound_bytes(SMALL, 1 * GIB) == 100 * MIB
+    assert engine_bound_bytes(SMALL, None) == 180 * MIB
+    assert engine_bound_bytes(SMALL, 1 * GIB) == 180 * MIB
     assert engine_bound_bytes(SMALL, 128 * MIB) == 64 * MIB
     assert engine_bound_bytes(SMALL, 32 * MIB) == 16 * MIB
+
+
+@pytest.mark.parametrize("mib", [16, 24, 32, 64, 128, 1024])
+def test_an_engine_holds_less_than_it_takes(mib):
+    """A small one far less, for its own process is in it; each of the two tells the other."""
+    whole = mib * MIB
+    data = data_bytes(whole)
+    assert whole // 4 <= data <= 0.65 * whole
+    assert whole - 8 <= whole_bytes(data) <= whole + 8

@@ -25,7 +25,6 @@ from gateway.options import AdminOptions
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _GRACE_S, _BACKLOG = 1.0, 128
 _ANY, _ALLOWED = r"/{rest:[\s\S]*}", {"Allow": "GET,HEAD"}
-Warnings = Callable[[], Awaitable[list[str]]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -38,6 +37,9 @@ class Shown(Protocol):
     async def reasons(self) -> list[str]:
         """Return why the gateway is not ready, nothing when it is."""
 
+    async def warnings(self) -> list[str]:
+        """Return what an operator has to know that is no reason against the gateway."""
+
     async def ledger(self) -> dict[str, Any]:
         """Return the ledger. Raises `GatewayError`."""
 
@@ -45,12 +47,8 @@ class Shown(Protocol):
 class AdminServer:
     """Serves from `start()` to `stop()`."""
 
-    def __init__(
-        self, options: AdminOptions, shown: Shown, warnings: Warnings | None = None
-    ) -> None:
-        """`warnings`: what an operator has to know that is no reason against the gateway."""
-        self._options, self._warnings = options, warnings
-        self._shown = shown
+    def __init__(self, options: AdminOptions, shown: Shown) -> None:
+        self._options, self._shown = options, shown
         self._runner = web.AppRunner(
             self._application(), access_log=None, logger=_requests(), shutdown_timeout=_GRACE_S
         )
@@ -134,7 +132,7 @@ class AdminServer:
     async def _show_readiness(self, _: web.Request) -> web.Response:
         reasons = await self._shown.reasons()
         found = {"ready": not reasons, "reasons": reasons}
-        if self._warnings is not None and (warnings := await self._warnings()):
+        if warnings := await self._shown.warnings():
             found["warnings"] = warnings
         return AdminAnswer(found, status=503 if reasons else 200)
 

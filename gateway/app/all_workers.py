@@ -72,6 +72,12 @@ class AllWorkers:
             ]
         )
 
+    async def warnings(self) -> list[str]:
+        """Return what an operator has to know all the same, whoever says it, once."""
+        found = await asyncio.gather(*(one.warnings() for one in self.slots))
+        said = dict.fromkeys(warning for warnings in found for warning in warnings)
+        return await self.files.warnings() + list(said)
+
     async def ledger(self) -> dict[str, Any]:
         return await self.files.judged(await compose(self._engine, self._sides))
 

@@ -29,9 +29,9 @@ class DeliveryPart:
             restorer=shared.restorer,
         )
         self._janitor = Janitor(shared.engine, shared.config.retention)
-        self._yielding: Yielding | None = None
+        self.yielding: Yielding | None = None
         if yields:
-            self._yielding = Yielding(
+            self.yielding = Yielding(
                 shared.engine,
                 shared.config.retention,
                 shared.metrics,
@@ -45,8 +45,8 @@ class DeliveryPart:
 
     def loops(self) -> Mapping[str, Coroutine[Any, Any, None]]:
         running = {"delivery": self._service.run(), "janitor": self._janitor.run()}
-        if self._yielding is not None:
-            running["memory"] = self._yielding.run()
+        if self.yielding is not None:
+            running["memory"] = self.yielding.run()
         return running
 
     async def take_no_more(self, timeout_s: float) -> None:

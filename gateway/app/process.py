@@ -72,6 +72,7 @@ class Process:
             shared.config.journal.max_bytes,
             self._gate,
             metrics=shared.metrics,
+            yielding=self._delivery.yielding if self._delivery else None,
             tells=not role.number,
         )
         if self._ingest is not None:
@@ -229,6 +230,10 @@ class Process:
     def reasons(self) -> list[str]:
         """Return what is not well, in words; empty when all is."""
         return self._readiness.reasons()
+
+    def warnings(self) -> list[str]:
+        """Return what an operator has to know that is no reason against us."""
+        return self._readiness.warnings()
 
     def sides(self) -> list[JournalSide]:
         """Return what each journal here has written, and what of it waits."""

@@ -31,7 +31,7 @@ async def run(
         place = await data_dir.enter(config, stack)
         process = await Process.open(config, role, place.redis_url, stack, listening=listening)
         files = place.engine_files(process.metrics)
-        admin = AdminServer(config.admin, _Shown(process, files), files.warnings)
+        admin = AdminServer(config.admin, _Shown(process, files))
         await admin.start()
         stack.push_async_callback(admin.stop)
         on_ready(Ports(process.port, admin.port))
@@ -52,6 +52,9 @@ class _Shown:
 
     async def reasons(self) -> list[str]:
         return self._files.reasons() + self._process.reasons()
+
+    async def warnings(self) -> list[str]:
+        return await self._files.warnings() + self._process.warnings()
 
     async def ledger(self) -> dict[str, Any]:
         return await self._files.judged(await compose(self._process.engine, self._sides))

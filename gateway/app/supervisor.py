@@ -73,7 +73,7 @@ async def run(
             own = replace(role, number=number)
             brief = Brief(config, own, place.redis_url, listening_fd, loads_fd)
             all_workers.slots.append(WorkerSlot(brief, tuple(fds), all_workers.ended))
-        admin = AdminServer(config.admin, all_workers, all_workers.files.warnings)
+        admin = AdminServer(config.admin, all_workers)
         await admin.start()
         stack.push_async_callback(admin.stop)
         gate = gate_to(engine, config.redis)

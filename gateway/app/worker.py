@@ -88,6 +88,7 @@ async def _answer(channel: Channel, process: Process, stop: asyncio.Event) -> No
     answers: dict[str, Callable[[], Any]] = {
         "metrics": process.metrics.snapshot,
         "reasons": process.reasons,
+        "warnings": process.warnings,
         "journals": lambda: [asdict(one) for one in process.sides()],
     }
     with suppress(EOFError):

@@ -208,6 +208,14 @@ class WorkerSlot:
             return [self._absence() if not self.is_ready.is_set() else "it does not answer"]
         return found
 
+    async def warnings(self) -> list[str]:
+        """Return what an operator has to know all the same; nothing while nobody answers."""
+        try:
+            found: list[str] = await self.ask("warnings")
+        except NoAnswer:
+            return []
+        return found
+
     def _absence(self) -> str:
         if not self.deaths:
             return "it is starting"

@@ -17,6 +17,8 @@ from pathlib import Path
 from subprocess import Popen
 from threading import Thread
 
+from gateway.sizing import data_bytes
+
 _PR_SET_PDEATHSIG = 1
 _LOG_MAX_BYTES = 1 << 20
 _LAST_WORDS_BYTES = 400
@@ -24,7 +26,10 @@ _LIFE_WORDS_BYTES = 64 << 10
 
 
 def settings(*, folder: Path, socket: Path, max_memory_bytes: int) -> bytes:
-    """Return the server's configuration: an append-only file, one unix socket, no eviction."""
+    """Return the server's configuration: an append-only file, one unix socket, no eviction.
+
+    `max_memory_bytes`: of the machine, with all that a server needs beside its data.
+    """
     lines = (
         b"port 0",
         b"unixsocket " + _quoted(socket),
@@ -37,7 +42,7 @@ def settings(*, folder: Path, socket: Path, max_memory_bytes: int) -> bytes:
         b"aof-timestamp-enabled yes",
         b"aof-load-truncated no",
         b'save ""',
-        b"maxmemory %d" % max_memory_bytes,
+        b"maxmemory %d" % data_bytes(max_memory_bytes),
         b"maxmemory-policy noeviction",
         b"",
     )

@@ -3,17 +3,23 @@
 from typing import NamedTuple
 
 from gateway.engine.resp import ErrorReply
-from gateway.errors import EngineRefused, EngineUnanswered, EngineUnavailable, Fenced
+from gateway.errors import (
+    EngineFull,
+    EngineRefused,
+    EngineUnanswered,
+    EngineUnavailable,
+    Fenced,
+)
 
 Failure = EngineUnavailable | EngineRefused | Fenced
 
 BROKEN = (OSError, ErrorReply)  # what an exchange raises; the latter where it was not let in
 
-# Error replies that pass by themselves: loading, full, demoted, failing over, slots on the move;
+_FULL = "OOM"  # the code with which a full engine refuses what needs room
+# Error replies that pass by themselves: loading, demoted, failing over, slots on the move;
 # and those that pass when somebody has changed what is wrong there: a password, a setting.
 _PASSING = (
     "LOADING",
-    "OOM",
     "READONLY",
     "CLUSTERDOWN",
     "MASTERDOWN",
@@ -51,6 +57,11 @@ def explain(error: Exception) -> Failure:
         return Fenced(text)
     if redirection(error) is not None:
         return EngineRefused(ONE_NODE)
+    if _code(error) == _FULL:
+        return EngineFull(
+            "the engine's memory is full and takes nothing more, what was asked is not done:"
+            f" /readyz on the admin listener says who holds it ({text})"
+        )
     if _code(error) in _PASSING or text.startswith(_CROWDED):
         return EngineUnavailable(text)
     return EngineUnanswered(text) if isinstance(error, OSError) else EngineRefused(text)

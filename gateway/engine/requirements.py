@@ -19,6 +19,8 @@ _NAMED = {
     "cluster": ONE_NODE,
 }
 
+_SILENT = "this Redis does not say what it is: allow INFO to the gateway's user there"
+
 
 async def check_engine(engine: Engine, *, allow_volatile: bool) -> None:
     """Make sure that this engine can be used, evicts nothing, and outlives a restart.
@@ -26,7 +28,13 @@ async def check_engine(engine: Engine, *, allow_volatile: bool) -> None:
     `allow_volatile` waives the last: a restart of Redis then costs what the journal does not
     hold any more. Raises `EngineRefused`, or `EngineUnavailable` when it is away or still loads.
     """
-    for reply in await engine.everywhere("INFO"):
+    try:
+        replies = await engine.everywhere("INFO")
+    except EngineRefused as error:
+        if not str(error).startswith("NOPERM"):
+            raise
+        raise EngineRefused(f"{_SILENT} ({error})") from error
+    for reply in replies:
         info = read_info(reply)
         _check_kind(info, is_cluster=engine.is_cluster)
         _check_version(info)

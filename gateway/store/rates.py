@@ -5,6 +5,7 @@ A key lives as long as its burst takes to come back, seconds; then it says nothi
 
 from gateway.engine.engine import Engine
 from gateway.store import keys
+from gateway.store.scripts import script
 
 _US_PER_S = 1_000_000
 
@@ -20,6 +21,6 @@ class RateStore:
         """
         each_us = max(1, _US_PER_S // per_s)
         wait_us = await self._engine.run(
-            "rate", [keys.rate(name, *key)], [each_us, each_us * burst]
+            script("rate"), [keys.rate(name, *key)], [each_us, each_us * burst]
         )
         return int(wait_us) / _US_PER_S

@@ -21,6 +21,9 @@ class Parts:
     async def metrics(self):
         return self.counted.render()
 
+    async def warnings(self):
+        return []
+
     async def reasons(self):
         return self.against
 

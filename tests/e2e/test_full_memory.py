@@ -17,24 +17,38 @@ from support.within import may_mount, running_within
 
 from gateway.cgroups import groups
 
-SMALL = {"redis": {"url": "embedded", "max_memory": "24MiB"}}
+SMALL = {"redis": {"url": "embedded", "max_memory": "49MiB"}}
 BODY_BYTES = 30_000
+
+
+async def warned(gateway, count):
+    """The warnings of /readyz, once there are so many."""
+    for status in (200, 503):
+        if (found := await gateway.ask("/readyz", status=status)) is not None:
+            return len(found.get("warnings", [])) == count and found["warnings"]
+    return None
 
 
 def http(receiver):
     return [{"name": "app", "kind": "http", "url": receiver.url, "order": "call"}]
 
 
-async def test_a_healthy_subscriber_never_waits_for_room(tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_healthy_subscriber_never_waits_for_room(tmp_path, workers):
     """History gives way to three times of what the engine has room for; it is told once."""
+    more = {"server": {"workers": workers}, **SMALL}
     async with running_receiver() as receiver:
-        async with running_gateway(tmp_path / "g", subscribers=http(receiver), **SMALL) as gateway:
+        async with running_gateway(tmp_path / "g", subscribers=http(receiver), **more) as gateway:
             load = Load(gateway.port, size_bytes=BODY_BYTES)
             await load.run(2_400)
             await assert_nothing_lost(gateway, load, receiver)
             assert await gateway.metric('gateway_yielded_total{what="history"}') > 0
-            ready = await gateway.ask("/readyz")
-            assert ready == {"ready": True, "reasons": []}
+            ready = await eventually(lambda: gateway.ask("/readyz"), within_s=60)
+            assert ready["reasons"] == []
+            gives_way, held = await eventually(lambda: warned(gateway, 2), within_s=60)
+            assert gives_way.startswith("history gives way: the engine's memory is nearly full")
+            assert "raise the engine's memory (redis.max_memory" in gives_way
+            assert held.startswith("most of the engine's memory is held by: ")
             assert gateway.log_text.count("history gives way") == 1
 
 
@@ -61,10 +75,16 @@ async def test_what_waits_for_a_subscriber_fills_the_memory(tmp_path):
             reasons = await eventually(told, within_s=60)
             assert "the engine is full: webhooks are taken into the journal" in reasons
             assert (await gateway.ledger())["overall"]["in_journal"] > 0
+            found = await eventually(lambda: warned(gateway, 2), within_s=60)
+            assert found[0].startswith("publishing waits in the journal")
+            assert "gateway subscriber list" in found[0]
+            assert "what waits for app" in found[1]
             assert (await command(gateway, "subscriber", "resume", "app"))[0] == 0
             await assert_nothing_lost(gateway, load, receiver)
             await eventually(lambda: gateway.ask("/readyz"), within_s=60)
             await eventually(lambda: "the engine has room again" in gateway.log_text)
+            ready = await eventually(lambda: gateway.ask("/readyz"), within_s=60)
+            assert "publishing waits" not in "".join(ready.get("warnings", []))
             assert gateway.log_text.count("the engine's memory is full") == 1
             assert gateway.log_text.count("the engine has room again") == 1
 

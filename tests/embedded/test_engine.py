@@ -18,6 +18,7 @@ from gateway.embedded import EmbeddedEngine
 from gateway.embedded.folder import Folder
 from gateway.embedded.locks import Lock
 from gateway.errors import EmbeddedEngineError
+from gateway.sizing import data_bytes
 
 MEMORY = 64 << 20
 
@@ -52,7 +53,7 @@ async def test_it_answers_redis_clients_with_the_settings_we_rely_on(tmp_path):
         "appendonly": "yes",
         "appendfsync": "everysec",
         "save": "",
-        "maxmemory": str(256 << 20),
+        "maxmemory": str(data_bytes(256 << 20)),  # the rest is for what comes beside it
         "maxmemory-policy": "noeviction",
         "port": "0",
     }

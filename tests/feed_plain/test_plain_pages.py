@@ -39,6 +39,20 @@ async def test_tickets_are_bounded_and_need_a_token(gateway):
     assert (await ticket(gateway, bearer=token("bob")))[0] == 201
 
 
+async def test_a_ticket_for_which_there_is_no_room(gateway):
+    """Is refused in words, and counts against nobody."""
+    redis = await gateway.redis()
+    await redis.config_set("maxmemory", 1)
+    for _ in range(60):
+        status, said = await ticket(gateway)
+        assert (status, said["code"]) == (503, -1)
+        assert "memory is full here, nothing was done: try again later" in said["message"]
+    await redis.config_set("maxmemory", 0)
+    await redis.aclose()
+    answers = [await ticket(gateway) for _ in range(51)]
+    assert [status for status, _ in answers] == [201] * 50 + [429]
+
+
 async def test_foreign_pages_are_refused_in_words(gateway):
     """Neither transport nor tickets for a page that is not listed, which hears why, with a code of
     its own, as far as its browser lets it; our own and programs pass.

@@ -31,6 +31,18 @@ async def test_only_an_engine_that_keeps_events_is_used(tmp_path):
         await engine.close()
 
 
+async def test_an_engine_that_may_not_be_asked_is_not_used(tmp_path):
+    """Without INFO nobody knows whether it keeps events; that is told, with what to allow."""
+    async with supervised(tmp_path) as own:
+        engine = Engine(own.url)
+        await engine.command("ACL", "SETUSER", "default", "-info")
+        with pytest.raises(EngineRefused, match="allow INFO to the gateway's user there"):
+            await check_engine(engine, allow_volatile=False)
+        await engine.command("ACL", "SETUSER", "default", "+info")
+        await check_engine(engine, allow_volatile=False)
+        await engine.close()
+
+
 # However it is run: alone, with workers, or one part of it.
 RUN = {
     "alone": ((), {}),

@@ -7,7 +7,7 @@ ours, and the code with which such a socket is closed.
 from collections.abc import Sequence
 
 from gateway.calls.errors import StreamError
-from gateway.errors import EngineRefused, EngineUnavailable
+from gateway.errors import EngineFull, EngineRefused, EngineUnavailable
 
 FOREIGN_PAGE = 4003
 
@@ -62,6 +62,8 @@ def of(error: Exception, calls: Sequence[str] = ()) -> Refusal | None:
         return error
     if isinstance(error, StreamError):
         return Refusal(error.code, error.status, error.message, calls)
+    if isinstance(error, EngineFull):
+        return Refusal(-1, 503, "memory is full here, nothing was done: try again later")
     if isinstance(error, EngineUnavailable | EngineRefused):
         return Refusal(-1, 503, "the streams cannot be read now, try again")
     if isinstance(error, TimeoutError):

@@ -11,6 +11,7 @@ from collections import Counter, deque
 import msgspec
 
 from gateway.calls.tokens import Identity
+from gateway.errors import EngineFull
 from gateway.feed.plain.refusals import too_many, unauthorized
 from gateway.options import FeedOptions
 from gateway.store.watching.tickets import TicketStore
@@ -49,9 +50,14 @@ class Tickets:
         is_too_many = not identity.is_server and self._per_user[owner] >= limit
         if is_too_many or len(self._given) >= self._options.max_connections:
             raise too_many("too many tickets at once: use those you have")
-        self._given.append((now + LIFETIME_S, owner))
+        given = now + LIFETIME_S, owner
+        self._given.append(given)
         self._per_user[owner] += 1
-        return await self._store.put(_packed(identity), lifetime_ms=int(LIFETIME_S * 1000))
+        try:
+            return await self._store.put(_packed(identity), lifetime_ms=int(LIFETIME_S * 1000))
+        except EngineFull:  # which has none of it; anything else may have arrived
+            self._take_back(given)
+            raise
 
     async def take(self, ticket: str) -> Identity:
         """Return whose `ticket` it is, and make it worthless. Raises `Refusal`."""
@@ -64,10 +70,14 @@ class Tickets:
 
     def _forget_expired(self, now: float) -> None:
         while self._given and self._given[0][0] <= now:
-            _, owner = self._given.popleft()
-            self._per_user[owner] -= 1
-            if not self._per_user[owner]:
-                del self._per_user[owner]
+            self._take_back(self._given[0])
+
+    def _take_back(self, given: tuple[float, str]) -> None:
+        self._given.remove(given)
+        _, owner = given
+        self._per_user[owner] -= 1
+        if not self._per_user[owner]:
+            del self._per_user[owner]
 
 
 def _packed(identity: Identity) -> bytes:

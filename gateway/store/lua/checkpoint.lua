@@ -1,9 +1,11 @@
+#!lua flags=allow-oom
 -- Move a shard's position over journal records that are not its own, and forget digests that
 -- no event still to come can repeat.
 --
 -- KEYS  1 shard hash
 -- ARGV  1 name of the journal, a blank, its owner's token, 2 expected position, 3 position to take,
---       4 acceptance time up to which the journal is published, Unix ms, 5 dedupe window in ms
+--       4 acceptance time up to which the journal is published, Unix ms (0: that is not known, it
+--       stays what it was), 5 dedupe window in ms
 -- Reply {"OK"}, {"REFUSED", position that the shard has} or {"FOREIGN"}
 --
 -- A digest may go when every journal has passed its slice by the window: counted in acceptance
@@ -11,6 +13,7 @@
 -- day beside others is taken for gone. After a week without a checkpoint, by Redis' clock, its name
 -- leaves; what it brought stays in the sums, under `gone`, and `left` says when a name last left.
 -- A gateway whose clock is wrong has no part in that.
+-- Goes on although memory is full: what it writes is little, and what it forgets makes room.
 local shard, window = KEYS[1], tonumber(ARGV[5])
 local journal, token = string.match(ARGV[1], '^(%S+) (%S+)$')
 local time = redis.call('TIME')
@@ -18,8 +21,9 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local have = redis.call('HMGET', shard, 'pos:' .. journal, 'owner:' .. journal)
 if have[2] ~= token then return {'FOREIGN'} end
 if (have[1] or '0') ~= ARGV[2] then return {'REFUSED', have[1] or '0'} end
-redis.call('HSET', shard, 'pos:' .. journal, ARGV[3], 'clock:' .. journal, ARGV[4],
-  'alive:' .. journal, string.format('%.0f', now))
+redis.call('HSET', shard, 'pos:' .. journal, ARGV[3], 'alive:' .. journal,
+  string.format('%.0f', now))
+if ARGV[4] ~= '0' then redis.call('HSET', shard, 'clock:' .. journal, ARGV[4]) end
 
 local state, latest = {}, 0
 local flat = redis.call('HGETALL', shard)

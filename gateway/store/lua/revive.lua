@@ -1,8 +1,10 @@
+#!lua flags=allow-oom
 -- Make dead letters due for delivery again, at once; without ids, the oldest ones.
 -- KEYS: sub, dead, dead_at, due, parked. ARGV: now_ms, limit, id ...
 -- The letter becomes a parked delivery as it is: that it was buried marks it as revived.
 -- Without ids only letters buried up to now_ms are taken, so that a loop over all of them ends.
--- Returns how many.
+-- Goes on although memory is full: a letter takes no more room for being due, and none once it is
+-- delivered. Returns how many.
 local ids = {unpack(ARGV, 3)}
 if #ids == 0 then
   ids = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])

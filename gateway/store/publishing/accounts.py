@@ -13,12 +13,10 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gateway.engine.resp import pack
 from gateway.logs import log
-from gateway.store import keys
 from gateway.store.publishing.batches import group
 from gateway.store.publishing.names import Exchange
-from gateway.store.publishing.shard_state import ShardState
+from gateway.store.publishing.shard_state import ShardState, note
 from gateway.store.publishing.source import JournalSource
 
 _log = logging.getLogger("gateway.publisher")
@@ -149,7 +147,7 @@ async def _set(
     for name, value in sums.items():
         fields += [f"{name}:{source.id}", value]
         setattr(states[0], name, value)
-    await exchange([pack("HSET", keys.shard_state(0), *fields)], (0,))
+    await exchange([note(0, *fields)], (0,))
 
 
 def _tell_forgotten(events: int) -> None:

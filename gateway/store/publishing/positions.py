@@ -8,12 +8,11 @@ import logging
 from collections.abc import Sequence
 
 from gateway import clock
-from gateway.engine.resp import pack
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.store import keys
 from gateway.store.publishing.names import Exchange, OwnedName, own, read
-from gateway.store.publishing.shard_state import ShardState
+from gateway.store.publishing.shard_state import ShardState, note
 from gateway.store.publishing.source import JournalSource
 
 _log = logging.getLogger("gateway.publisher")
@@ -66,8 +65,6 @@ async def renew_epochs(states: Sequence[ShardState], exchange: Exchange) -> None
     where nothing is left to be healed with. Its next batch tells it again.
     """
     lost = [shard for shard in _ALL if states[shard].must_heal]
-    commands = [
-        pack("HSET", keys.shard_state(shard), "epoch", states[shard].new_epoch) for shard in lost
-    ]
+    commands = [note(shard, "epoch", states[shard].new_epoch) for shard in lost]
     if lost:
         await exchange(commands, lost)

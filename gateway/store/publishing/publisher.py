@@ -19,7 +19,7 @@ from typing import Literal
 from gateway import clock
 from gateway.engine.access import EngineAccess
 from gateway.engine.own_links import OwnLinks
-from gateway.errors import EngineRefused, EngineUnavailable
+from gateway.errors import EngineFull, EngineRefused, EngineUnavailable
 from gateway.event import Event
 from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
@@ -32,7 +32,6 @@ from gateway.store.publishing.source import JournalSource
 _log = logging.getLogger("gateway.publisher")
 CHECKPOINT_S = 1.0
 _STEADY_S = 5.0  # without a refusal: there is room again
-FULL = "OOM"  # how a full engine's answer begins
 _WAITS = (
     "the engine's memory is full: what is accepted waits in the journal; /readyz on the admin"
     " listener says who holds it"
@@ -69,11 +68,12 @@ class Publisher:
             "reading": [],
             "owned": [],
         }
-        self.is_up = False
+        self.is_up = self.lacks_room = False  # the latter: down for nothing but a full engine
         self.why_down = ""  # the last time; empty before the first answer, and while it is up
         self.is_busy = False  # with a batch, or resting after one: it will take the next by itself
         self.is_full, self._full_at = False, 0.0  # the engine, and when it last said so
         self._linger_s = linger_s
+        self._checkpoint_at = 0.0  # monotonic
         self.cursor = 0  # everything before it is published
         self.replicated = 0  # and everything before this is on so many replicas, if any are asked
         self.lacks_replicas = replicas > 0  # not all that is published is on so many
@@ -158,6 +158,7 @@ class Publisher:
     async def run(self) -> None:
         """Publish for ever; whatever Redis does, come back."""
         pause_s = FIRST_PAUSE_S
+        self._checkpoint_at = time.monotonic() + CHECKPOINT_S
         try:
             while True:
                 try:
@@ -176,21 +177,22 @@ class Publisher:
 
     def _went_away(self, error: Exception | None) -> None:
         self.is_up = self.is_busy = False
+        self.lacks_room = isinstance(error, EngineFull)
         self.lacks_replicas = self._replicas > 0
         self._metrics.stream_up.set(to=0)
         while self._direct:
             self._direct.popleft()[1](False)
         if error is not None:
             self.why_down = str(error)
-            if not self.why_down.startswith(FULL):
-                self._seldom.log("away", _log, "not published, trying again", error=str(error))
+            if isinstance(error, EngineFull):
+                self._tell_full()
             else:
-                self._tell_full(self.why_down)
+                self._seldom.log("away", _log, "not published, trying again", error=str(error))
         self._tell("progress")
 
-    def _tell_full(self, error: str) -> None:
+    def _tell_full(self) -> None:
         if not self.is_full:
-            log(_log, logging.WARNING, _WAITS, error=error)
+            log(_log, logging.WARNING, _WAITS)
         self.is_full, self._full_at = True, time.monotonic()
 
     def _tell_room(self) -> None:
@@ -201,7 +203,7 @@ class Publisher:
             self.is_full = False
 
     def _came_back(self) -> None:
-        self.is_up, self.why_down = True, ""
+        self.is_up, self.lacks_room, self.why_down = True, False, ""
         self._metrics.stream_up.set(to=1)
         self._tell("progress")
 
@@ -218,9 +220,12 @@ class Publisher:
         self._tell("owned")
 
     async def _publish_all(self) -> None:
-        checkpoint_at = time.monotonic() + CHECKPOINT_S
         is_followed = False  # whoever was answered just now may send again
         while True:
+            # Before anything that a full engine refuses: digests that may go make room in it.
+            if time.monotonic() >= self._checkpoint_at:
+                await self._take_checkpoint()
+                self._checkpoint_at = time.monotonic() + CHECKPOINT_S
             self._tell("reading")
             if self.cursor < self._source.end:
                 self.is_busy = True
@@ -237,10 +242,7 @@ class Publisher:
                 await self._take_checkpoint()
             else:
                 self.is_busy = False
-                await self._sleep(checkpoint_at - time.monotonic())
-            if time.monotonic() >= checkpoint_at:
-                await self._take_checkpoint()
-                checkpoint_at = time.monotonic() + CHECKPOINT_S
+                await self._sleep(self._checkpoint_at - time.monotonic())
 
     async def _sleep(self, longest_s: float) -> None:
         """Wait for `wake`, at most until the next checkpoint."""

@@ -4,8 +4,12 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.engine.resp import arguments
+from gateway.engine.resp import Arg, arguments, pack
+from gateway.store import keys
 from gateway.store.publishing.digests import DigestSlices
+from gateway.store.scripts import script
+
+NOTE = script("note")
 
 
 @dataclass(slots=True)
@@ -103,3 +107,8 @@ def read_state(
 def _hands(said: str) -> tuple[tuple[str, int], ...]:
     taken = (one.partition("@") for one in said.split())
     return tuple((token, int(position)) for token, _, position in taken)
+
+
+def note(shard: int, *fields: Arg) -> bytes:
+    """Return the packed command that writes `fields` (name, value, ...) of a shard."""
+    return pack("EVALSHA", NOTE.sha, 1, keys.shard_state(shard), *fields)

@@ -21,13 +21,14 @@ from gateway.store.publishing import accounts, names, positions
 from gateway.store.publishing.accounts import Beyond
 from gateway.store.publishing.batches import group, unjournaled
 from gateway.store.publishing.packing import SCRIPTS, Packing
-from gateway.store.publishing.shard_state import ShardState
+from gateway.store.publishing.shard_state import NOTE, ShardState
 from gateway.store.publishing.source import JournalSource
 from gateway.store.scripts import script
 
 _ALL = range(keys.SHARDS)
 _CHECKPOINT = script("checkpoint")
-_BY_DIGEST = {one.sha.encode(): one.source for one in (*SCRIPTS, _CHECKPOINT, names.SCRIPT)}
+_OURS = (*SCRIPTS, _CHECKPOINT, names.SCRIPT, NOTE)
+_BY_DIGEST = {one.sha.encode(): one.source for one in _OURS}
 _LOADS = [pack("SCRIPT", "LOAD", source) for source in _BY_DIGEST.values()]
 _FOREIGN = "another gateway publishes this journal"
 

@@ -49,13 +49,15 @@ class Subscriptions:
         Only once it has its groups, so that whoever finds it here knows that they were made.
         """
         if await self._engine.command("HEXISTS", keys.SUBSCRIBERS, name):
-            return False  # without a write, which a full engine would refuse
+            return False
         return await self.put_back(name, Subscription("active", now_ms(), new=True))
 
     async def put_back(self, name: str, was: Subscription) -> bool:
         """Make `name` known again as it `was`, if it is not known; return whether it was not."""
         value = msgspec.json.encode(was)
-        return bool(await self._engine.command("HSETNX", keys.SUBSCRIBERS, name, value))
+        return bool(
+            await self._engine.run(script("make_known"), (keys.SUBSCRIBERS,), (name, value))
+        )
 
     async def pause(self, name: str) -> bool:
         """Let nothing more go out to `name`, but bound its backlog; False: there is no such."""

@@ -5,6 +5,7 @@ small ones.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from gateway.engine.engine import Engine
@@ -17,14 +18,15 @@ from gateway.store.taking.subscriptions import Subscriptions
 _MOST_TOLD = 3
 
 
-async def largest_holders(engine: Engine) -> str:
-    """Return what holds most of the memory, the largest first; empty when nothing of ours does.
+async def largest_holders(engine: Engine, shards: Iterable[int] = range(keys.SHARDS)) -> str:
+    """Return what of `shards` holds most of the memory, the largest first; empty when nothing of
+    ours does.
 
     Raises `EngineUnavailable` or `EngineRefused`.
     """
     names = sorted(await Subscriptions(engine).read())
     held: Counter[str] = Counter()
-    for shard in range(keys.SHARDS):
+    for shard in shards:
         _add(held, names, await call(engine, _held(shard, names)))
     told = [(what, size) for what, size in held.most_common(_MOST_TOLD) if size > 0]
     return ", ".join(f"{what} {_size(size)}" for what, size in told)

@@ -16,6 +16,7 @@ from gateway.engine.engine import Engine
 from gateway.errors import GatewayError
 from gateway.store import keys
 from gateway.store.format import holds_our_format, write_format
+from gateway.store.scripts import script
 from gateway.store.upkeep.activity import wait_until_quiet
 from gateway.store.upkeep.copying import copy_key
 from gateway.store.upkeep.holdings import Holdings, read_holdings
@@ -121,4 +122,4 @@ async def _read(engine: Engine, key: _Key) -> _Mark | None:
 
 
 async def _write(engine: Engine, key: _Key, mark: _Mark) -> None:
-    await engine.command("SET", key, msgspec.json.encode(mark))
+    await engine.run(script("mark"), (key,), (msgspec.json.encode(mark),))

@@ -6,8 +6,9 @@ within the dedupe window, nor what any subscriber still needs. When there is not
 go, publishing waits in the journal.
 
 An engine of our own is held to its bound in the machine's memory too. What is freed leaves holes
-in its heap, in which digests settle that stay for long; so where the heap grows beyond the
-bound, twice as much less may be used, and what comes next finds holes of its size.
+in its heap, in which digests settle that stay for long; so where the heap grows beyond its part
+of what the engine may take, twice as much less may be used, and what comes next finds holes of
+its size.
 
 Each engine of a Cluster is looked at alone. Any number may do this at once: what is left is
 bounded by sizes that all of them find alike.
@@ -21,11 +22,12 @@ from time import monotonic
 
 from gateway.clock import now_ms
 from gateway.engine.engine import Engine
-from gateway.engine.memory import Memory, memory_at
+from gateway.engine.info import Memory, memory_at
 from gateway.errors import EngineRefused, EngineUnavailable
-from gateway.logs import Seldom, log
+from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.options import RetentionOptions
+from gateway.sizing import YIELDS_FROM, whole_bytes
 from gateway.store import keys
 from gateway.store.scripts import call
 from gateway.store.states.call_store import forget_beyond
@@ -33,13 +35,17 @@ from gateway.store.taking.subscriptions import Subscriptions
 from gateway.store.upkeep.retention import Trimmed, trim
 
 _log = logging.getLogger("gateway.memory")
-BEGIN, UNTIL = 0.85, 0.80  # of the bound
+BEGIN, UNTIL = YIELDS_FROM, 0.80  # of the bound
 _LEAST = 0.3  # of it may be used in any case
-_RESIDENT = 0.85  # of it, in the memory of the machine
+_RESIDENT = 0.6  # of what the engine may take of the machine; the rest is for a fork of it
 _SHORTEST_S, _LONGEST_S = 0.05, 0.5  # from one look to the next
 _ROUNDS = 4  # in one look: what an entry weighs in memory shows only when it is gone
 _NOTHING_BYTES = 1 << 16  # of a shard's history: not worth a search
 _CALMS_DOWN_S = 600.0
+_UNSEEN = (
+    "the engine does not let its memory be looked at: nothing gives way before it is full. Allow"
+    " INFO to the gateway's user"
+)
 _HISTORY = (
     "history gives way: the engine's memory is nearly full. Watchers that come back, and new"
     " subscribers with start: earliest, find less than retention.history says: raise the engine's"
@@ -62,19 +68,34 @@ class Yielding:
         self._is_own, self._resident_bytes = is_own, 0  # at the last look
         self._holes_bytes = 0  # of the bound, not to be used
         self._engine, self._options, self._metrics = engine, options, metrics
+        self._unseen = ""  # why the memory cannot be looked at
         self._history_until_ms: int | None = None  # by then what went would have gone by itself
+        self._history_from_ms = 0  # it reaches back to there
         self._calls_at: float | None = None  # the last time that any went
         self._before: dict[int, tuple[float, int]] = {}  # at the last look, by a server's shard
-        self._seldom = Seldom()
 
     async def run(self) -> None:
         while True:
             pause_s = _LONGEST_S
             try:
                 pause_s = await self.look()
-            except (EngineUnavailable, EngineRefused) as error:
-                self._seldom.log("look", _log, "cannot look at the memory", reason=str(error))
+                self._tell_unseen("")
+            except EngineRefused as error:
+                self._tell_unseen(str(error))
+            except EngineUnavailable:
+                pass  # that it is away is told by whoever has something to do there
             await asyncio.sleep(pause_s)
+
+    def warnings(self) -> list[str]:
+        """Return what gives way, and has not come back, in words for who can make room."""
+        found = []
+        if self._unseen:
+            found.append(f"{_UNSEEN} ({self._unseen})")
+        if self._history_until_ms is not None:
+            found.append(f"{_HISTORY} (now it reaches back {self._reach_s()} s)")
+        if self._calls_at is not None:
+            found.append(_CALLS)
+        return found
 
     async def look(self) -> float:
         """Have go what has to; return how long nobody need look again, in seconds.
@@ -111,7 +132,7 @@ class Yielding:
         return max(share * whole - self._holes_bytes, _LEAST * whole) if whole else inf
 
     def _count_holes(self, memory: Memory) -> None:
-        bound = int(_RESIDENT * memory.bound_bytes)
+        bound = int(_RESIDENT * whole_bytes(memory.bound_bytes))
         grown = memory.resident_bytes - max(bound, self._resident_bytes)
         if grown > 0:
             most = int((BEGIN - _LEAST) * memory.bound_bytes)
@@ -156,11 +177,14 @@ class Yielding:
 
     def _tell_history(self, entries: int, before_ms: int) -> None:
         self._metrics.yielded.add("history", by=entries)
+        self._history_from_ms = max(self._history_from_ms, before_ms)
         if self._history_until_ms is None:
-            reach_s = max(0, now_ms() - before_ms) // 1000
-            log(_log, logging.WARNING, _HISTORY, reaches_back_s=reach_s)
+            log(_log, logging.WARNING, _HISTORY, reaches_back_s=self._reach_s())
         until_ms = before_ms + int(self._options.history_s * 1000)
         self._history_until_ms = max(self._history_until_ms or 0, until_ms)
+
+    def _reach_s(self) -> int:
+        return max(0, now_ms() - self._history_from_ms) // 1000
 
     # ---- states of calls
 
@@ -183,7 +207,14 @@ class Yielding:
             self._calls_at = monotonic()
         return forgotten > 0
 
-    # ---- what is over
+    # ---- what cannot be seen, what is over
+
+    def _tell_unseen(self, why: str) -> None:
+        if why and not self._unseen:
+            log(_log, logging.WARNING, _UNSEEN, reason=why)
+        elif self._unseen and not why:
+            log(_log, logging.INFO, "the engine lets its memory be looked at again")
+        self._unseen = why
 
     def _tell_what_is_over(self) -> None:
         if self._history_until_ms is not None and now_ms() > self._history_until_ms:
