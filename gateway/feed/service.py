@@ -94,7 +94,8 @@ class FeedService:
             self._waiting,
             shows,
         )
-        self._plain = PlainFeed(plain, tokens, Tickets(TicketStore(engine), options))
+        tickets = Tickets(TicketStore(engine), options, with_tokens=shows is not None)
+        self._plain = PlainFeed(plain, tokens, tickets)
         # Of either, and of those that were turned away: they have files, as watchers have.
         metrics.feed_connections.track("closing", read=lambda: self._doorway.goodbyes.count)
         metrics.feed_connections.track("sdk", read=lambda: len(self._sdk.open))
