@@ -9,15 +9,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gateway.calls.keeping import UNCHANGED, Outcome, Told, outcome
-from gateway.calls.state import CROWD_MOVES, SAYS_NOTHING
-from gateway.stream.call_documents import Document, User, Whole
+from gateway.calls.state import CROWD_MOVES, DELETED, SAYS_NOTHING
+from gateway.stream.call_documents import Document, Id, User, Whole
 from gateway.stream.call_store import CallStore
 from gateway.stream.connection import Engine
 from gateway.stream.unread import Unread, UnreadEvents
 
 
 class KnownCalls(CallStore):
-    """The store of call states, which answers `read`, `users_of` and what is made of these anew.
+    """The store of call states, which answers `read`, `users_of`, `deletions`, and what is made of
+    these, anew.
 
     Everything raises `StreamUnavailable` or `StreamRefused`. Make it inside the running loop.
     """
@@ -47,6 +48,14 @@ class KnownCalls(CallStore):
             if cid in unread
             else user
             for cid, user in zip(cids, found, strict=True)
+        ]
+
+    async def deletions(self, app: str, cids: Sequence[str]) -> list[Id]:
+        unread = await self._unread.of(app, cids)
+        found = await super().deletions(app, cids)
+        return [
+            max([kept, *(one.id for one in unread.get(cid, ()) if one.meta.type == DELETED)])
+            for cid, kept in zip(cids, found, strict=True)
         ]
 
 

@@ -26,6 +26,7 @@ from gateway.feed.registration import Registration
 from gateway.feed.rounds import keep_pinging, spread
 from gateway.feed.sdk_socket import SdkSockets
 from gateway.feed.sdk_watcher import SdkParts, SdkWatcher
+from gateway.feed.shut_out import REMEMBERED_S
 from gateway.feed.tickets import Tickets
 from gateway.feed.waiting import Waiting
 from gateway.metrics import Metrics
@@ -66,6 +67,7 @@ class FeedService:
             self._connections,
             by_state=config.upstream.url is None,
             open_apps=openness.open_apps(config),
+            asking_s=max(REMEMBERED_S, 2 * config.upstream.timeout_s),
         )
         # Stream, that is asked each time, is asked less often.
         self._waiting = Waiting() if shows is None else Waiting(pause_s=_STREAM_PAUSE_S)
