@@ -65,7 +65,7 @@ def outcome(app: str, cid: str, read: Document | None, events: Iterable[Told]) -
     applied = read.applied if read else NOTHING
     now = None if read is None else Progress(cid, orjson.loads(read.call), seen_ns=read.seen_ns)
     last, forget, deleted = applied, False, None
-    is_made_here = read is not None and applied == NOTHING
+    is_made_here = read is not None and read.applied == NOTHING and not read.seen_ns
     for one in events:
         if one.id <= applied:
             continue
