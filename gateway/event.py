@@ -13,6 +13,7 @@ import msgspec
 import orjson
 
 KEY_BYTES = 16
+MADE_HERE = "api"  # the `source` of what a client had us make, and Stream did not
 
 
 class Meta(msgspec.Struct, array_like=True, gc=False):

@@ -6,7 +6,7 @@ the credentials are empty.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -22,7 +22,9 @@ from gateway.calls.tokens import Identity, Tokens
 from gateway.store.states.call_documents import Whole
 from gateway.store.states.call_store import CallStore
 
-Watch = Callable[[str, Identity, Sequence[str]], Awaitable[None]]
+# (connection, whose it is, calls, when it was asked whether he may watch them (monotonic), those
+# of them that only a call made here lets him watch)
+Watch = Callable[[str, Identity, Sequence[str], float, Collection[str]], Awaitable[None]]
 MakeRoom = Callable[[str, str], Awaitable[None]]
 _TRIES = 5  # to make a call that others make, change or forget at the same time
 _NO_MEDIA = {
@@ -47,6 +49,14 @@ class CallParts(NamedTuple):
     body_timeout_s: float
 
 
+class _Seen(NamedTuple):
+    """A call's state; whether only a call made here lets its reader see it; when it was asked."""
+
+    whole: Whole
+    is_made_here: bool
+    asked_s: float
+
+
 class Calls:
     def __init__(self, parts: CallParts) -> None:
         self._parts = parts
@@ -54,8 +64,8 @@ class Calls:
     async def get(self, request: web.Request) -> Said:
         caller, cid = self._identify(request), cid_of(request)
         limit, connection_id = _members_limit(request), asked_to_watch(request)
-        whole = await self._seen(caller, cid)
-        return Said(200, await self._watched(whole, caller, cid, connection_id, limit))
+        seen = await self._seen(caller, cid)
+        return Said(200, await self._watched(seen, caller, cid, connection_id, limit))
 
     async def get_or_create(self, request: web.Request) -> Said:
         caller, cid = self._identify(request), cid_of(request)
@@ -85,20 +95,21 @@ class Calls:
     ) -> Said:
         connection_id, limit = asked_to_watch(request), _limit(asked.members_limit)
         created = may_make and await self._make(caller, cid, asked)
-        whole = await self._seen(caller, cid)
-        content = await self._watched(whole, caller, cid, connection_id, limit)
+        seen = await self._seen(caller, cid)
+        content = await self._watched(seen, caller, cid, connection_id, limit)
         return Said(201, {**content, "created": created})
 
-    async def _seen(self, caller: Identity, cid: str) -> Whole:
-        """Return the state of a call that `caller` may see. Raises `StreamError` 16 or 17.
+    async def _seen(self, caller: Identity, cid: str) -> _Seen:
+        """Return a call that `caller` may see. Raises `StreamError` 16 or 17.
 
         17 whether there is such a call or not: who may not see it does not learn that either.
         """
-        await self._parts.access.check(caller, cid)
+        asked_s = time.monotonic()
+        is_made_here = await self._parts.access.check(caller, cid)
         whole = await self._parts.store.read(caller.app, cid)
         if whole is None:
             raise no_such_call(cid)
-        return whole
+        return _Seen(whole, is_made_here, asked_s)
 
     async def _make(self, caller: Identity, cid: str, asked: new_call.NewCall) -> bool:
         """Have the call exist; tell whether it was made by this. Raises `StreamError`."""
@@ -116,10 +127,12 @@ class Calls:
         raise unavailable()
 
     async def _watched(
-        self, whole: Whole, caller: Identity, cid: str, connection_id: str | None, limit: int
+        self, seen: _Seen, caller: Identity, cid: str, connection_id: str | None, limit: int
     ) -> dict[str, Any]:
+        whole = seen.whole
         if connection_id is not None:
-            await self._parts.watch(connection_id, caller, [cid])
+            made_here = (cid,) if seen.is_made_here else ()
+            await self._parts.watch(connection_id, caller, [cid], seen.asked_s, made_here)
             whole = await self._parts.store.read(caller.app, cid) or whole
         return shown(whole, caller, limit)
 

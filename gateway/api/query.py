@@ -1,6 +1,7 @@
 """QueryCalls, answered from the states that we keep; what was found can be watched at once."""
 
 import asyncio
+import time
 from typing import Any
 
 from aiohttp import web
@@ -23,9 +24,10 @@ class Query:
         caller = identify(self._parts.tokens, self._parts.allowance, request)
         asked = read_asked(await read_body(request, self._parts.body_timeout_s))
         connection_id = connection_of(request) if asked.watch else None
+        asked_s = time.monotonic()
         page = await self._query.find(caller, read_question(asked))
         if connection_id is not None:
-            await self._parts.watch(connection_id, caller, page.cids)
+            await self._parts.watch(connection_id, caller, page.cids, asked_s, page.made_here)
         limit = min(MAX_MEMBERS, _MOST_MEMBERS // max(1, len(page.cids)))
 
         async def show(cid: str) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ where that fails the caller hears so, though Stream has done its part.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 import msgspec
 from aiohttp import web
@@ -19,7 +19,8 @@ from gateway.api.upstream_messages import METHODS, ambiguous, take_watch
 from gateway.calls.tokens import Identity
 
 Verify = Callable[[str | None, str | None, float], Identity]
-Watch = Callable[[str, Identity, Sequence[str]], Awaitable[None]]
+# As of the calls that are answered here; of those that are made here there are none.
+Watch = Callable[[str, Identity, Sequence[str], float, Collection[str]], Awaitable[None]]
 
 
 class _Call(msgspec.Struct, gc=False):
@@ -65,10 +66,11 @@ class Passage:
         connection_id = asked_to_watch(request)
         if connection_id is None:
             return await self.through(request)
-        caller = self._identify(request)
-        answer = await self._upstream.ask(request, await self._admit(request), readable=True)
+        caller, body = self._identify(request), await self._admit(request)
+        asked_s = time.monotonic()
+        answer = await self._upstream.ask(request, body, readable=True)
         if answer.succeeded:
-            await self._watch(connection_id, caller, [_state(answer).call.cid])
+            await self._watch(connection_id, caller, [_state(answer).call.cid], asked_s, ())
         return _respond(answer)
 
     async def query(self, request: web.Request) -> web.Response:
@@ -77,11 +79,11 @@ class Passage:
         if not wanted:
             return _respond(await self._upstream.ask(request, body))
         connection_id = connection_of(request)
-        caller = self._identify(request)
+        caller, asked_s = self._identify(request), time.monotonic()
         answer = await self._upstream.ask(request, body, readable=True)
         if answer.succeeded:
             cids = [state.call.cid for state in _found(answer).calls]
-            await self._watch(connection_id, caller, cids)
+            await self._watch(connection_id, caller, cids, asked_s, ())
         return _respond(answer)
 
     def _identify(self, request: web.Request) -> Identity:

@@ -12,7 +12,7 @@ from aiohttp import web
 from gateway.admin.ledger import JournalSide
 from gateway.app.part import Shared
 from gateway.clock import now_ms
-from gateway.event import Event
+from gateway.event import MADE_HERE, Event
 from gateway.ingest.intake import Intake
 from gateway.ingest.signature import Verifier
 from gateway.ingest.waiting import AwaitedReply
@@ -85,7 +85,7 @@ class IngestPart:
                 accepted_ms=now_ms(),
                 key=key,
                 body=body,
-                source="api",
+                source=MADE_HERE,
             ),
             waiting,
         )

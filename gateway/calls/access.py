@@ -4,6 +4,9 @@ Of an application's users, those whom the call's state names, as a member or as 
 those whose token names the call, also before anything is known of it; and everybody, where the
 app is open. Whoever the call has blocked may not, whatever else speaks for him. What a token says
 of a role, or of other calls, decides nothing. An application's server may do everything.
+
+Anybody may make a call here, under any name. Whom such a call lets in may watch it until Stream
+tells of one of that name.
 """
 
 from collections.abc import Container, Sequence
@@ -27,13 +30,17 @@ class Access:
         self._open_apps = open_apps
         self._calls = calls
 
-    async def check(self, identity: Identity, cid: str) -> None:
-        """Raise `StreamError` 17 unless `identity` may watch `cid`; or `EngineUnavailable`."""
+    async def check(self, identity: Identity, cid: str) -> bool:
+        """Raise `StreamError` 17 unless `identity` may watch `cid`; or `EngineUnavailable`.
+
+        Returns whether only a call that was made here lets him in.
+        """
         if identity.user_id is None:
-            return
+            return False
         (named,) = await self._calls.users_of(identity.app, [cid], identity.user_id)
         if not self.lets_in(identity, cid, named):
             raise not_allowed(f"user {identity.user_id} is no member of call {cid[:256]}")
+        return self.is_made_here(identity, cid, named)
 
     def lets_in(self, identity: Identity, cid: str, named: User | None) -> bool:
         """Tell whether `identity` may watch `cid`, which names its user so (None: not at all)."""
@@ -43,6 +50,12 @@ class Access:
             return False
         is_named = named is not None and named.may_watch
         return is_named or cid in identity.call_cids or not self.needs_membership(identity)
+
+    def is_made_here(self, identity: Identity, cid: str, named: User | None) -> bool:
+        """Tell whether only a call that was made here lets `identity` in, whom it names so."""
+        if named is None or cid in identity.call_cids or not self.needs_membership(identity):
+            return False
+        return named.is_of_call_made_here
 
     def needs_membership(self, identity: Identity) -> bool:
         """Tell whether a call, or the token, has to name `identity` for it to be shown the call."""

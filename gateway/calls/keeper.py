@@ -177,6 +177,9 @@ class Keeper:
             for each in range(at, min(at + _CALLS_AT_ONCE, len(todo))):
                 outcomes[todo[each]] = self._outcome(todo[each], read[each], told[todo[each]])
             await asyncio.sleep(0)
+        for (app, cid), what in outcomes.items():
+            if what.deleted is not None:
+                await self._store.note_deleted(app, cid, what.deleted)
         await self._write([drop_call(*each) for each, what in outcomes.items() if what.forget])
         changed = {each: what.draft for each, what in outcomes.items() if what.draft is not None}
         written = await self._write([put_call(draft) for draft in changed.values()])

@@ -8,16 +8,17 @@ new as that, or somebody would be let in to what it was before.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from gateway.calls.state import CROWD_MOVES, SAYS_NOTHING
+from gateway.calls.state import CROWD_MOVES, DELETED, SAYS_NOTHING
 from gateway.calls.state_batch import UNCHANGED, Outcome, ToldEvent, outcome
 from gateway.engine.engine import Engine
-from gateway.store.states.call_documents import CallDocument, User, Whole
+from gateway.store.states.call_documents import CallDocument, Id, User, Whole
 from gateway.store.states.call_store import CallStore
 from gateway.store.states.unread import Unread, UnreadEvents
 
 
 class KnownCalls(CallStore):
-    """The store of call states, which answers `read`, `users_of` and what is made of these anew.
+    """The store of call states, which answers `read`, `users_of`, `deletions`, and what is made of
+    these, anew.
 
     Everything raises `EngineUnavailable` or `EngineRefused`. Make it inside the running loop.
     """
@@ -47,6 +48,14 @@ class KnownCalls(CallStore):
             if cid in unread
             else user
             for cid, user in zip(cids, found, strict=True)
+        ]
+
+    async def deletions(self, app: str, cids: Sequence[str]) -> list[Id]:
+        unread = await self._unread.of(app, cids)
+        found = await super().deletions(app, cids)
+        return [
+            max([kept, *(one.id for one in unread.get(cid, ()) if one.meta.type == DELETED)])
+            for cid, kept in zip(cids, found, strict=True)
         ]
 
 

@@ -1,7 +1,8 @@
 """A call that is made here, as GetOrCreate and Join ask for it. Pure.
 
 What the request says of a call stands in its state; the rest is what Stream would fill in, as far
-as an SDK looks for it. No media is served by it.
+as an SDK looks for it. No media is served by it. Whom it names is marked as named here alone, and
+all of it holds until Stream tells of a call of that name.
 """
 
 from typing import Any
@@ -13,7 +14,7 @@ from gateway.calls import state, state_batch, times
 from gateway.calls.errors import bad_input
 from gateway.calls.tokens import Identity, is_user_id
 from gateway.calls.users import user_object
-from gateway.store.states.call_documents import Draft, Named
+from gateway.store.states.call_documents import CREATOR, MADE_HERE, MEMBER, Draft, Named
 
 MAX_MEMBERS = 100  # of one request, as Stream has it
 MAX_CUSTOM_BYTES, MAX_SETTINGS_BYTES = 5 << 10, 64 << 10  # Stream's settings are about 2 KB
@@ -83,7 +84,7 @@ def make(caller: Identity, cid: str, data: Data | None, at_ns: int) -> Draft:
         progress.call["starts_at"] = times.to_text(starts_ns)
     settings = _bounded(data.settings_override, MAX_SETTINGS_BYTES, "settings_override")
     progress.more = state.complete({"settings": settings})
-    progress.users = [Named(creator.id, set="c")]
+    progress.users = [Named(creator.id, set=CREATOR + MADE_HERE)]
     progress.users += [_named(member, at) for member in data.members or ()]
     try:
         return state_batch.draft(caller.app, None, progress)
@@ -113,7 +114,7 @@ def _named(member: _Member, at: str) -> Named:
         "updated_at": at,
     }
     try:
-        return Named(user.id, set="m", member=orjson.dumps(shown))
+        return Named(user.id, set=MEMBER + MADE_HERE, member=orjson.dumps(shown))
     except orjson.JSONEncodeError:
         raise bad_input("a member's custom data hold what JSON of ours cannot") from None
 

@@ -53,10 +53,14 @@ class CallQueryBody(msgspec.Struct, gc=False):
 
 
 class CallPage(NamedTuple):
-    """`next`: where the next page begins; None: there is none."""
+    """`next`: where the next page begins; None: there is none.
+
+    `made_here`: those that their reader may see only because they were made here.
+    """
 
     cids: list[str]
     next: str | None
+    made_here: set[str]
 
 
 _decode = msgspec.json.Decoder(CallQueryBody).decode
@@ -109,15 +113,24 @@ class CallQuery:
     async def find(self, caller: Identity, asked: CallQuestion) -> CallPage:
         """Return the calls that `caller` may see and that fit."""
         named = asked.filter.only_cids is not None
+        made_here = set[str]()
         async with nullcontext() if named else self._turns.turn(caller):
             cids = await self._candidates(caller, asked.filter)
-            found = await self._found(caller, asked, cids)
+            found = await self._found(caller, asked, cids, made_here)
         page = found[: asked.limit]
         more = len(found) > len(page)
-        return CallPage([place[-1] for place in page], write_next(page[-1]) if more else None)
+        shown = [place[-1] for place in page]
+        return CallPage(
+            shown, write_next(page[-1]) if more else None, made_here.intersection(shown)
+        )
 
-    async def _found(self, caller: Identity, asked: CallQuestion, cids: list[str]) -> list[Place]:
-        """Return the first places, in order: one more than the page can hold."""
+    async def _found(
+        self, caller: Identity, asked: CallQuestion, cids: list[str], made_here: set[str]
+    ) -> list[Place]:
+        """Return the first places, in order: one more than the page can hold.
+
+        Adds to `made_here` as Page has them.
+        """
         before, spent_s = comes_before(asked.sorts), 0.0
         found: list[Place] = []
         bound = None if asked.after is None else before(asked.after)
@@ -135,7 +148,8 @@ class CallQuery:
             del places[asked.limit + 1 :]
 
         for at in range(0, len(cids), _AT_ONCE):
-            calls = await self._seen(caller, asked.filter, cids[at : at + _AT_ONCE])
+            some = cids[at : at + _AT_ONCE]
+            calls = await self._seen(caller, asked.filter, some, made_here)
             spent_s += await self._share.each(calls, look)
             spent_s += await self._share.each((found,), cut)
             if spent_s > MAX_BUSY_S:
@@ -173,7 +187,9 @@ class CallQuery:
         )
         return [cid for part in parts for cid, _ in part]
 
-    async def _seen(self, caller: Identity, wanted: Filter, cids: list[str]) -> list[_Seen]:
+    async def _seen(
+        self, caller: Identity, wanted: Filter, cids: list[str], made_here: set[str]
+    ) -> list[_Seen]:
         """Return those of `cids` that there are and that `caller` may see."""
         app = caller.app
         read = await self._store.documents(app, cids)
@@ -183,10 +199,13 @@ class CallQuery:
         may = [
             self._access.lets_in(caller, cid, named) for cid, named in zip(cids, own, strict=True)
         ]
+        for cid, named in zip(cids, own, strict=True):
+            if self._access.is_made_here(caller, cid, named):
+                made_here.add(cid)
         members: list[list[str]] = [[] for _ in cids]
         for user_id in sorted(wanted.members):
-            named = await self._store.users_of(app, cids, user_id)
-            for found, one in zip(members, named, strict=True):
+            asked_for = await self._store.users_of(app, cids, user_id)
+            for found, one in zip(members, asked_for, strict=True):
                 if one is not None and "m" in one.flags:
                     found.append(user_id)
         return [

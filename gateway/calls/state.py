@@ -111,18 +111,6 @@ def complete(more: Json) -> Json:
     return {**more, "settings": settings, "egress": egress}
 
 
-def was_anothers(progress: Progress, event: Json) -> bool:
-    """Tell whether Stream says that another made the call, which so far was made here alone.
-
-    Anybody may make a call here, under any name: whom they named must not see Stream's.
-    """
-    told, known = (
-        _object(_object(call).get("created_by")).get("id")
-        for call in (event.get("call"), progress.call)
-    )
-    return not progress.seen_ns and None not in (told, known) and told != known
-
-
 def advance(progress: Progress, kind: str, event: Json, at_ns: int) -> None:
     """Take in one event, which Stream made at `at_ns`. Its times are as we keep them."""
     if isinstance(event.get("call"), dict) and at_ns >= progress.seen_ns:

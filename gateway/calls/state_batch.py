@@ -2,6 +2,9 @@
 
 An event is taken in once: each state says up to which entry it goes, so a batch that is read
 again after a crash changes nothing.
+
+Anybody may make a call here, under any name, and such a state has taken in nothing. With the first
+event of Stream's it is forgotten: whom its maker named must not see Stream's call.
 """
 
 from collections.abc import Iterable
@@ -43,10 +46,14 @@ def sort_out(entries: Iterable[Entry]) -> dict[Call, list[ToldEvent]]:
 
 
 class Outcome(NamedTuple):
-    """What to do with a call: forget what is known of it, then write a draft, if there is one."""
+    """What to do with a call: forget what is known of it, then write a draft, if there is one.
+
+    `deleted`: by which event it was deleted, the last time.
+    """
 
     forget: bool
     draft: Draft | None
+    deleted: Id | None = None
 
 
 UNCHANGED = Outcome(False, None)
@@ -56,22 +63,22 @@ def outcome(app: str, cid: str, read: CallDocument | None, events: Iterable[Told
     """Say what the state of a call is after `events`, of which it may know the first ones."""
     applied = read.applied if read else NOTHING
     now = None if read is None else Progress(cid, orjson.loads(read.call), seen_ns=read.seen_ns)
-    last, forget = applied, False
+    last, forget, deleted = applied, False, None
+    is_made_here = read is not None and read.applied == NOTHING and not read.seen_ns
     for one in events:
         if one.id <= applied:
             continue
         last = one.id
         if one.meta.type == DELETED:
-            now, forget = None, True
+            now, forget, deleted = None, True, one.id
             continue
-        event = _parsed(one.body)
-        if now is not None and state.was_anothers(now, event):
+        if is_made_here and not forget:
             now, forget = None, True
-        now = _after(cid, now, one, event)
+        now = _after(cid, now, one, _parsed(one.body))
     if last == applied:
         return UNCHANGED
     next_one = None if now is None else draft(app, None if forget else read, now, last)
-    return Outcome(forget, next_one)
+    return Outcome(forget, next_one, deleted)
 
 
 def draft(app: str, read: CallDocument | None, now: Progress, applied: Id = NOTHING) -> Draft:

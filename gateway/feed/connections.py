@@ -31,11 +31,18 @@ class Connected(Protocol):
     def granted(self) -> frozenset[str]:
         """Calls that the token names: only a block shuts out of these."""
 
+    @property
+    def made_here(self) -> set[str]:
+        """Calls that may be watched until Stream tells of one of that name."""
+
     def called(self, call_cid: str, frame: bytes) -> None:
         """Take an event of a call that rings for this user, unless it is watched anyway."""
 
     def barred(self, call_cid: str) -> None:
         """Watch a call no longer: its user may not any more."""
+
+    def deleted(self, call_cid: str) -> None:
+        """Watch a call no longer: it is no more."""
 
     def set_aside(self, call_cid: str) -> None:
         """Get nothing of a watched call for now; `barred` or `taken_back` follows."""

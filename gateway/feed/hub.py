@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from gateway import native
+from gateway.calls.state import DELETED
 from gateway.clock import now_ms
-from gateway.feed.connections import Connections
+from gateway.event import MADE_HERE
+from gateway.feed.connections import Connected, Connections
 from gateway.feed.leaving import (
     COMING_TYPES,
     CREATED,
@@ -31,10 +33,11 @@ _logger = logging.getLogger(__name__)
 Render = Callable[[TailEntry], bytes]
 
 
-class Watcher(Protocol):
+class Watcher(Connected, Protocol):
     app: str
     user_id: str | None
     calls: set[str]
+    made_here: set[str]
 
 
 class Outlet(Protocol):
@@ -69,17 +72,21 @@ class _Group:
 
 
 class _Audience:
-    """The watchers of one call. `groups`: by how a frame is made of an entry."""
+    """The watchers of one call. `groups`: by how a frame is made of an entry.
 
-    __slots__ = ("choosy", "groups")
+    `is_made_here`: some may be watching only because the call was made here.
+    """
+
+    __slots__ = ("choosy", "groups", "is_made_here")
 
     def __init__(self) -> None:
         self.groups: dict[Render, _Group] = {}
         self.choosy: set[Choosy] = set()
+        self.is_made_here = False
 
-    def users(self) -> set[str]:
+    def all(self) -> list[Connected]:
         outlets = [one for group in self.groups.values() for one in group.outlets]
-        return {one.user_id for one in (*outlets, *self.choosy) if one.user_id is not None}
+        return [*outlets, *self.choosy]
 
     def forget(self, watcher: Watcher) -> None:
         self.choosy.discard(watcher)  # if it is of that kind
@@ -136,6 +143,7 @@ class Hub:
             audience = self._audience(watcher.app, cid)
             audience.choosy.discard(watcher)  # if it was of that kind
             audience.groups.setdefault(render, _Group()).outlets[watcher] = watcher.outlet
+            audience.is_made_here |= cid in watcher.made_here
             watcher.calls.add(cid)
 
     def watch(self, watcher: Choosy, calls: Iterable[str]) -> None:
@@ -144,6 +152,7 @@ class Hub:
         for cid in calls:
             audience = self._audience(watcher.app, cid)
             audience.forget(watcher)
+            audience.is_made_here |= cid in watcher.made_here
             audience.choosy.add(watcher)
 
     def unwatch(self, watcher: Relayed | Choosy, calls: Iterable[str]) -> None:
@@ -167,8 +176,7 @@ class Hub:
 
     def offer(self, entry: TailEntry) -> None:
         meta = entry.meta
-        if meta.type == CREATED:
-            self._see_created(entry)
+        self._see_streams(entry)
         self._tell_others(entry)
         audience = self._audiences.get((meta.app, meta.call_cid))
         is_calling = meta.type in CALLING_TYPES
@@ -191,12 +199,16 @@ class Hub:
         if is_calling and meta.call_cid is not None:
             self._call(meta.app, meta.call_cid, entry.body, _bare(entry))
 
-    def _see_created(self, entry: TailEntry) -> None:
+    def _see_streams(self, entry: TailEntry) -> None:
+        """See who watches a call that so far was made here alone, now that Stream tells of it."""
         audience = self._audiences.get((entry.meta.app, entry.meta.call_cid))
-        if audience is not None and self._leaving is not None:
+        if audience is None or self._leaving is None or entry.meta.source == MADE_HERE:
+            return
+        if entry.meta.type == CREATED or audience.is_made_here:
             for group in audience.groups.values():
                 self._write(group)  # of before, to whoever may be set aside
-            self._leaving.see_created(entry, audience.users())
+            audience.is_made_here = False
+            self._leaving.see_streams(entry, audience.all())
 
     def _tell_others(self, entry: TailEntry) -> None:
         """Tell of an entry those who wait: set aside from its call, or for a call to begin."""
@@ -208,7 +220,10 @@ class Hub:
     def _see_who_leaves(self, entry: TailEntry) -> None:
         if self._leaving is None:
             return
-        if entry.meta.type in LEAVING_TYPES:
+        if entry.meta.type == DELETED:
+            audience = self._audiences.get((entry.meta.app, entry.meta.call_cid))
+            self._leaving.see_deleted(entry, () if audience is None else audience.all())
+        elif entry.meta.type in LEAVING_TYPES:
             self._leaving.take(entry)
         elif entry.meta.type in COMING_TYPES:
             self._leaving.welcome(entry)
@@ -229,7 +244,7 @@ class Hub:
     def _call(self, app: str, cid: str, body: bytes, frame: bytes) -> None:
         """Tell the members whom an event names, as far as they do not watch the call."""
         for user_id in members_of(body):
-            if self._leaving is not None and self._leaving.is_out(app, cid, user_id):
+            if self._leaving is not None and self._leaving.is_not_to_ring(app, cid, user_id):
                 continue
             for one in self._connections.of_user(app, user_id):
                 one.called(cid, frame)

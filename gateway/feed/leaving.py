@@ -6,38 +6,40 @@ Where the event does not say who that is, such a watcher is set aside with what 
 until the call's state has been asked. A call that a token names is open to its bearer until he is
 blocked.
 
-Anybody may make a call here, under any name. Once Stream tells of one of that name, who watches it
-and is not named by that is set aside in the same way, before the event: it is not his call.
+A deletion is the last for everybody: of a call that is made anew under the name, he hears who may
+watch that one, and asks for it.
 
-Who asked to watch before the event and comes to it after is refused: `is_out` remembers, for
-longer than asking takes.
+Anybody may make a call here, under any name. Once Stream tells of one of that name, by whatever
+event, who watches it and is not named by that is set aside in the same way, before the event: it
+is not his call.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Container, Iterable
-from time import monotonic
 from typing import Any, NamedTuple
 
 import orjson
 
+from gateway.calls.state import CROWD_MOVES, DELETED, SAYS_NOTHING
 from gateway.errors import EngineRefused, EngineUnavailable
 from gateway.feed.connections import Connected, Connections
 from gateway.feed.members import blocked_by, members_of, named_by
+from gateway.feed.shut_out import REMEMBERED_S, ShutOut
 from gateway.logs import Seldom
 from gateway.options import KIB
 from gateway.store.watching.tail import TailEntry
 
 BLOCKED, REMOVED = "call.blocked_user", "call.member_removed"
-LEAVING_TYPES = frozenset((BLOCKED, REMOVED))
+LEAVING_TYPES = frozenset((BLOCKED, REMOVED, DELETED))
 UNBLOCKED = "call.unblocked_user"
 CREATED = "call.created"
 COMING_TYPES = frozenset(("call.member_added", CREATED, UNBLOCKED))
 _BLOCKED_IDS, _NOBODY_BLOCKED = b'"blocked_user_ids"', b'"blocked_user_ids":[]'
-_REMEMBERED_S, _MOST_REMEMBERED = 8.0, 20_000
 _MOST_DOUBTS = 1000  # beyond it nobody is asked about
 _DOUBT_BYTES = 256 * KIB  # what comes meanwhile; beyond it the watcher comes back by itself
 _AGAIN_S = 0.5
+_SILENT = SAYS_NOTHING | CROWD_MOVES  # types by which no state is asked for anew
 _logger = logging.getLogger(__name__)
 
 Call = tuple[str, str]  # app and call_cid
@@ -64,34 +66,48 @@ class Leaving:
         *,
         open_apps: Container[str],
         by_state: bool,
+        asking_s: float = REMEMBERED_S,
     ) -> None:
         """`open_apps`: the API keys whose every user may watch, unless he is blocked.
 
-        `by_state`: we decide who may watch; else Stream has let in who comes after an event.
+        `by_state`: we decide who may watch, not Stream. `asking_s`: as long as asking may take.
         """
         self._open_apps, self._by_state = open_apps, by_state
         self._names, self._connections = names, connections
-        self._out: dict[tuple[str, str, str], tuple[float, str]] = {}  # until when, and by what
+        self._out = ShutOut(asking_s)
         self._asked: asyncio.Queue[_Doubt] = asyncio.Queue(_MOST_DOUBTS)
         self.doubts: dict[Call, list[_Doubt]] = {}
         self._seldom = Seldom()
 
     def is_out(
-        self, app: str, call_cid: str, user_id: str | None, *, granted: bool = False
+        self,
+        app: str,
+        call_cid: str,
+        user_id: str | None,
+        *,
+        granted: bool = False,
+        asked_s: float | None = None,
     ) -> bool:
-        """Tell whether an event has just shut a user out of a call.
+        """Tell whether an event has shut a user out of a call since it was asked for him.
 
-        `granted`: the token names the call.
+        `granted`: the token names the call. `asked_s`: monotonic; without it: of late.
         """
-        if not self._out or not self._by_state or user_id is None:
+        if user_id is None:
             return False
-        until_s, kind = self._out.get((app, call_cid, user_id), (0.0, ""))
-        return monotonic() < until_s and not (granted and kind == REMOVED)
+        may_watch_any = granted or app in self._open_apps
+        if not may_watch_any and self._out.was_deleted(app, call_cid, asked_s):
+            return True
+        kind = self._out.by_what(app, call_cid, user_id, asked_s)
+        return kind is not None and not (granted and kind == REMOVED)
+
+    def is_not_to_ring(self, app: str, call_cid: str, user_id: str) -> bool:
+        """Tell whether events that name a user, whom they call, are not for him."""
+        return self._by_state and self._out.by_what(app, call_cid, user_id) is not None
 
     # ---- what the hub tells
 
     def take(self, entry: TailEntry) -> None:
-        """Shut out whom an event of `LEAVING_TYPES` names; it has been written to them."""
+        """Shut out whom a removal or a block names; it has been written to them."""
         meta = entry.meta
         if meta.call_cid is None or (meta.type == REMOVED and meta.app in self._open_apps):
             return
@@ -102,16 +118,38 @@ class Leaving:
             elif said.creator is None:
                 self._ask(meta.app, meta.call_cid, user_id)
 
-    def see_created(self, entry: TailEntry, watching: Iterable[str]) -> None:
-        """Set aside those of `watching`, users, whom the making of a call does not name.
-
-        Before anything else is done with the event.
-        """
-        meta = entry.meta
-        if meta.call_cid is None or not self._by_state or meta.app in self._open_apps:
+    def see_deleted(self, entry: TailEntry, watching: Iterable[Connected]) -> None:
+        """End all watching of a call that is no more; that has been written to them."""
+        app, cid = entry.meta.app, entry.meta.call_cid
+        if cid is None:
             return
-        for user_id in set(watching) - named_by(entry.body):
-            self._ask(meta.app, meta.call_cid, user_id)
+        self._out.add_deleted(app, cid)
+        aside = [one for doubt in self.doubts.get((app, cid), ()) for one in doubt.watchers]
+        for one in {*watching, *aside}:
+            if cid in one.calls:
+                one.deleted(cid)
+
+    def see_streams(self, entry: TailEntry, watching: Iterable[Connected]) -> None:
+        """Set aside those of `watching` whom a call made here let in, and Stream's does not name.
+
+        Before anything else is done with the event. By one that changes no state nothing can be
+        asked: they are out.
+        """
+        meta, cid = entry.meta, entry.meta.call_cid
+        if cid is None or not self._by_state or meta.app in self._open_apps:
+            return
+        suspects = set()
+        for one in watching:
+            if (meta.type == CREATED or cid in one.made_here) and one.user_id is not None:
+                suspects.add(one.user_id)
+            one.made_here.discard(cid)
+        # Who did something in a call need not be named by it.
+        named = named_by(entry.body) if meta.type == CREATED else members_of(entry.body)
+        for user_id in suspects - named:
+            if meta.type.startswith("call.") and meta.type not in _SILENT:
+                self._ask(meta.app, cid, user_id)
+            else:
+                self._shut_out(meta.app, cid, user_id, REMOVED)
 
     def see_blocked(self, entry: TailEntry) -> None:
         """See whether those whom a call brought by an event has blocked watch it still.
@@ -128,13 +166,12 @@ class Leaving:
     def welcome(self, entry: TailEntry) -> None:
         """Know whom an event of `COMING_TYPES` lets in again."""
         meta = entry.meta
-        if not self._out or meta.call_cid is None:
+        if meta.call_cid is None:
             return
         is_unblocked = meta.type == UNBLOCKED
         for user_id in named_by(entry.body) if is_unblocked else members_of(entry.body):
-            key = (meta.app, meta.call_cid, user_id)
-            if self._out.get(key, (0, ""))[1] == (BLOCKED if is_unblocked else REMOVED):
-                del self._out[key]
+            kind = BLOCKED if is_unblocked else REMOVED
+            self._out.forget(meta.app, meta.call_cid, user_id, kind)
 
     def passing(self, entry: TailEntry) -> None:
         """Keep an event for those who were set aside from its call: while there are `doubts`."""
@@ -150,18 +187,10 @@ class Leaving:
     # ---- who is out
 
     def _shut_out(self, app: str, cid: str, user_id: str, kind: str) -> None:
-        self._remember(app, cid, user_id, kind)
+        self._out.add(app, cid, user_id, kind)
         for one in tuple(self._connections.of_user(app, user_id)):
             if cid in one.calls and (kind == BLOCKED or cid not in one.granted):
                 one.barred(cid)
-
-    def _remember(self, app: str, cid: str, user_id: str, kind: str) -> None:
-        now = monotonic()
-        self._out.pop((app, cid, user_id), None)
-        for key, (until_s, _) in tuple(self._out.items())[:2]:
-            if until_s <= now or len(self._out) >= _MOST_REMEMBERED:
-                del self._out[key]
-        self._out[app, cid, user_id] = now + _REMEMBERED_S, kind
 
     # ---- who may be the creator
 
@@ -173,7 +202,7 @@ class Leaving:
             return
         for watcher in watchers:
             watcher.set_aside(cid)
-        self._remember(app, cid, user_id, REMOVED)
+        self._out.add(app, cid, user_id, REMOVED)
         self.doubts.setdefault(one.call, []).append(one)
         self._asked.put_nowait(one)
 
@@ -207,7 +236,7 @@ class Leaving:
             del self.doubts[one.call]
         app, cid = one.call
         if may_stay:
-            self._out.pop((app, cid, one.user_id), None)
+            self._out.forget(app, cid, one.user_id, REMOVED)
         open_now = set(self._connections.of_user(app, one.user_id))
         for watcher in one.watchers:
             if watcher not in open_now or cid not in watcher.calls:

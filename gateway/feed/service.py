@@ -28,6 +28,7 @@ from gateway.feed.plain.tickets import Tickets
 from gateway.feed.sdk.registration import Registration
 from gateway.feed.sdk.sockets import SdkSockets
 from gateway.feed.sdk.watcher import SdkParts, SdkWatcher
+from gateway.feed.shut_out import REMEMBERED_S
 from gateway.feed.waiting import Waiting
 from gateway.feed.websocket.frames import RESTART
 from gateway.metrics import Metrics
@@ -69,6 +70,7 @@ class FeedService:
             self._connections,
             by_state=config.upstream.url is None,
             open_apps=exposure.open_apps(config),
+            asking_s=max(REMEMBERED_S, 2 * config.upstream.timeout_s),
         )
         # Stream, that is asked each time, is asked less often.
         self._waiting = Waiting() if shows is None else Waiting(pause_s=_STREAM_PAUSE_S)
@@ -98,7 +100,8 @@ class FeedService:
             self._waiting,
             shows,
         )
-        self._plain = PlainFeed(plain, tokens, Tickets(TicketStore(engine), options))
+        tickets = Tickets(TicketStore(engine), options, with_tokens=shows is not None)
+        self._plain = PlainFeed(plain, tokens, tickets)
         # Of either, and of those that were turned away: they have files, as watchers have.
         metrics.feed_connections.track("closing", read=lambda: self._doorway.goodbyes.count)
         metrics.feed_connections.track("sdk", read=lambda: len(self._sdk.open))

@@ -33,8 +33,10 @@ so that outgrowing the embedded engine moves data and changes nothing else.
 | gw:{N}:calls_more        | hash   | <call> -> packed JSON: what of its state seldom changes      |
 | gw:{N}:calls_at          | zset   | <call> -> Unix ms at which its state last changed            |
 | gw:{N}:calls_of:<app>    | zset   | call_cid -> Unix ms at which the call was created            |
+| gw:{N}:calls_deleted     | zset   | <call> -> the event that deleted it, of late (`deletion`)    |
 | gw:{N}:calls_size        | string | bytes of all states, users included                          |
-| gw:{N}:users:<call>      | hash   | user -> flags (m member, c creator, b blocked), JSON         |
+| gw:{N}:users:<call>      | hash   | user -> flags (m member, c creator, b blocked, h named by a  |
+|                          |        | call that was made here alone), JSON                         |
 | gw:{N}:named:<user>      | set    | call_cid of the calls that name this user                    |
 
 A <call> is app, a zero byte, call_cid: what its shard is computed from. A <user> likewise.
@@ -127,6 +129,10 @@ def call_states(shard: int) -> tuple[str, str, str, str]:
     """Return the keys that scripts about call states are given, in their order."""
     base = f"gw:{{{shard}}}:calls"
     return base, f"{base}_more", f"{base}_at", f"{base}_size"
+
+
+def calls_deleted(shard: int) -> str:
+    return f"gw:{{{shard}}}:calls_deleted"
 
 
 def calls_of(shard: int, app: str) -> str:

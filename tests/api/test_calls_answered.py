@@ -45,8 +45,12 @@ async def webhook(gateway, body, secret=SECRET, key=KEY):
             assert response.status == 200
 
 
-async def hears(client, gateway, cid=CID):
-    await webhook(gateway, {"type": "custom", "call_cid": cid, "custom": {"cid": cid}})
+async def hears(client, cid=CID):
+    """Of a call that is made here: by an event that is made here."""
+    async with stream_client(client.base, None) as server:
+        said = {"custom": {"cid": cid}, "user_id": "server"}
+        path = f"/video/call/{cid.replace(':', '/')}/event"
+        assert (await server.ask("POST", path, said)).status == 201
     event = await client.event()
     assert event["call_cid"] == cid
     return True
@@ -131,7 +135,7 @@ async def test_each_way_to_watch(gateway, clients, method, path, body, status):
     await anna.ask("POST", PATH, {})
     answer = await anna.ask(method, path, body, watching=True)
     assert answer.status == status, answer.body
-    await hears(anna, gateway)
+    await hears(anna)
     known, anna.connection_id = anna.connection_id, "nobody"
     assert (await anna.ask(method, path, body, watching=True)).code == 46
     anna.connection_id = known.rpartition("-")[0] + "-" + "0" * 32
@@ -149,7 +153,7 @@ async def test_watch_by_the_query(gateway, clients):
     assert (await anna.ask("POST", "/video/calls", {"watch": True})).code == 4
     await anna.ask("POST", "/video/call/default/other", {}, watching=True)
     await webhook(gateway, {"type": "custom", "call_cid": CID, "custom": {}})
-    await hears(anna, gateway, "default:other")
+    await hears(anna, "default:other")
 
 
 async def test_anothers_connection_is_not_given_away(clients):
@@ -219,7 +223,7 @@ async def test_all_calls_that_are_named_are_watched_again(gateway, clients):
     assert sorted(one["call"]["cid"] for one in found["calls"]) == cids
     assert "next" not in found
     for cid in (cids[0], cids[-1]):
-        assert await hears(anna, gateway, cid)
+        assert await hears(anna, cid)
 
 
 BAD = [
@@ -318,17 +322,40 @@ async def test_a_name_taken_beforehand_opens_no_call_of_streams(gateway, clients
     assert [one["user_id"] for one in said["members"]] == ["ben"]
 
 
-async def test_what_a_maker_says_stays_when_stream_says_the_same(gateway, clients):
-    """The members that a call was made with are kept when its webhook comes."""
+CALL = {"created_at": "2026-11-20T10:00:00Z", "created_by": {"id": "anna"}}
+FIRST = {
+    "a session": {"type": "call.session_started", "session_id": "s", "call": CALL},
+    "a member": {"type": "call.member_added", "call": CALL, "members": [{"user_id": "ben"}]},
+    "a member, no call told": {"type": "call.member_added", "members": [{"user_id": "anna"}]},
+    "a removal": {"type": "call.member_removed", "call": CALL, "members": ["kim"]},
+}
+
+
+@pytest.mark.parametrize("event", FIRST.values(), ids=FIRST)
+async def test_whatever_stream_says_first_ends_a_call_made_here(gateway, clients, event):
+    """Its maker and whom he named keep nothing; whom Stream names is let in."""
+    anna, eve, kim = await clients("anna"), await clients("eve"), await clients("kim")
+    made = {"data": {"members": [{"user_id": "kim"}], "custom": {"of": "eve"}}}
+    assert (await eve.ask("POST", PATH, made)).status == 201
+    await webhook(gateway, {"call_cid": CID, **event})
+    await eventually(lambda: _status(anna, 200))
+    said = (await anna.ask("GET", PATH)).json
+    assert said["call"]["custom"] == {}
+    assert {"eve", "kim"}.isdisjoint(one["user_id"] for one in said["members"])
+    for one in (eve, kim):
+        assert (await one.ask("GET", PATH)).code == 17
+        assert (await one.ask("POST", PATH, made)).code == 17
+        assert (await one.ask("POST", PATH + "/event", {"custom": {}})).code == 17
+        assert (await one.ask("POST", "/video/calls", {})).json["calls"] == []
+
+
+async def test_a_maker_whom_stream_names_too_stays(gateway, clients):
+    """As what Stream names him; whom he alone named does not."""
     anna, ben = await clients("anna"), await clients("ben")
     await anna.ask("POST", PATH, {"data": {"members": [{"user_id": "ben"}]}})
-    call = {"created_by": {"id": "anna"}, "custom": {"told": True}}
-    await webhook(gateway, {"type": "call.updated", "call_cid": CID, "call": call})
-    await eventually(lambda: _told(ben))
-
-
-async def _told(client):
-    return (await client.ask("GET", PATH)).json["call"]["custom"] == {"told": True}
+    await webhook(gateway, {"type": "call.updated", "call_cid": CID, "call": CALL})
+    await eventually(lambda: _status(ben, 403))
+    assert (await anna.ask("GET", PATH)).status == 200
 
 
 async def test_calls_that_anybody_makes_are_bounded_at_once(tmp_path):

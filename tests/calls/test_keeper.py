@@ -198,9 +198,12 @@ async def test_a_deleted_call_is_forgotten(engine, store, publisher, redis):
 
 
 async def test_a_state_that_others_write_too(engine, store, publisher):
-    """GetOrCreate and the keeper write the same call: neither loses what the other has said."""
+    """Whoever writes a call that Stream has told of: neither loses what the other has said."""
     async with keeping(engine, store):
-        for n in range(30):
+        await publisher.publish(updated(0))
+        await eventually(lambda: _is(store, 0))
+        await _add_member(store, "u0")
+        for n in range(1, 30):
             await publisher.publish(updated(n))
             await _add_member(store, f"u{n}")
         await eventually(lambda: _is(store, 29))
@@ -219,7 +222,7 @@ async def _add_member(store, user):
 
 async def test_an_event_that_breaks_us_costs_itself_alone(engine, store, publisher, redis, caplog):
     """Not even a state that nothing of ours has written stops the keeper."""
-    await store.put(Draft(APP, CID, None, b'["not an object"]', 1))
+    await store.put(Draft(APP, CID, None, b'["not an object"]', 1, applied=(0, 1)))
     other = "default:room-2"
     await publisher.publish(updated(1), updated(2, cid=other))
     async with keeping(engine, store):

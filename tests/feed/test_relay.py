@@ -35,7 +35,7 @@ class Watcher:
     """Watches one call; `told` says what its connection has told it."""
 
     def __init__(self, hub):
-        self.app, self.calls, self.told = "app", set(), []
+        self.app, self.calls, self.made_here, self.told = "app", set(), set(), []
         self._hub = hub
 
     def begin(self, transport):

@@ -55,10 +55,19 @@ def said(n):
     return {"type": "custom", "custom": {"n": n}}
 
 
-async def begin(anna):
+async def begin(gateway, anna):
+    """Have Stream tell of a call of anna's, which she watches."""
     await anna.connect()
-    made = {"data": {"members": [{"user_id": "ben"}, {"user_id": "kim"}]}}
-    await anna.ask("POST", PATH, made, watching=True)
+    members = [{"user_id": "ben"}, {"user_id": "kim"}]
+    await tell(gateway, {"type": "call.created", "call": CALL, "members": members})
+    await eventually(lambda: _watches(anna))
+    await tell(gateway, said("begun"))
+    while (await anna.event()).get("custom") != {"n": "begun"}:
+        pass
+
+
+async def _watches(client):
+    return (await client.ask("GET", PATH, watching=True)).status == 200
 
 
 def first(user="ben", **more):
@@ -87,7 +96,7 @@ async def test_nothing_of_the_same_batch_comes_behind_it(gateway, leaving):
         opened(gateway) as other,
         events(gateway, bearer=token("ben"), call=CID) as stream,
     ):
-        await begin(anna)
+        await begin(gateway, anna)
         await ben.connect()
         assert (await ben.ask("GET", PATH, watching=True)).status == 200
         await alone.say(**first())
@@ -104,7 +113,9 @@ async def test_nothing_of_the_same_batch_comes_behind_it(gateway, leaving):
             assert (await one.hear())["event"]["type"] == leaving["type"]
             refused = await one.hear()
             assert (refused["code"], refused["calls"]) == (17, [CID])
-        assert (await stream.hear())[0]["event"]["custom"]["n"] == 1
+        while (heard := (await stream.hear())[0])["event"].get("custom") == {"n": "begun"}:
+            pass  # it waited for the call, and was let in with its making
+        assert heard["event"]["custom"]["n"] == 1
         assert (await stream.hear())[0]["event"]["type"] == leaving["type"]
         assert (await stream.hear())[0]["code"] == 17
         assert (await ben.event())["custom"]["n"] == 1
@@ -130,7 +141,7 @@ async def test_who_made_the_call_hears_on(gateway):
     base = f"http://127.0.0.1:{gateway.port}"
     removed = {"type": REMOVED["type"], "members": ["ben", "anna"]}
     async with stream_client(base, "anna") as anna, opened(gateway) as plain:
-        await begin(anna)
+        await begin(gateway, anna)
         await plain.say(**first("anna"))
         assert (await plain.hear())["type"] == "watching"
         await tell(gateway, said(1), removed, *[said(n) for n in range(2, 22)])
@@ -151,7 +162,7 @@ async def test_a_call_token_outlasts_a_removal_and_no_block(gateway):
     base = f"http://127.0.0.1:{gateway.port}"
     granted = {"token": token("ben", call_cids=[CID])}
     async with stream_client(base, "anna") as anna, opened(gateway) as plain:
-        await begin(anna)
+        await begin(gateway, anna)
         await plain.say(**first(**granted))
         assert (await plain.hear())["type"] == "watching"
         await tell(gateway, LEAVING["removed"], REMOVED, said(1), BLOCKED, said(2))
@@ -193,7 +204,7 @@ async def test_it_is_the_last_while_the_states_of_calls_stand_still(gateway, lea
         stream_client(base, "ben") as ben,
         opened(gateway) as plain,
     ):
-        await begin(anna)
+        await begin(gateway, anna)
         await ben.connect()
         assert (await ben.ask("GET", PATH, watching=True)).status == 200
         await plain.say(**first())
@@ -274,6 +285,32 @@ async def test_with_upstream_it_is_the_last_too(tmp_path):
                 assert (await ben.event())["custom"] == {"n": 2}
                 await plain.say(type="ping")
                 assert (await plain.hear())["type"] == "pong"
+
+
+async def test_an_answer_of_streams_that_was_overtaken_lets_nobody_in(tmp_path):
+    """Who asked before his removal, and is answered after it, does not watch."""
+    async with running_stream({KEY: SECRET}) as stream:
+        settings = {"server": {"drain": "1s"}, "upstream": {"url": stream.url}, "subscribers": []}
+        async with running_gateway(tmp_path / "g", **settings) as gateway:
+            await gateway.up()
+            stream.create(KEY, CID, ["ben", "kim"])
+            base = f"http://127.0.0.1:{gateway.port}"
+            async with stream_client(base, "ben") as ben, opened(gateway) as other:
+                await other.say(**first("kim"))
+                assert (await other.hear())["calls"] == [CID]
+                await ben.connect()
+                seen = len(stream.requests)
+                async with stream.hanging():
+                    asking = asyncio.create_task(ben.ask("GET", PATH, watching=True))
+                    await eventually(lambda: _more_than(stream.requests, seen))
+                    await tell(gateway, LEAVING["removed"])
+                    assert (await other.hear())["event"]["type"] == REMOVED["type"]
+                assert (await asking).code == 17
+                assert (await ben.ask("GET", PATH, watching=True)).status == 200
+
+
+async def _more_than(requests, count):
+    return len(requests) > count
 
 
 async def _is_named(gateway):

@@ -29,6 +29,21 @@ async def _tell(session, gateway, **event):
         assert response.status == 200
 
 
+async def _made(session, gateway, anna, *members):
+    """Have Stream tell of a call of anna's, which she watches."""
+    call = {"created_at": "2026-11-20T10:00:00Z", "created_by": {"id": "anna"}}
+    named = [{"user_id": one} for one in members]
+    await _tell(session, gateway, type="call.created", call=call, members=named)
+    await eventually(lambda: _watches(anna))
+    await _tell(session, gateway, type="custom", custom={"begun": True})
+    while (await anna.event()).get("custom") != {"begun": True}:
+        pass
+
+
+async def _watches(client):
+    return (await client.ask("GET", PATH, watching=True)).status == 200
+
+
 REMOVED = {"type": "call.member_removed", "members": ["ben", "anna"]}
 BLOCKED = {"type": "call.blocked_user", "user": {"id": "ben"}}
 
@@ -44,9 +59,8 @@ async def test_who_is_shut_out_hears_no_more(gateway, event):
         session.ws_connect(f"{base}/feed") as plain,
     ):
         await anna.connect()
+        await _made(session, gateway, anna, "ben", "kim")
         await ben.connect()
-        data = {"data": {"members": [{"user_id": "ben"}, {"user_id": "kim"}]}}
-        await anna.ask("POST", PATH, data, watching=True)
         assert (await ben.ask("GET", PATH, watching=True)).status == 200
         first = {"type": "watch", "token": token("ben"), "api_key": KEY, "calls": [CID]}
         await plain.send_json(first)
@@ -122,8 +136,8 @@ async def test_who_comes_back_too_early_is_found(gateway):
         aiohttp.ClientSession() as session,
     ):
         await anna.connect()
+        await _made(session, gateway, anna, "ben")
         await ben.connect()
-        await anna.ask("POST", PATH, {"data": {"members": [{"user_id": "ben"}]}}, watching=True)
         await ben.ask("GET", PATH, watching=True)
         await _tell(session, gateway, **BLOCKED)
         assert (await ben.event())["type"] == BLOCKED["type"]
@@ -141,6 +155,49 @@ async def test_who_comes_back_too_early_is_found(gateway):
 
         heard = []
         await eventually(hears_nothing, within_s=60)
+
+
+FIRST = {
+    "a session": {"type": "call.session_started", "session_id": "s", "call": {}},
+    "somebody comes": {"type": "call.session_participant_joined", "participant": {}},
+    "a caption": {"type": "call.closed_caption", "closed_caption": {"text": "a secret"}},
+    "a custom event of Stream's": {"type": "custom", "custom": {"n": 1}, "user": {"id": "eve"}},
+    "a type that nobody knows": {"type": "call.new_thing", "user": {"id": "eve"}},
+}
+
+
+@pytest.mark.parametrize("event", FIRST.values(), ids=FIRST)
+async def test_a_call_made_here_ends_with_whatever_stream_tells_of_it(gateway, event):
+    """Though it is not `call.created`: who watches by the call made here hears nothing of it."""
+    base = f"http://127.0.0.1:{gateway.port}"
+    async with (
+        stream_client(base, "eve") as eve,
+        stream_client(base, "ida") as ida,
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{base}/feed") as plain,
+    ):
+        ida.token = token("ida", call_cids=[CID])
+        await eve.connect()
+        await ida.connect()
+        made = {"data": {"members": [{"user_id": "ben"}]}}
+        assert (await eve.ask("POST", PATH, made, watching=True)).status == 201
+        assert (await ida.ask("GET", PATH, watching=True)).status == 200
+        first = {"type": "watch", "token": token("ben"), "api_key": KEY, "calls": [CID]}
+        await plain.send_json(first)
+        assert (await plain.receive_json(timeout=30))["calls"] == [CID]
+        assert (await eve.ask("POST", PATH + "/event", {"custom": {"n": 0}})).status == 201
+        for one in (eve, ida):
+            assert (await one.event())["custom"] == {"n": 0}
+        assert (await plain.receive_json(timeout=30))["event"]["custom"] == {"n": 0}
+        await _tell(session, gateway, **event)
+        assert (await ida.event())["type"] == event["type"]
+        said = await plain.receive_json(timeout=30)
+        assert (said["code"], said["calls"]) == (17, [CID])
+        await plain.send_json({"type": "ping"})
+        assert (await plain.receive_json(timeout=30))["type"] == "pong"
+        ring = {"type": "call.ring", "members": [{"user_id": "eve"}]}
+        await _tell(session, gateway, **ring, call_cid="default:next")
+        assert (await eve.event())["type"] == "call.ring"
 
 
 async def test_who_took_a_calls_name_beforehand_hears_nothing_of_streams(gateway):
@@ -167,7 +224,7 @@ async def test_who_took_a_calls_name_beforehand_hears_nothing_of_streams(gateway
         assert (await plain.receive_json(timeout=30))["calls"] == [CID]
         call = {"created_at": "2026-12-01T00:00:00Z", "created_by": {"id": "anna"}}
         named = [{"user_id": "kim"}]
-        await _tell(session, gateway, type="custom", custom={"n": 0})
+        assert (await eve.ask("POST", PATH + "/event", {"custom": {"n": 0}})).status == 201
         await _tell(session, gateway, type="call.created", call=call, members=named)
         await _tell(session, gateway, type="custom", custom={"n": 1})
         for one in (kim, ida):

@@ -1,10 +1,12 @@
 """Watching a call before the webhook that names its watcher has come."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import secrets
 
+import aiohttp
 import pytest
 from plain_client import KEY, events, opened, token, watching
 from support.eventually import eventually
@@ -193,6 +195,42 @@ async def test_with_upstream_stream_is_asked(tmp_path):
             assert alice.first["waiting"] == [CID]
             stream.create(KEY, CID, ["alice"])
             assert (await alice.hear())["calls"] == ["default:shown", CID]
+
+
+async def test_with_upstream_who_came_by_a_ticket_is_asked_for_too(tmp_path):
+    """By his own token, which Redis cannot read."""
+    async with contextlib.AsyncExitStack() as stack:
+        stream = await stack.enter_async_context(running_stream({KEY: STREAM_SECRET}))
+        gateway = await stack.enter_async_context(
+            running_gateway(tmp_path / "g", upstream={"url": stream.url})
+        )
+        await gateway.up()
+        stream.create(KEY, CID, ["alice"])
+        bearer, base = token("alice"), f"http://127.0.0.1:{gateway.port}"
+        async with aiohttp.ClientSession(headers={"Authorization": bearer}) as session:
+            async with session.post(f"{base}/feed/tickets?api_key={KEY}") as response:
+                ticket = (await response.json())["ticket"]
+            redis = await gateway.redis()
+            (key,) = await redis.keys("gw:ticket:*")
+            kept = await redis.get(key)
+            await redis.aclose()
+            held = base64.b64decode(json.loads(kept)[-1])
+            assert len(held) == len(bearer)
+            for part in bearer.encode().split(b"."):
+                assert part not in held
+                assert part not in kept
+        query = {"call": [CID, "default:unknown"], "ticket": ticket}
+        async with events(gateway, bearer="", **query) as alice:
+            first = (await alice.hear())[0]
+            assert (first["calls"], first["waiting"]) == ([CID], ["default:unknown"])
+        shown = [
+            one for one in stream.requests if one.target.startswith("/video/call/default/soon")
+        ]
+        assert {one.headers["authorization"] for one in shown} == {bearer}
+        async with aiohttp.ClientSession() as session:
+            url = f"{base}/feed/tickets?api_key={KEY}&ticket={ticket}"
+            async with session.post(url) as response:
+                assert response.status in {400, 401}
 
 
 async def test_a_token_that_ends_ends_the_waiting(gateway):

@@ -26,13 +26,14 @@ class PlainAccess:
         *,
         shows: Shows | None,
         token: str | None,
+        made_here: set[str],
     ) -> None:
-        """Decide for `identity`.
+        """Decide for `identity`; `made_here` gets the calls that only a call made here opens.
 
-        `shows`: None where Stream is not asked; `token`: None for who came by a ticket.
+        `shows`: None where Stream is not asked; `token`: by which it is asked.
         """
         self._access, self._leaving, self._identity = access, leaving, identity
-        self._shows, self._token = shows, token
+        self._shows, self._token, self._made_here = shows, token, made_here
 
     async def may_watch(self, cid: str) -> bool:
         """Tell whether the call may be watched now; False: maybe later.
@@ -40,11 +41,12 @@ class PlainAccess:
         Raises `Refusal` where waiting would not help, `EngineUnavailable`.
         """
         try:
-            await self._access.check(self._identity, cid)
+            is_made_here = await self._access.check(self._identity, cid)
         except StreamError as error:
             if error.code == NOT_ALLOWED and self._access.needs_membership(self._identity):
                 return await self._is_shown(cid)
             raise Refusal(error.code, error.status, error.message, [cid]) from error
+        (self._made_here.add if is_made_here else self._made_here.discard)(cid)
         return True
 
     async def _is_shown(self, cid: str) -> bool:
@@ -55,8 +57,13 @@ class PlainAccess:
         except StreamError:  # told where it happened; whoever waits is asked for again
             return False
 
-    def is_out(self, cid: str) -> bool:
-        """Tell whether an event has shut the user out of the call since it was asked."""
+    def needs_to_be_named(self, cid: str) -> bool:
+        """Tell whether it is the call itself that lets him in, and not his token or his app."""
+        needs = self._access.needs_membership(self._identity)
+        return needs and cid not in self._identity.call_cids
+
+    def is_out(self, cid: str, asked_s: float) -> bool:
+        """Tell whether an event has shut the user out of the call since `asked_s`, monotonic."""
         one = self._identity
         granted = cid in one.call_cids
-        return self._leaving.is_out(one.app, cid, one.user_id, granted=granted)
+        return self._leaving.is_out(one.app, cid, one.user_id, granted=granted, asked_s=asked_s)

@@ -79,10 +79,10 @@ class PlainFeed:
         try:
             if (foreign := self._foreign_page(request)) is not None:
                 raise foreign  # noqa: TRY301
-            identity, _ = await self._identify(request, read_query(request.query))
-            if identity is None:
+            identity, token = await self._identify(request, read_query(request.query))
+            if identity is None or token is None or "ticket" in request.query:
                 raise BadRequest("a ticket is given for a token in Authorization")  # noqa: TRY301
-            ticket = await self._tickets.give(identity)
+            ticket = await self._tickets.give(identity, token)
         except Exception as error:  # a defect of ours is the middleware's to answer
             return self._refused(request, error)
         headers = {**self._cors(request), "Cache-Control": "no-store"}
@@ -120,12 +120,15 @@ class PlainFeed:
     async def _identify(
         self, request: web.Request, asked: Message
     ) -> tuple[Identity | None, str | None]:
-        """Return whose token or ticket came with the request, and the token; None: it had none."""
+        """Return whose token or ticket came with the request, and the token; None: it had none.
+
+        A ticket has the token with it where Stream is asked.
+        """
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         if offered and PROTOCOL not in [one.strip() for one in offered.split(",")]:
             raise BadRequest(f"offer {PROTOCOL} as a subprotocol, or none")
         if (ticket := request.query.get("ticket")) is not None:
-            return await self._tickets.take(ticket), None
+            return await self._tickets.take(ticket)
         _, token = read_headers(request.headers, asked.api_key)
         return None if token is None else self._verified(asked.api_key, token), token
 
@@ -175,8 +178,9 @@ class PlainFeed:
                     asked = _first(text)
                 if identity is None:
                     identity = self._verified(asked.api_key, asked.token)
+                    token = asked.token
                 await self._parts.connections.make_room(identity.app, identity.user_id)
-                session = self._session(identity, sink, asked.token or token)
+                session = self._session(identity, sink, token)
                 await session.begin(asked, await session.admit(asked))
                 async for text in sink.messages():
                     await _obey(session, text)

@@ -1,6 +1,6 @@
 """What the plain feed refuses, with Stream's code and an HTTP status for it. Pure.
 
-Codes 4, 5, 9, 17 are Stream's own; -1 is what it says when the fault is on its side; 4003 is
+Codes 4, 5, 9, 16, 17 are Stream's own; -1 is what it says when the fault is on its side; 4003 is
 ours, and the code with which such a socket is closed.
 """
 
@@ -41,6 +41,10 @@ def too_many(message: str) -> Refusal:
 
 def shut_out(calls: Sequence[str]) -> Refusal:
     return Refusal(17, 403, "you may not watch this call any more", calls)
+
+
+def deleted(calls: Sequence[str]) -> Refusal:
+    return Refusal(16, 404, "this call was deleted: watch it again for a new one", calls)
 
 
 def no_place(calls: Sequence[str]) -> Refusal:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import NamedTuple
 
 from gateway.calls.access import Access
@@ -17,7 +18,6 @@ from gateway.calls.errors import StreamError
 from gateway.calls.tokens import Identity
 from gateway.engine.engine import Engine
 from gateway.errors import EngineUnavailable
-from gateway.event import Meta
 from gateway.feed import waiting
 from gateway.feed.connection_ids import ConnectionIds
 from gateway.feed.connections import Connections
@@ -28,14 +28,17 @@ from gateway.feed.plain import cursors, messages, replay
 from gateway.feed.plain.access import PlainAccess, Shows
 from gateway.feed.plain.cursors import Cursor, CursorPlace
 from gateway.feed.plain.frames import PlainFrames
-from gateway.feed.plain.refusals import BadRequest, Refusal, no_place, shut_out
+from gateway.feed.plain.refusals import BadRequest, Refusal, deleted, no_place, shut_out
 from gateway.feed.plain.replay import ReplayBroken
 from gateway.feed.plain.requests import Message, read_types
 from gateway.feed.plain.watcher import PlainWatcher
 from gateway.feed.waiting import Waiting
 from gateway.metrics import Metrics
 from gateway.options import FeedOptions
+from gateway.store.entries import Id
+from gateway.store.states.call_documents import NOTHING
 from gateway.store.states.call_store import CallStore
+from gateway.store.watching.history import PastEntry
 from gateway.store.watching.tail import Tail
 
 _TAIL_PATIENCE_S = 2.0  # for our tail to reach a cursor that another process gave
@@ -66,11 +69,15 @@ class PlainParts:
 
 
 class Admitted(NamedTuple):
-    """Of the calls asked for: what may be watched, waited for, and for what there is no place."""
+    """Of the calls asked for: what may be watched, waited for, and for what there is no place.
+
+    `asked_s`: when it was asked, monotonic.
+    """
 
     calls: list[str]
     waiting: list[str]
     turned_away: list[str]
+    asked_s: float
 
 
 class PlainSession:
@@ -79,17 +86,24 @@ class PlainSession:
     def __init__(
         self, parts: PlainParts, identity: Identity, watcher: PlainWatcher, token: str | None
     ) -> None:
-        """`token`: by which Stream is asked, where it is; None for who came by a ticket."""
+        """`token`: by which Stream is asked, where it is."""
         self._parts = parts
         self._access = PlainAccess(
-            parts.access, parts.leaving, identity, shows=parts.shows, token=token
+            parts.access,
+            parts.leaving,
+            identity,
+            shows=parts.shows,
+            token=token,
+            made_here=watcher.made_here,
         )
         self.app, self.user_id = identity.app, identity.user_id
         self._identity = identity
         self._waits: dict[str, bool] = {}  # for which calls, and whether for a snapshot too
         self._watcher = watcher
         watcher.on_barred, watcher.on_aside = self._bar, self._set_aside
+        watcher.on_deleted = self._end_deleted
         self._is_live = False
+        self._begins: dict[str, Id] = {}  # behind which event a call begins that names its watcher
         self.expiry: asyncio.TimerHandle | None = None  # of the token: nobody outlives it
 
     async def admit(self, asked: Message) -> Admitted:
@@ -99,13 +113,14 @@ class PlainSession:
             raise BadRequest(f"one connection can watch {limit} calls")
         # From here on the hub sees who leaves: nobody does so between the two unnoticed.
         await self._parts.tail.standing(_TAIL_PATIENCE_S)
+        asked_s = monotonic()
         calls: list[str] = []
         others: list[str] = []
         for cid in asked.calls:
             (calls if await self._access.may_watch(cid) else others).append(cid)
         fresh = [cid for cid in others if cid not in self._waits]
         room = waiting.MOST_OF_CONNECTION - len(self._waits)
-        return Admitted(calls, fresh[:room], fresh[room:])
+        return Admitted(calls, fresh[:room], fresh[room:], asked_s)
 
     async def begin(self, asked: Message, admitted: Admitted) -> None:
         """Watch what was admitted, tell what was missed, and go live. Returns when live.
@@ -117,7 +132,7 @@ class PlainSession:
         since = cursors.decode(asked.since) if asked.since is not None else None
         await self._tail_at(since or {}, map(watcher.shard_of, admitted.calls))
         watcher.hold()
-        self._join(admitted.calls)
+        self._join(admitted.calls, admitted.asked_s)
         self._wait_for(admitted, asked)
         if not watcher.calls and not self._waits:
             raise no_place(admitted.turned_away)
@@ -148,7 +163,7 @@ class PlainSession:
         admitted = await self.admit(asked)
         await self._tail_at({}, map(self._watcher.shard_of, admitted.calls))
         self._stop_waiting(admitted.calls)
-        self._join(admitted.calls)
+        self._join(admitted.calls, admitted.asked_s)
         self._wait_for(admitted, asked)
         self._watching(self._parts.frames.cursor(self._watcher.shards), recovered=None)
         await self._snapshots(asked, admitted.calls)
@@ -165,16 +180,17 @@ class PlainSession:
         """Watch a call that was waited for, if it may be by now. Raises `EngineUnavailable`."""
         if call_cid not in self._waits or not self._is_live:
             return
+        asked_s = monotonic()
         try:
             may = await self._access.may_watch(call_cid)
         except Refusal:
             may = False
-        if not may or call_cid not in self._waits or self._access.is_out(call_cid):
+        if not may or call_cid not in self._waits or self._access.is_out(call_cid, asked_s):
             return
         at = self._parts.frames.cursor({*self._watcher.shards, self._watcher.shard_of(call_cid)})
         wants_snapshot = self._waits[call_cid]
         self._stop_waiting([call_cid])
-        self._join([call_cid])
+        self._join([call_cid], asked_s)
         self._watching(at, recovered=None)
         if wants_snapshot:
             with suppress(ConnectionError, TimeoutError):  # it is gone: others see to that
@@ -202,8 +218,14 @@ class PlainSession:
         self._watcher.join(self._parts.hub)
 
     def _bar(self, call_cid: str) -> None:
+        self._end_watching(call_cid, shut_out([call_cid]))
+
+    def _end_deleted(self, call_cid: str) -> None:
+        self._end_watching(call_cid, deleted([call_cid]))
+
+    def _end_watching(self, call_cid: str, why: Refusal) -> None:
         self._leave([call_cid])
-        text = messages.error(shut_out([call_cid]), self._watcher.style)
+        text = messages.error(why, self._watcher.style)
         self._watcher.send(text)  # behind its events
         self._watcher.flush()
 
@@ -237,8 +259,8 @@ class PlainSession:
         self._parts.hub.leave(self._watcher)
         self._parts.connections.leave(self._watcher)
 
-    def _join(self, calls: Sequence[str]) -> None:
-        if out := [cid for cid in calls if self._access.is_out(cid)]:
+    def _join(self, calls: Sequence[str], asked_s: float) -> None:
+        if out := [cid for cid in calls if self._access.is_out(cid, asked_s)]:
             raise shut_out(out)
         self._watcher.watch(calls)
         self._watcher.join(self._parts.hub)
@@ -267,6 +289,9 @@ class PlainSession:
         }
         self._watching(at, recovered=not plan.lost, lost=self._watcher.calls_in(plan.lost))
         await self._snapshots(asked, calls)
+        named = [cid for cid in calls if self._access.needs_to_be_named(cid)]
+        found = await self._parts.calls.deletions(self.app, named) if plan.reached else ()
+        self._begins = dict(zip(named, found, strict=False))
         for shard, (after, end) in plan.reached.items():
             try:
                 await self._replay(shard, after, end, at)
@@ -284,14 +309,16 @@ class PlainSession:
         async for page in replay.pages(self._parts.engine, shard, after, upto):
             for past in page:
                 at[shard] = CursorPlace(after.mark, past.number, past.id)
-                if self._concerns(past.meta):
+                if self._concerns(past):
                     text = cursors.encode(at)
                     watcher.say(messages.event(text, past.body, watcher.style))
             await watcher.drained()
         at[shard] = upto
 
-    def _concerns(self, meta: Meta) -> bool:
-        watcher = self._watcher
+    def _concerns(self, past: PastEntry) -> bool:
+        watcher, meta = self._watcher, past.meta
+        if past.id <= self._begins.get(meta.call_cid or "", NOTHING):
+            return False  # of a call that had this name before
         is_ours = meta.app == watcher.app and meta.call_cid in watcher.calls
         return is_ours and (watcher.wants is None or watcher.wants(meta.type))
 

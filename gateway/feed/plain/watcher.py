@@ -76,6 +76,7 @@ class PlainWatcher:
         self.style = sink.style
         self.calls: set[str] = set()
         self.granted = granted
+        self.made_here: set[str] = set()
         self._aside: set[str] = set()  # of the calls: nothing of them comes for now
         self.shards: Shards = frozenset()
         self.wants: TypeFilter | None = None
@@ -87,6 +88,7 @@ class PlainWatcher:
         self._is_gone = False
         self.outlet: Outlet
         self.on_barred: Callable[[str], None] = self.calls.discard
+        self.on_deleted: Callable[[str], None] = self.calls.discard
         self.on_aside: Callable[[str], None] = self.calls.discard
 
     # ---- what is watched
@@ -98,6 +100,7 @@ class PlainWatcher:
     def unwatch(self, calls: Iterable[str]) -> None:
         self.calls.difference_update(calls)
         self._aside &= self.calls
+        self.made_here &= self.calls
         self._count_shards()
 
     def _count_shards(self) -> None:
@@ -145,6 +148,9 @@ class PlainWatcher:
 
     def barred(self, call_cid: str) -> None:
         self.on_barred(call_cid)
+
+    def deleted(self, call_cid: str) -> None:
+        self.on_deleted(call_cid)
 
     def set_aside(self, call_cid: str) -> None:
         self._aside.add(call_cid)

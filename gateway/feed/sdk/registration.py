@@ -7,8 +7,9 @@ missed, for the answer comes when the holder's tail stands and the hub knows the
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Protocol
+import time
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -30,6 +31,8 @@ class _Question(msgspec.Struct, array_like=True, tag="ask", gc=False):
     app: str
     user_id: str
     calls: list[str]
+    made_here: list[str] = []  # new fields go to the end
+    asked_before_s: float | None = None
 
 
 class _Answer(msgspec.Struct, array_like=True, tag="answer", gc=False):
@@ -43,6 +46,17 @@ class _Answer(msgspec.Struct, array_like=True, tag="answer", gc=False):
 
 _decode = msgspec.json.Decoder(_Question | _Answer).decode
 _encode = msgspec.json.encode
+
+
+class _Wish(NamedTuple):
+    """What `watch` is told."""
+
+    connection_id: str
+    app: str
+    user_id: str
+    calls: Sequence[str]
+    asked_s: float | None
+    made_here: Collection[str]
 
 
 class Caller(Protocol):
@@ -69,9 +83,18 @@ class Registration:
         """Hear other processes until cancelled."""
         await self._mailbox.run(self._take)
 
-    async def watch(self, connection_id: str, identity: Caller, calls: Sequence[str]) -> None:
+    async def watch(
+        self,
+        connection_id: str,
+        identity: Caller,
+        calls: Sequence[str],
+        asked_s: float | None = None,
+        made_here: Collection[str] = (),
+    ) -> None:
         """Have a connection of `identity` watch `calls`, which it may.
 
+        `asked_s`: before it was asked whether it may, monotonic. `made_here`: those of them that it
+        may until Stream tells of a call of that name.
         Those that an event has shut the user out of meanwhile are left out. Raises `StreamError`
         46 unless that connection exists, is the same user's and its holder has confirmed in
         time; 4 when it would watch too many; 17 when none is left; or `EngineUnavailable`.
@@ -79,14 +102,14 @@ class Registration:
         holder = holder_of(connection_id)
         if holder is None or identity.user_id is None:
             raise no_such_connection()
+        wish = _Wish(connection_id, identity.app, identity.user_id, calls, asked_s, made_here)
         if holder == self._process:
-            await self._watch_here(connection_id, identity.app, identity.user_id, calls)
+            await self._watch_here(wish)
         else:
-            await self._ask(holder, connection_id, identity.app, identity.user_id, calls)
+            await self._ask(holder, wish)
 
-    async def _watch_here(
-        self, connection_id: str, app: str, user_id: str, calls: Sequence[str]
-    ) -> None:
+    async def _watch_here(self, wish: _Wish) -> None:
+        connection_id, app, user_id, calls, asked_s, made_here = wish
         await self._tail.standing(_PATIENCE_S)
         one = self._connections.find(connection_id)  # after the wait: it may have gone meanwhile
         if not isinstance(one, SdkWatcher) or (one.app, one.user_id) != (app, user_id):
@@ -97,21 +120,32 @@ class Registration:
         may = [
             cid
             for cid in calls
-            if not self._leaving.is_out(app, cid, user_id, granted=cid in one.granted)
+            if not self._leaving.is_out(
+                app, cid, user_id, granted=cid in one.granted, asked_s=asked_s
+            )
         ]
         if calls and not may:
             raise not_allowed("this user was shut out of the call")
+        one.made_here.difference_update(may)
+        one.made_here.update(cid for cid in may if cid in made_here)
         self._hub.relay(one, may)
 
     # ---- between processes
 
-    async def _ask(
-        self, holder: str, connection_id: str, app: str, user_id: str, calls: Sequence[str]
-    ) -> None:
+    async def _ask(self, holder: str, wish: _Wish) -> None:
         self._number += 1
         number = self._number
         answer = self._asked[number] = asyncio.get_running_loop().create_future()
-        question = _Question(self._process, number, connection_id, app, user_id, list(calls))
+        question = _Question(
+            self._process,
+            number,
+            wish.connection_id,
+            wish.app,
+            wish.user_id,
+            list(wish.calls),
+            list(wish.made_here),
+            None if wish.asked_s is None else time.monotonic() - wish.asked_s,
+        )
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await self._mailbox.is_open.wait()  # or the answer would be missed
@@ -142,7 +176,7 @@ class Registration:
     async def _answer(self, asked: _Question) -> None:
         said = _Answer(asked.number)
         try:
-            await self._watch_here(asked.connection_id, asked.app, asked.user_id, asked.calls)
+            await self._watch_here(_wish_of(asked))
         except StreamError as error:
             said = _Answer(asked.number, error.code, error.status, error.message)
         except EngineUnavailable:
@@ -151,3 +185,13 @@ class Registration:
             await self._mailbox.send(asked.asker, _encode(said))
         except (EngineUnavailable, EngineRefused) as error:
             _logger.warning("a watch was not confirmed: %s", error)
+
+
+def _wish_of(asked: _Question) -> _Wish:
+    """Return what another process was told: it has been on its way as long as it is waited for."""
+    before_s, asked_s = asked.asked_before_s, None
+    if before_s is not None:
+        asked_s = time.monotonic() - before_s - _PATIENCE_S
+    return _Wish(
+        asked.connection_id, asked.app, asked.user_id, asked.calls, asked_s, asked.made_here
+    )

@@ -59,6 +59,7 @@ class SdkWatcher:
         "calls",
         "connection_id",
         "granted",
+        "made_here",
         "outlet",
         "user_id",
     )
@@ -80,6 +81,7 @@ class SdkWatcher:
         self.connection_id = ""  # none yet
         self.calls: set[str] = set()
         self.granted: frozenset[str] = frozenset()
+        self.made_here: set[str] = set()
         self.outlet = connection
         self._expires_s: float | None = None
         self._timer = self._later(parts.options.handshake_timeout_s, self._too_slow)
@@ -169,6 +171,9 @@ class SdkWatcher:
     def barred(self, call_cid: str) -> None:
         self._parts.hub.unwatch(self, (call_cid,))
         self.calls.discard(call_cid)
+        self.made_here.discard(call_cid)
+
+    deleted = barred  # an SDK knows by the event
 
     def set_aside(self, call_cid: str) -> None:
         self._parts.hub.unwatch(self, (call_cid,))

@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 Id = tuple[int, int]  # of an entry of the stream
 NOTHING: Id = (0, 0)
+MEMBER, CREATOR, BLOCKED, MADE_HERE = "mcbh"  # flags of a user whom a call names
 _DIGEST_BYTES = 6
 _NO_DIGEST = "-"
+_IN_A_MS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class CallDocument:
 
 
 class Named(NamedTuple):
-    """What changes of a user whom the call names. Flags: m member, c creator, b blocked."""
+    """What changes of a user whom the call names, in flags."""
 
     user_id: str
     set: str = ""
@@ -62,11 +64,16 @@ class User(NamedTuple):
 
     @property
     def is_blocked(self) -> bool:
-        return "b" in self.flags
+        return BLOCKED in self.flags
 
     @property
     def may_watch(self) -> bool:
-        return not self.is_blocked and ("m" in self.flags or "c" in self.flags)
+        return not self.is_blocked and (MEMBER in self.flags or CREATOR in self.flags)
+
+    @property
+    def is_of_call_made_here(self) -> bool:
+        """Tell whether nobody but a client of ours says so."""
+        return MADE_HERE in self.flags
 
 
 class Whole(NamedTuple):
@@ -87,6 +94,16 @@ class Whole(NamedTuple):
     def members(self, limit: int) -> list[bytes]:
         """JSON of members, `limit` at most."""
         return [user.member for user in self.users.values() if user.member][:limit]
+
+
+def deletion(event: Id) -> int:
+    """Return a deletion's id as a score, which holds 53 bits: of many in a millisecond the last."""
+    return event[0] * _IN_A_MS + min(event[1], _IN_A_MS - 1)
+
+
+def read_deletion(score: bytes | None) -> Id:
+    """Return the id again; before all others, where there was no deletion."""
+    return NOTHING if score is None else divmod(int(float(score)), _IN_A_MS)
 
 
 def read_document(value: bytes) -> CallDocument:

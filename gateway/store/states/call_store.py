@@ -20,9 +20,12 @@ from gateway.store.scripts import ScriptCall, call, script
 from gateway.store.states.call_documents import (
     CallDocument,
     Draft,
+    Id,
     User,
     Whole,
     arguments,
+    deletion,
+    read_deletion,
     read_document,
     read_more,
     read_user,
@@ -32,6 +35,7 @@ MAX_USERS_READ = 1000  # of one call in one answer
 _AT_ONCE = 16
 _SWEEP, _SWEEP_BESIDE = 200, 20  # calls forgotten in one step
 _NO_BOUND = 1 << 53
+_DELETED_KEPT_MS, _MOST_DELETED = 7 * 86_400_000, 5000  # names of a shard
 _Read = Callable[[int, list[bytes]], Awaitable[list[bytes | None]]]
 
 
@@ -96,6 +100,26 @@ class CallStore:
         """Write a state; False: it is not any more what the draft has read."""
         async with self._turns:
             return await call(self._engine, put_call(draft))
+
+    async def note_deleted(self, app: str, cid: str, event: Id) -> None:
+        """Keep which event has deleted a call, for as long as history may be asked for."""
+        call = keys.call_key(app, cid)
+        name = keys.calls_deleted(keys.shard_of(call))
+        await self._command("ZADD", name, deletion(event), call)
+        oldest = deletion((now_ms() - _DELETED_KEPT_MS, 0))
+        await self._command("ZREMRANGEBYSCORE", name, "-inf", oldest)
+        await self._command("ZREMRANGEBYRANK", name, 0, -_MOST_DELETED - 1)
+
+    async def deletions(self, app: str, cids: Sequence[str]) -> list[Id]:
+        """Return for each call behind which event it begins: the last that deleted its name."""
+
+        async def read(shard: int, calls: list[bytes]) -> list[bytes | None]:
+            found: list[bytes | None] = await self._command(
+                "ZMSCORE", keys.calls_deleted(shard), *calls
+            )
+            return found
+
+        return [read_deletion(score) for score in await self._each(app, cids, read)]
 
     async def drop(self, app: str, cid: str) -> None:
         """Forget a call."""
