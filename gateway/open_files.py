@@ -129,7 +129,7 @@ def room(config: Config, most: int, used: int) -> FileRoom:
     )
 
 
-class Demand(NamedTuple):
+class FileDemand(NamedTuple):
     what: str
     files: int
 
@@ -161,19 +161,19 @@ def told(config: Config, most: int) -> Iterator[str]:
         yield f"  DOES NOT FIT: {lacking}"
 
 
-def _demands(config: Config) -> Iterator[Demand]:
+def _demands(config: Config) -> Iterator[FileDemand]:
     yield from _own(config)
     for key, section in (("server", config.server), ("feed", config.feed)):
         name = f"{key}.max_connections"
         if name in config.given and (key == "server" or config.feed.enabled):
-            yield Demand(f"{name} ({section.max_connections})", section.max_connections)
+            yield FileDemand(f"{name} ({section.max_connections})", section.max_connections)
 
 
-def _own(config: Config) -> Iterator[Demand]:
+def _own(config: Config) -> Iterator[FileDemand]:
     """Yield what the process needs whoever comes."""
-    yield Demand("the gateway itself", _ENGINE_FILES + ADMIN_FILES + _OTHER_FILES)
+    yield FileDemand("the gateway itself", _ENGINE_FILES + ADMIN_FILES + _OTHER_FILES)
     segments = config.journal.max_bytes // max(1, config.journal.segment_bytes) + 2
-    yield Demand("the journal (journal.max_size)", segments)
+    yield FileDemand("the journal (journal.max_size)", segments)
     for one in config.subscribers:
         if one.enabled:
-            yield Demand(f"concurrency of {one.name} ({one.concurrency})", one.concurrency)
+            yield FileDemand(f"concurrency of {one.name} ({one.concurrency})", one.concurrency)

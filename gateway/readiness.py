@@ -12,10 +12,13 @@ from typing import Protocol
 from gateway.engine.engine import Engine
 from gateway.engine.info import fullest, is_rewritten
 from gateway.errors import EngineRefused, EngineUnavailable
+from gateway.journal.journal import Journal
 from gateway.logs import log
 from gateway.metrics import Metrics
 from gateway.store import keys
+from gateway.store.publishing.publisher import Publisher
 from gateway.store.upkeep.memory_report import largest_holders
+from gateway.store.upkeep.yielding import Yielding
 
 _log = logging.getLogger("gateway")
 _POLL_S = 5.0
@@ -36,39 +39,11 @@ TAKEN = (
 )
 
 
-class Filling(Protocol):
-    """The journal, as far as it is looked at here."""
-
-    is_full: bool
-
-    @property
-    def is_taken(self) -> bool: ...
-    @property
-    def size_bytes(self) -> int: ...
-
-
-class Publishing(Protocol):
-    is_up: bool
-    why_down: str
-    is_full: bool  # the engine, when something was to be published
-    lacks_room: bool  # it is down for that alone
-    lacks_replicas: bool
-
-    @property
-    def waiting(self) -> int | None: ...
-
-
 class Entering(Protocol):
     """The gate to the engine: `complaint`: what is wrong with it; `waiting`: why it is not open."""
 
     complaint: str | None
     waiting: str
-
-
-class Yielding(Protocol):
-    """What gives way to keep the engine from filling."""
-
-    def warnings(self) -> list[str]: ...
 
 
 class Readiness:
@@ -77,8 +52,8 @@ class Readiness:
     def __init__(
         self,
         engine: Engine,
-        journal: Filling | None,
-        publisher: Publishing | None,
+        journal: Journal | None,
+        publisher: Publisher | None,
         journal_max_bytes: int,
         gate: Entering,
         *,

@@ -13,9 +13,8 @@ from gateway.admin.ledger import JournalSide
 from gateway.app.part import Shared
 from gateway.clock import now_ms
 from gateway.event import MADE_HERE, Event
-from gateway.ingest.intake import Intake
+from gateway.ingest.intake import AwaitedReply, Intake
 from gateway.ingest.signature import Verifier
-from gateway.ingest.waiting import AwaitedReply
 from gateway.journal.journal import Journal
 from gateway.logs import log
 from gateway.readiness import TAKEN

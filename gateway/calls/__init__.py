@@ -7,7 +7,8 @@ Who somebody is, and what he may do:
     exposure      what is open to strangers, and how that is told
     access        who may watch a call, and send events to it
     errors        what is refused, in Stream's own codes
-    rates         how much a user may say, and how much all together in one call
+    rates         how fast each may make something, in one process
+    allowance     the same over all processes that share a Redis
 
 What a call is:
 

@@ -12,7 +12,7 @@ import logging
 import time
 from typing import Protocol
 
-from gateway.calls.rates import Bounds, Claim, Rates, Wait, too_fast
+from gateway.calls.rates import RateBounds, Rates, RateUse, Wait, too_fast
 from gateway.calls.tokens import Identity
 from gateway.errors import EngineRefused, EngineUnavailable
 from gateway.logs import log
@@ -38,7 +38,7 @@ class Allowance:
     """Everything raises `StreamError` 9, status 429, for what comes too fast; it is counted."""
 
     def __init__(self, options: FeedOptions, shared: Counting, refused: Counter) -> None:
-        self._bounds, self._rates = Bounds(options), Rates()
+        self._bounds, self._rates = RateBounds(options), Rates()
         self._shared, self._refused = shared, refused
         self._is_alone, self._ask_again_s = False, 0.0  # monotonic
 
@@ -63,7 +63,7 @@ class Allowance:
         """Count one more guest of an app."""
         await self._take(self._bounds.guest(app))
 
-    async def _take(self, claims: tuple[Claim, ...]) -> None:
+    async def _take(self, claims: tuple[RateUse, ...]) -> None:
         self._check(self._rates.take(claims, time.monotonic()))
         # The user's own first: what is refused there is not counted for all.
         for claim in claims:
@@ -72,7 +72,7 @@ class Allowance:
                 self._rates.hold(claim, wait_s, time.monotonic())
                 self._check(Wait(wait_s, claim.rate))
 
-    async def _take_shared(self, claim: Claim) -> float:
+    async def _take_shared(self, claim: RateUse) -> float:
         now_s, rate = time.monotonic(), claim.rate
         if now_s < self._ask_again_s:
             return 0.0

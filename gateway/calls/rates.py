@@ -26,7 +26,7 @@ class Rate(NamedTuple):
     told: str
 
 
-class Claim(NamedTuple):
+class RateUse(NamedTuple):
     """One more, of what a rate bounds: of a user, a call or an app."""
 
     rate: Rate
@@ -46,13 +46,13 @@ class Rates:
     def __init__(self) -> None:
         self._buckets: dict[str, _Buckets] = {}
 
-    def look(self, claims: tuple[Claim, ...], now_s: float) -> Wait | None:
+    def look(self, claims: tuple[RateUse, ...], now_s: float) -> Wait | None:
         """Say how long these have to wait; None: not at all. `now_s`: monotonic seconds."""
         waits = [Wait(self._of(one.rate).wait_s(one.key, now_s), one.rate) for one in claims]
         longest = max(waits, key=lambda one: one.seconds, default=None)
         return longest if longest is not None and longest.seconds > 0 else None
 
-    def take(self, claims: tuple[Claim, ...], now_s: float, *, weight: int = 1) -> Wait | None:
+    def take(self, claims: tuple[RateUse, ...], now_s: float, *, weight: int = 1) -> Wait | None:
         """Count these; or say how long they have to wait, and count none.
 
         What counts for more is let in where one would be; what comes after it pays the rest.
@@ -63,7 +63,7 @@ class Rates:
             self._of(one.rate).take(one.key, now_s, weight)
         return None
 
-    def hold(self, claim: Claim, wait_s: float, now_s: float) -> None:
+    def hold(self, claim: RateUse, wait_s: float, now_s: float) -> None:
         """Have the next one wait for `wait_s`: elsewhere more was counted than here."""
         self._of(claim.rate).hold(claim.key, wait_s, now_s)
 
@@ -110,7 +110,7 @@ class _Buckets:
                 return
 
 
-class Bounds:
+class RateBounds:
     """What may be made and asked how fast, of `options`."""
 
     def __init__(self, options: FeedOptions) -> None:
@@ -139,23 +139,23 @@ class Bounds:
             "this user asks too often",
         )
 
-    def event(self, sender: Identity, cid: str) -> tuple[Claim, ...]:
-        return (*_own(self._user, sender), Claim(self._call, (sender.app, cid)))
+    def event(self, sender: Identity, cid: str) -> tuple[RateUse, ...]:
+        return (*_own(self._user, sender), RateUse(self._call, (sender.app, cid)))
 
-    def new_call(self, maker: Identity) -> tuple[Claim, ...]:
+    def new_call(self, maker: Identity) -> tuple[RateUse, ...]:
         """Return what one more call counts for; a server may make as many as it likes."""
         own = _own(self._user, maker)
-        return (*own, Claim(self._new_calls, (maker.app, ""))) if own else ()
+        return (*own, RateUse(self._new_calls, (maker.app, ""))) if own else ()
 
-    def guest(self, app: str) -> tuple[Claim, ...]:
-        return (Claim(self._guests, (app, "")),)
+    def guest(self, app: str) -> tuple[RateUse, ...]:
+        return (RateUse(self._guests, (app, "")),)
 
-    def request(self, caller: Identity) -> tuple[Claim, ...]:
+    def request(self, caller: Identity) -> tuple[RateUse, ...]:
         return _own(self._requests, caller)
 
 
-def _own(rate: Rate, who: Identity) -> tuple[Claim, ...]:
-    return () if who.user_id is None else (Claim(rate, (who.app, who.user_id)),)
+def _own(rate: Rate, who: Identity) -> tuple[RateUse, ...]:
+    return () if who.user_id is None else (RateUse(rate, (who.app, who.user_id)),)
 
 
 def too_fast(wait: Wait) -> StreamError:

@@ -1,6 +1,6 @@
 """A worker's hold on one shard: its lease, what it has read, and what is to be settled.
 
-Bookkeeping only, no I/O: `leases` and `intake` ask Redis and write the answers here. Losing the
+Bookkeeping only, no I/O: `leases` and `rounds` ask Redis and write the answers here. Losing the
 lease drops everything at once; attempts then in flight may finish, but nothing they come to is
 settled, because each delivery remembers the lease that it was read under.
 """

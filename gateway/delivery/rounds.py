@@ -36,7 +36,7 @@ _BURIED = Grant(64, WINDOW_BYTES)
 
 
 class Rounds:
-    """Of one worker; what it reads goes to `triage`. `hide_s`: see `due_again`."""
+    """Of one worker; what it reads goes to `triage`. `hide_s`: see `parked`."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """A worker: everything that is done for one subscriber, over all shards.
 
-One loop talks to Redis (`intake`, `leases`), runners talk to the subscriber (`attempts`),
-`sequencer` decides who is next, `reception` what an event that was read is for. A worker without a
+One loop talks to Redis (`rounds`, `leases`), runners talk to the subscriber (`attempts`),
+`sequencer` decides who is next, `triage` what an event that was read is for. A worker without a
 subscriber serves none: it only keeps the backlog of one that has left the configuration, or is
 switched off, within its bound.
 """

@@ -1,8 +1,8 @@
 """Ingest: a signed webhook in, an answer out once the event is safe.
 
-    listener ──▶ connection ────────────────▶ webhooks ──▶ acceptance ──▶ intake (journal, ack)
-                    └─ aiohttp_connection ─▶ aiohttp_app ─┘     ├─ inflate
-                                                                └─ signature
+    listener ──▶ connection ──────────────▶ webhooks ──▶ acceptance ──▶ intake (journal, ack)
+                  └─ aiohttp_connection ─▶ aiohttp_app ─┘   ├─ inflate
+                                                            └─ signature
 
     listener           the public port: accepts, bounds and ends connections
     load_sharing       who accepts next, where workers share a socket
@@ -10,7 +10,9 @@
     capacity           room for one more connection
     eviction           who makes room
     connection         plain webhooks, taken straight from the socket, answered in order
-    request_head       the head of a plain request
+    requests           plain requests, cut out of what was read
+    buffers            what is held of requests that are not whole
+    last_words         the last answer, to who will not be read
     socket_reader      when the sockets of plain senders are read
     unread             whether a socket has something that nobody has read yet
     aiohttp_connection everything else, handed to aiohttp with what it lacks

@@ -30,8 +30,8 @@ from gateway.ingest.answers import (
     UNAVAILABLE,
     Answer,
 )
+from gateway.ingest.intake import AwaitedReply
 from gateway.ingest.listener_state import ListenerState
-from gateway.ingest.waiting import AwaitedReply
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class AiohttpWebhooks:
 
     def __init__(self, shared: ListenerState) -> None:
         self._shared = shared
-        self._max_bytes = shared.reception.options.max_body_bytes
+        self._max_bytes = shared.webhooks.options.max_body_bytes
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         return self._respond(await self._answer(request))
@@ -59,7 +59,7 @@ class AiohttpWebhooks:
         return None
 
     def _respond(self, answer: Answer) -> web.StreamResponse:
-        self._shared.reception.count(answer)
+        self._shared.webhooks.count(answer)
         return AnswerResponse(answer, close=self._shared.draining)
 
     async def _answer(self, request: web.Request) -> Answer:
@@ -70,8 +70,7 @@ class AiohttpWebhooks:
         if None in headers:
             return UNAUTHORIZED  # one of them twice
         signature, api_key = headers
-        reception = self._shared.reception
-        verdict = reception.judge(
+        verdict = self._shared.webhooks.judge(
             body=body,
             api_key=api_key,
             signature=signature,
@@ -82,7 +81,7 @@ class AiohttpWebhooks:
             return verdict
         has_signed(request)
         waiting = AwaitedReply()
-        reception.submit(verdict, waiting)
+        self._shared.intake.submit(verdict, waiting)
         return await waiting.answered
 
     async def _read(self, request: web.Request) -> bytes | Answer:
@@ -170,7 +169,7 @@ def build_app(shared: ListenerState, is_ready: Callable[[], bool]) -> web.Applic
     app.on_response_prepare.append(_nameless)
     app.router.add_route(
         "POST",
-        shared.reception.options.path,
+        shared.webhooks.options.path,
         webhooks.handle,
         expect_handler=webhooks.expect,
     )

@@ -25,7 +25,8 @@ from gateway.ingest.answers import (
 )
 from gateway.ingest.eviction import EvictionRank
 from gateway.ingest.last_words import LastWords
-from gateway.ingest.listener_state import LINGER_S, MAX_HEAD_BYTES, ConnectionPast, ListenerState
+from gateway.ingest.listener_state import LINGER_S, ConnectionPast, ListenerState
+from gateway.ingest.requests import MAX_HEAD_BYTES
 from gateway.ingest.unread import has_unread
 
 logger = logging.getLogger(__name__)
@@ -181,13 +182,13 @@ class GuardedHandler(RequestHandler):
         else:
             logger.error("answering a request failed", exc_info=exc)
             answer = INTERNAL
-        self._shared.reception.count(answer)
+        self._shared.webhooks.count(answer)
         return AnswerResponse(answer, close=True)
 
     def _end(self, answer: Answer) -> None:
         """Answer in place of a request that never became whole, and close."""
         if self.transport is not None:
-            self._shared.reception.count(answer)
+            self._shared.webhooks.count(answer)
             self.transport.write(self._shared.wire.render(answer, close=True))
         self.force_close()
 

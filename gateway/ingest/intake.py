@@ -41,6 +41,23 @@ class _Held(NamedTuple):
     expires_at: float
 
 
+class AwaitedReply:
+    """The `Reply` of an event that did not come over the fast path: somebody awaits `answered`.
+
+    Made when the event is whole.
+    """
+
+    __slots__ = ("answered", "read_at")
+
+    def __init__(self) -> None:
+        self.read_at = time.perf_counter()
+        self.answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def resolve(self, answer: Answer) -> None:
+        if not self.answered.done():
+            self.answered.set_result(answer)
+
+
 class Intake:
     """Takes accepted events from the listeners. One per worker."""
 

@@ -19,10 +19,11 @@ from gateway.ingest.acceptance import Acceptance
 from gateway.ingest.aiohttp_app import build_app
 from gateway.ingest.aiohttp_connection import GuardedHandler
 from gateway.ingest.answers import TOO_MANY_CONNECTIONS, Wire
-from gateway.ingest.fast_path import WebhookConnection
+from gateway.ingest.connection import WebhookConnection
+from gateway.ingest.intake import Intake
 from gateway.ingest.listener_state import ConnectionPast, ListenerState, OpenConnection
 from gateway.ingest.load_sharing import Acceptor, Loads
-from gateway.ingest.reception import Intake, Reception
+from gateway.ingest.webhooks import Webhooks
 from gateway.listening import EVERYWHERE, listen_everywhere
 from gateway.lookup.own_names import own_addresses
 from gateway.metrics import Metrics
@@ -87,7 +88,8 @@ class Listener:
         self._options = options
         self._shared = ListenerState(
             server=options,
-            reception=Reception(acceptance, ingest, intake, metrics),
+            webhooks=Webhooks(acceptance, ingest, metrics),
+            intake=intake,
             metrics=metrics,
             wire=Wire(time.time()),
             request_line=f"POST {ingest.path} HTTP/1.1\r\n".encode(),
@@ -233,7 +235,7 @@ class Listener:
         interval_s = min(_SWEEP_S, self._options.header_timeout_s / 4)
         self._sweeper = asyncio.get_running_loop().call_later(interval_s, self._sweep)
         self._shared.tick()
-        self._shared.reception.expire()
+        self._shared.intake.expire()
         for acceptor in self._acceptors:
             acceptor.tell()
         now = time.perf_counter()

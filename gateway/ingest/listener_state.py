@@ -8,11 +8,13 @@ from typing import NamedTuple, Protocol
 
 from gateway import native
 from gateway.event import Event
-from gateway.ingest.answers import STORED, Reply, Wire
+from gateway.ingest.answers import STORED, Wire
 from gateway.ingest.capacity import Capacity
 from gateway.ingest.eviction import EvictionRank, slowest
-from gateway.ingest.reception import Reception
+from gateway.ingest.intake import Intake
+from gateway.ingest.requests import MAX_HEAD_BYTES
 from gateway.ingest.socket_reader import SocketReader
+from gateway.ingest.webhooks import Webhooks
 from gateway.metrics import Metrics
 from gateway.open_files import FileRoom
 from gateway.options import ServerOptions
@@ -20,7 +22,6 @@ from gateway.options import ServerOptions
 # How long, and for how many at once, we read on and throw away after an answer that came before
 # the end of the request. A socket closed with unread bytes is reset, and the answer with it.
 LINGER_S = 1.0
-MAX_HEAD_BYTES = 16 << 10
 STORED_LABEL = (str(STORED.status),)
 
 
@@ -73,7 +74,8 @@ TakePlain = Callable[[bytes, int, bytes, int, int, int], tuple[int, Event | None
 @dataclass(slots=True, kw_only=True)
 class ListenerState:
     server: ServerOptions
-    reception: Reception
+    webhooks: Webhooks
+    intake: Intake
     metrics: Metrics
     wire: Wire
     request_line: bytes  # of a webhook, with its line end
@@ -82,7 +84,6 @@ class ListenerState:
     files: FileRoom = field(default_factory=FileRoom)
     room: Capacity = field(init=False)
     max_body_bytes: int = field(init=False)
-    submit: Callable[[Event, Reply], None] = field(init=False)
     take: TakePlain | None = field(init=False)
     receiver: native.Receiver | None = field(init=False)
     socket_reader: SocketReader | None = field(init=False)
@@ -96,7 +97,7 @@ class ListenerState:
     emptied: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.max_body_bytes = self.reception.options.max_body_bytes
+        self.max_body_bytes = self.webhooks.options.max_body_bytes
         self.max_unfinished_bytes = max(self.server.max_unfinished_bytes, self.max_body_bytes)
         self.grows_to = self.max_unfinished_bytes
         self.room = Capacity(
@@ -107,7 +108,7 @@ class ListenerState:
             self.metrics,
             is_tls=self.server.tls is not None,
         )
-        self.submit, self.socket_reader = self.reception.submit, self.reception.intake.socket_reader
+        self.socket_reader = self.intake.socket_reader
         self.counted = self.metrics.webhooks.values
         self.counted.setdefault(STORED_LABEL, 0)
         self.take = self.keyring.take if self.keyring else None
@@ -115,7 +116,7 @@ class ListenerState:
         self.tick()
 
     def _receiver(self, keyring: native.Keyring) -> native.Receiver:
-        intake = self.reception.intake
+        intake = self.intake
         receiver = native.receiver(
             keyring,
             self.request_line,

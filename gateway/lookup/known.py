@@ -17,7 +17,7 @@ _NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class LookupBounds:
     gone_after_s: float = 30.0
     kept_s: float = 86_400.0
 
@@ -25,7 +25,7 @@ class Bounds:
 class KnownAddresses:
     """Of one name. `addresses`: the last that were answered, none if there never was an answer."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: LookupBounds) -> None:
         self.addresses: Sequence[AddrInfoType] = ()
         self._bounds = bounds
         self._answered_at = _NEVER

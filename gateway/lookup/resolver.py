@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from aiohappyeyeballs import AddrInfoType
 
-from gateway.lookup.known import Bounds, KnownAddresses
+from gateway.lookup.known import KnownAddresses, LookupBounds
 from gateway.lookup.threads import ThreadTurns
 from gateway.lookup.trouble import Trouble, is_gone
 
@@ -45,7 +45,7 @@ def _ask_system(asked: LookupTask) -> Sequence[Any]:
 
 
 class _Name:
-    def __init__(self, asked: LookupTask, bounds: Bounds) -> None:
+    def __init__(self, asked: LookupTask, bounds: LookupBounds) -> None:
         self.asked = asked
         self.known, self.trouble = KnownAddresses(bounds), Trouble(asked.host)
         self.lookup: _Lookup | None = None
@@ -62,11 +62,11 @@ class Resolver:
         *,
         patience_s: float = PATIENCE_S,
         tell_after_s: float = TELL_AFTER_S,
-        bounds: Bounds | None = None,
+        bounds: LookupBounds | None = None,
         turns: ThreadTurns | None = None,
     ) -> None:
         self._look, self._patience_s, self._tell_after_s = look, patience_s, tell_after_s
-        self._bounds, self._turns = bounds or Bounds(), turns or ThreadTurns("lookup")
+        self._bounds, self._turns = bounds or LookupBounds(), turns or ThreadTurns("lookup")
         self._names: dict[LookupTask, _Name] = {}
 
     async def addresses(

@@ -1,4 +1,4 @@
-/* The head of a plain request, as `gateway.ingest.request_head` takes it, or stricter.
+/* The head of a plain request, as `gateway.ingest.requests` takes it, or stricter.
  *
  * What it does not take it does not judge: the caller then asks Python. A name is a token, its
  * colon follows at once, a value has no control character but tab; no known header comes twice.

@@ -30,7 +30,7 @@ class NothingListens(GatewayError):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PreparedRequest:
     """One POST. `due_s` is on the clock of `_now_s`, None for at once."""
 
     body: bytes
@@ -73,7 +73,7 @@ def _trust(plan: SendPlan) -> ssl.SSLContext | bool:
 
 def _requests(
     plan: SendPlan, chosen: tuple[bytes, ...], events: int, began_s: float
-) -> Iterator[Request]:
+) -> Iterator[PreparedRequest]:
     """Make the requests as they are asked for, so that a long run holds one body a worker."""
     number, last_ns = 0, 0
     for sample in islice(cycle(chosen), events):
@@ -83,7 +83,7 @@ def _requests(
         sent = _compressed(body, first) if plan.gzip else body
         for attempt in range(1, plan.duplicate + 1):
             due_s = began_s + number / plan.rate_per_s if plan.rate_per_s else None
-            yield Request(sent, first | {"X-WEBHOOK-ATTEMPT": str(attempt)}, due_s)
+            yield PreparedRequest(sent, first | {"X-WEBHOOK-ATTEMPT": str(attempt)}, due_s)
             number += 1
 
 
@@ -93,7 +93,10 @@ def _compressed(body: bytes, its_headers: dict[str, str]) -> bytes:
 
 
 async def _work(
-    plan: SendPlan, session: aiohttp.ClientSession, requests: Iterator[Request], tally: Tally
+    plan: SendPlan,
+    session: aiohttp.ClientSession,
+    requests: Iterator[PreparedRequest],
+    tally: Tally,
 ) -> None:
     async def worker() -> None:
         for request in requests:
@@ -117,7 +120,7 @@ async def _due(due_s: float | None) -> float:
 
 
 async def _post(
-    plan: SendPlan, session: aiohttp.ClientSession, request: Request, tally: Tally
+    plan: SendPlan, session: aiohttp.ClientSession, request: PreparedRequest, tally: Tally
 ) -> None:
     began_s = await _due(request.due_s)
     try:

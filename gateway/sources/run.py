@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway.aws.queues import queue
 from gateway.aws.sqs_client import SqsClient
-from gateway.ingest.reception import Intake
+from gateway.ingest.intake import Intake
 from gateway.ingest.signature import Verifier
 from gateway.metrics import Metrics
 from gateway.options import Config, SourceOptions

@@ -32,8 +32,7 @@ from gateway.ingest.answers import (
     UNAVAILABLE,
     Answer,
 )
-from gateway.ingest.reception import Intake
-from gateway.ingest.waiting import AwaitedReply
+from gateway.ingest.intake import AwaitedReply, Intake
 from gateway.logs import Seldom, log
 from gateway.metrics import Metrics
 from gateway.options import MIB, SnsSourceOptions

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from gateway.clock import now_ms
-from gateway.ingest.reception import Intake
+from gateway.ingest.intake import Intake
 from gateway.metrics import Metrics
 from gateway.options import SqsSourceOptions
 from gateway.sources.decode import event_of

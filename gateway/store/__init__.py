@@ -5,6 +5,7 @@
     entries      entries of the streams and their ids
     parcels      an event with its history, as parked deliveries and dead letters keep it
     format       the stored format: written once, looked at by everybody who comes later
+    rates        how fast something comes, all processes together
 
     publishing   from the journal into the streams
     taking       from the streams to the workers of a subscriber, and back

@@ -1,11 +1,11 @@
 """How fast users and calls may have events made for them, as one process counts."""
 
-from gateway.calls.rates import _MOST, Bounds, Rates, too_fast
+from gateway.calls.rates import _MOST, RateBounds, Rates, too_fast
 from gateway.calls.tokens import Identity
 from gateway.options import FeedOptions
 
 CID = "default:room"
-BOUNDS = Bounds(FeedOptions())
+BOUNDS = RateBounds(FeedOptions())
 
 
 def user(name, app="app"):
@@ -65,7 +65,7 @@ def test_what_is_remembered_is_bounded():
 
 def test_who_is_too_fast_is_told_when_to_come_again():
     """In whole seconds, one at least."""
-    bounds = Bounds(FeedOptions(user_events_per_s=1, user_events_burst=1))
+    bounds = RateBounds(FeedOptions(user_events_per_s=1, user_events_burst=1))
     rates, claims = Rates(), bounds.event(user("ann"), CID)
     assert rates.take(claims, 0.0) is None
     error = too_fast(rates.take(claims, 0.0))

@@ -42,7 +42,7 @@ async def test_a_paused_subscriber_is_given_nothing_until_resumed(engine_url, pu
         await subscriptions.pause("sub")
         await publisher.publish(*sample(10))  # may still arrive: pausing takes a poll
         worker, _ = service._workers["sub"]
-        await eventually(lambda: worker._reception.paused)
+        await eventually(lambda: worker._triage.paused)
         await eventually(lambda: not worker._attempts.running)
         before = len(recorder.attempts)
         await publisher.publish(*sample(50, start=5000))

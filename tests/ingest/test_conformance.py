@@ -9,7 +9,7 @@ from support.webhooks import distinct_event, signed_request
 
 from gateway.ingest import answers
 from gateway.ingest.aiohttp_connection import GuardedHandler
-from gateway.ingest.fast_path import WebhookConnection
+from gateway.ingest.connection import WebhookConnection
 from gateway.options import JournalOptions
 
 BODY = distinct_event(1)

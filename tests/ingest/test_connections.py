@@ -13,7 +13,7 @@ from support.eventually import eventually
 from support.webhooks import distinct_event, signed_request
 
 from gateway.ingest import answers
-from gateway.ingest.fast_path import MAX_DUE
+from gateway.ingest.connection import MAX_DUE
 from gateway.options import TlsOptions
 
 

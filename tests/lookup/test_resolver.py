@@ -10,7 +10,7 @@ import pytest
 from support.eventually import eventually
 from support.lookups import NO_SUCH_NAME, NOT_NOW, Names, info
 
-from gateway.lookup.known import Bounds
+from gateway.lookup.known import LookupBounds
 from gateway.lookup.resolver import Resolver
 from gateway.lookup.threads import ThreadTurns
 
@@ -142,7 +142,7 @@ async def test_a_failure_that_passes_is_bridged_and_one_that_stays_is_told(names
 @pytest.mark.parametrize("gone_after_s", [0.0, FOREVER_S])
 async def test_a_name_that_is_said_not_to_exist_is_believed_after_a_while(names, gone_after_s):
     """Before that its last known addresses are used; and it may come back at any time."""
-    resolver = Resolver(names, patience_s=FOREVER_S, bounds=Bounds(gone_after_s=gone_after_s))
+    resolver = Resolver(names, patience_s=FOREVER_S, bounds=LookupBounds(gone_after_s=gone_after_s))
     names.says["zone"] = ["10.0.0.1"]
     await resolver.addresses("zone", 80)
     names.says["zone"] = NO_SUCH_NAME
@@ -157,7 +157,7 @@ async def test_a_name_that_is_said_not_to_exist_is_believed_after_a_while(names,
 
 async def test_last_known_addresses_are_not_kept_for_ever(names):
     """Past their time nothing stands in for an answer."""
-    resolver = Resolver(names, patience_s=FOREVER_S, bounds=Bounds(kept_s=0.0))
+    resolver = Resolver(names, patience_s=FOREVER_S, bounds=LookupBounds(kept_s=0.0))
     names.says["old"] = ["10.0.0.1"]
     await resolver.addresses("old", 80)
     names.says["old"] = NOT_NOW

@@ -79,7 +79,7 @@ async def test_an_error_of_ours_is_a_503(tmp_path, caplog):
     async with opened(tmp_path) as doorway:
         keyring = native.keyring(APPS)
         around = doorway.listener._shared
-        whole, intake = around.receiver, around.reception.intake
+        whole, intake = around.receiver, around.intake
 
         def broken():
             raise RuntimeError("broken on purpose")

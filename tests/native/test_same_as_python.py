@@ -17,7 +17,7 @@ from gateway.event import Event
 from gateway.ingest.acceptance import Acceptance
 from gateway.ingest.answers import UNAUTHORIZED, UNSUPPORTED_ENCODING
 from gateway.ingest.listener_state import MAX_HEAD_BYTES
-from gateway.ingest.request_head import parse_head
+from gateway.ingest.requests import parse_head
 from gateway.journal import reading, records
 from gateway.keyed_hash import KeyedHash
 from gateway.metrics import Histogram

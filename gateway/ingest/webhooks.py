@@ -1,4 +1,4 @@
-"""What both paths do with a webhook that is wholly read: judge, count, and hand in.
+"""What both paths do with a webhook that is wholly read: judge and count.
 
 An exception of ours in here is never silence and never the sender's fault: it is logged and
 answered 503.
@@ -6,14 +6,11 @@ answered 503.
 
 import logging
 from http import HTTPStatus
-from typing import Protocol
 
 from gateway.clock import now_ms
 from gateway.event import Event
 from gateway.ingest.acceptance import Acceptance, refusal
-from gateway.ingest.answers import INTERNAL, Answer, Reply
-from gateway.ingest.socket_reader import SocketReader
-from gateway.journal.gathering import Gathering
+from gateway.ingest.answers import INTERNAL, Answer
 from gateway.logs import Seldom
 from gateway.metrics import Metrics
 from gateway.options import IngestOptions
@@ -23,33 +20,11 @@ logger = logging.getLogger(__name__)
 _LABELS = {int(status): (str(int(status)),) for status in HTTPStatus}
 
 
-class Intake(Protocol):
-    """Where accepted events go; `gateway.ingest.intake` has the real one."""
-
-    events: Gathering
-    replies: list[Reply]
-    read_ats: list[float]
-    socket_reader: SocketReader | None  # None: every connection is read by its own transport
-
-    def begin(self) -> None:
-        """Get ready for the first event of a tick; only then may the lists be added to."""
-
-    def submit(self, event: Event, reply: Reply) -> None:
-        """Store `event` and resolve `reply`, in the order of submission. Never raises."""
-
-    def expire(self) -> None:
-        """Refuse what has waited too long; called several times a second."""
-
-
-class Reception:
+class Webhooks:
     """Judges webhooks for both paths, and counts every answer."""
 
-    def __init__(
-        self, acceptance: Acceptance, options: IngestOptions, intake: Intake, metrics: Metrics
-    ) -> None:
+    def __init__(self, acceptance: Acceptance, options: IngestOptions, metrics: Metrics) -> None:
         self.options = options
-        self.intake = intake
-        self.submit, self.expire = intake.submit, intake.expire
         self._acceptance = acceptance
         self._metrics = metrics
         self._refusals = Seldom()

@@ -1,10 +1,15 @@
-"""A connection that answers in order, ends in good order, and can be given away.
+"""One connection of the public port, as long as it brings nothing but plain webhooks.
 
-Answers leave in the order of the requests: `_due` has one slot per unanswered request, None while
-its ack is pending, or a refusal that waits behind one. What waits for answers to leave, closing
-or moving to aiohttp, happens when `_due` is empty.
+This is the whole state machine (`State`): requests are taken straight from the socket, their
+answers leave in the same order, and it ends in good order or is given away. At each boundary
+between requests the next bytes decide (`requests.cut`): exactly `POST <path> HTTP/1.1` with a
+plain head and a Content-Length stays here; any other request goes, with the connection, to
+aiohttp, which keeps it.
 
-Deadlines are the listener's one sweep; nothing here makes a task, a future or a timer.
+`_due` has one slot for each unanswered request: None while its ack is pending, or a refusal that
+waits behind one. What waits for answers to leave, closing or moving to aiohttp, happens when
+`_due` is empty. Deadlines are the listener's one sweep; nothing here makes a task, a future or a
+timer. With the C piece `native.Receiver` takes the plain case, and knows the slots by their names.
 """
 
 import asyncio
@@ -15,13 +20,33 @@ from enum import Enum
 from time import perf_counter
 from typing import cast
 
-from gateway.ingest.answers import REQUEST_TIMEOUT, STORED, TOO_MANY_CONNECTIONS, Answer
+from gateway import native
+from gateway.clock import now_ms
+from gateway.event import Event
+from gateway.ingest.answers import (
+    INTERNAL,
+    REQUEST_TIMEOUT,
+    STORED,
+    TOO_MANY_CONNECTIONS,
+    UNAUTHORIZED,
+    Answer,
+)
 from gateway.ingest.buffers import HoldingConnection
 from gateway.ingest.eviction import EvictionRank
-from gateway.ingest.listener_state import LINGER_S, STORED_LABEL, ConnectionPast, ListenerState
+from gateway.ingest.listener_state import (
+    LINGER_S,
+    STORED_LABEL,
+    ConnectionPast,
+    ListenerState,
+    TakePlain,
+)
+from gateway.ingest.requests import MAX_HEAD_BYTES, Elsewhere, More, RequestHead, cut, parse_head
 from gateway.ingest.unread import has_unread
 
 logger = logging.getLogger(__name__)
+
+MAX_DUE = 64  # pipelined requests without an answer; beyond it nothing more is read
+_MAX_REFUSED = 32  # of one read: whoever sends more than that without a pause is not served on
 
 
 class State(Enum):
@@ -35,8 +60,8 @@ class State(Enum):
 _OPEN = State.OPEN
 
 
-class AnsweringConnection(HoldingConnection):
-    """The `Reply` of the webhooks that came over it. Taking requests is a subclass's business.
+class WebhookConnection(HoldingConnection):
+    """The `Reply` of the webhooks that came over it.
 
     It has its place from the moment it was accepted, before its transport is there (`arrive`).
     """
@@ -82,6 +107,8 @@ class AnsweringConnection(HoldingConnection):
         # Of the socket, where plain answers may go past the transport: not over TLS, nor once the
         # transport has had anything to write, which may still be waiting.
         self._descriptor = -1
+
+    # How it begins and ends
 
     def arrive(self, accepted: socket.socket) -> bool:
         """Take a place for what was accepted; tell whether there is one, if only to be refused."""
@@ -135,12 +162,161 @@ class AnsweringConnection(HoldingConnection):
             self._state = State.LAST
         return bool(self._due)
 
-    def pause_writing(self) -> None:
-        self._writing_paused = True
+    # Requests
+
+    def data_received(self, data: bytes) -> None:
+        self._receive(data)
+
+    def _failed(self, error: Exception) -> None:
+        """Answer for an error of ours in the C piece: in taking a request, or in answering it."""
+        logger.error("the fast path failed", exc_info=error)
+        if self._due:
+            self.abort()
+        else:
+            self._refuse(INTERNAL, last=True)
+
+    def _receive(self, data: bytes) -> None:
+        if self._state is not State.OPEN:
+            if self._state is State.LEAVING:
+                self._keep(data)
+            return
+        self.read_at = perf_counter()
+        if self._buffer:
+            self._keep(data)
+            if self.unfinished_bytes < self._need or self._paused:
+                return
+            data = self._let_go()
+        elif self._paused:
+            self._keep(data)
+            return
+        else:
+            self._since = self.read_at
+        self._fresh = False
+        self._take_guarded(data)
+
+    def _take_guarded(self, data: bytes) -> None:
+        try:
+            self._take(data)
+        except Exception:
+            logger.exception("the fast path failed")
+            self._refuse(INTERNAL, last=True, unread=True)
         self._regulate()
 
-    def resume_writing(self) -> None:
-        self._writing_paused = False
+    def _take(self, data: bytes) -> None:
+        """Take every whole request in `data`, and keep the rest."""
+        start, size, take = 0, len(data), self._shared.take
+        self._refused = 0
+        while start < size and self._state is State.OPEN and len(self._due) < MAX_DUE:
+            taken = (take and self._take_plain(take, data, start)) or self._take_one(data, start)
+            if not taken:
+                break
+            start += taken
+        if self._state is State.OPEN and start < size:
+            self._keep(data[start:] if start else data)
+        self._held = len(self._due) >= MAX_DUE
+
+    def _take_plain(self, take: TakePlain, data: bytes, start: int) -> int:
+        """Take the request at `start` if it is the plain case; return its length, or 0."""
+        shared = self._shared
+        line, max_body_bytes = shared.request_line, shared.max_body_bytes
+        found = take(data, start, line, MAX_HEAD_BYTES, max_body_bytes, now_ms())
+        if found is None:
+            return 0
+        self._need = 0
+        self._since = self.read_at
+        length, event = found
+        if event is None:
+            self._refuse_forged(data[start : start + length])
+        else:
+            self._signed_at = self.read_at
+            self._submit(event)
+        return length
+
+    def _receive_forged(self, data: bytes) -> None:
+        """Take what the C piece has found to be one whole request with nobody's signature.
+
+        Called in place of `_receive` on a connection that has nothing else under way.
+        """
+        self.read_at = self._since = perf_counter()
+        self._fresh = False
+        try:
+            self._refuse_forged(data)
+        except Exception:
+            logger.exception("the fast path failed")
+            self._refuse(INTERNAL, last=True)
+        self._regulate()
+
+    def _refuse_forged(self, request: bytes) -> None:
+        """Refuse as `_accept` would, without hashing the body a second time."""
+        line = self._shared.request_line
+        head = parse_head(request[len(line) : request.find(b"\r\n\r\n")])
+        if head is None:  # the C piece takes no head that this does not
+            self._refuse(UNAUTHORIZED, last=True)
+            return
+        refusal = self._shared.webhooks.refuse_forged(head.api_key, head.content_encoding)
+        self._refuse_unsigned(refusal, last=head.close)
+
+    def _refuse_unsigned(self, answer: Answer, *, last: bool) -> None:
+        """Refuse; the last where a stranger brings so many that nobody else has a turn."""
+        self._refused += 1
+        is_flood = self._refused >= _MAX_REFUSED and not self._signed_at
+        self._refuse(answer, last=last or is_flood, unread=is_flood)
+
+    def _take_one(self, data: bytes, start: int) -> int:
+        """Take the request at `start`; return its length, or 0 if it is not whole or not ours."""
+        shared = self._shared
+        found = cut(data, start, shared.request_line, shared.max_body_bytes)
+        if isinstance(found, Answer):
+            self._refuse(found, unread=True)
+            return 0
+        if isinstance(found, Elsewhere):
+            self._leave(data[start:])
+            return 0
+        if isinstance(found, More):
+            if found.need_bytes and not self._need:
+                self._since = self.read_at  # from here on it is the body's time
+            self._need = found.need_bytes
+            return 0
+        self._need = 0
+        self._since = self.read_at
+        self._accept(found.head, data[found.body_start : found.end])
+        return found.end - start
+
+    def _accept(self, head: RequestHead, body: bytes) -> None:
+        shared = self._shared
+        verdict = shared.webhooks.judge(
+            body=body,
+            api_key=head.api_key,
+            signature=head.signature,
+            webhook_id=head.webhook_id,
+            content_encoding=head.content_encoding,
+        )
+        if isinstance(verdict, Answer):
+            self._refuse_unsigned(verdict, last=head.close)
+            return
+        self._signed_at = self.read_at
+        if head.close:
+            self._state = State.LAST
+        self._submit(verdict)
+
+    def _submit(self, event: Event) -> None:
+        self._due.append(None)
+        try:
+            self._shared.intake.submit(event, self)
+        except Exception:
+            self._due.pop()
+            self._state = State.OPEN
+            raise
+
+    def _take_more(self) -> None:
+        if self._writing_paused or (self._held and len(self._due) > MAX_DUE // 2):
+            return
+        self._held = False
+        self._take_guarded(self._let_go())
+
+    def _leave(self, rest: bytes) -> None:
+        self._state = State.LEAVING
+        self._keep(rest)
         self._go_on()
 
     # Answers
@@ -152,7 +328,7 @@ class AnsweringConnection(HoldingConnection):
         """
         shared = self._shared
         if self._state is State.GONE:
-            shared.reception.count(answer)
+            shared.webhooks.count(answer)
             return
         try:
             self._due.pop(0)
@@ -188,7 +364,7 @@ class AnsweringConnection(HoldingConnection):
 
     def _write(self, answer: Answer) -> None:
         shared = self._shared
-        shared.reception.count(answer)
+        shared.webhooks.count(answer)
         close = (self._state is State.LAST or shared.draining) and not self._due
         self._descriptor = -1
         self._transport.write(shared.wire.render(answer, close=close))
@@ -197,9 +373,13 @@ class AnsweringConnection(HoldingConnection):
 
     # Flow and end
 
-    def _take_more(self) -> None:
-        """Take requests from the buffer again, if there is room for their answers."""
-        raise NotImplementedError
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+        self._regulate()
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        self._go_on()
 
     def _go_on(self) -> None:
         """Do what waited for answers to leave: take more requests, end, or move to aiohttp."""
@@ -326,3 +506,7 @@ class AnsweringConnection(HoldingConnection):
             return
         with contextlib.suppress(OSError):  # it has gone by itself
             self._arriving.shutdown(socket.SHUT_RDWR)
+
+
+if native.receive_by is not None:
+    native.receive_by(WebhookConnection, State.OPEN)

@@ -1,13 +1,17 @@
-"""The head of a plain request, parsed strictly. Pure.
+"""Plain requests, cut out of what a connection has read, strictly. Pure.
 
 This parser never argues about HTTP. It takes exactly what a well-behaved client sends for a body
 of known length; at anything else (chunked, Expect, Upgrade, a header twice, a control character,
-a folded line, a bare line feed ...) it returns None, and aiohttp's parser decides. So there is no
-request that the two understand differently.
+a folded line, a bare line feed ...) it says `Elsewhere`, and aiohttp's parser decides. So there is
+no request that the two understand differently.
 """
 
 import re
+from typing import NamedTuple
 
+from gateway.ingest.answers import HEADERS_TOO_LARGE, TOO_LARGE, Answer
+
+MAX_HEAD_BYTES = 16 << 10
 MAX_LENGTH_DIGITS = 18
 _MAX_NAMES = 1024
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -52,6 +56,50 @@ class RequestHead:
         self.api_key = values[_API_KEY]
         self.webhook_id = values[_WEBHOOK_ID]
         self.content_encoding = values[_ENCODING]
+
+
+class Request(NamedTuple):
+    """A whole one: its body lies from `body_start` to its `end`."""
+
+    head: RequestHead
+    body_start: int
+    end: int
+
+
+class More(NamedTuple):
+    """Not whole. `need_bytes`: how long it will be; 0 while its head is not whole."""
+
+    need_bytes: int
+
+
+class Elsewhere(NamedTuple):
+    """Not for the fast path."""
+
+
+_UNTOLD, _ELSEWHERE_IT_IS = More(0), Elsewhere()
+
+
+def cut(
+    data: bytes, start: int, line: bytes, max_body_bytes: int
+) -> Request | More | Elsewhere | Answer:
+    """Return the request that begins at `start`, or what to do instead.
+
+    `line`: the request line of a webhook, with its line end. An `Answer` refuses what need not be
+    read to its end.
+    """
+    if not data.startswith(line, start):
+        return _UNTOLD if line.startswith(data[start:]) else _ELSEWHERE_IT_IS
+    head_end = data.find(b"\r\n\r\n", start, start + MAX_HEAD_BYTES)
+    if head_end < 0:
+        return _UNTOLD if len(data) - start < MAX_HEAD_BYTES else HEADERS_TOO_LARGE
+    head = parse_head(data[start + len(line) : head_end])
+    if head is None:
+        return _ELSEWHERE_IT_IS
+    if head.content_length > max_body_bytes:
+        return TOO_LARGE
+    body_start = head_end + 4
+    end = body_start + head.content_length
+    return Request(head, body_start, end) if end <= len(data) else More(end - start)
 
 
 def _learn(name: bytes) -> int:

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ingest import request_head
-from gateway.ingest.request_head import parse_head
+from gateway.ingest import requests
+from gateway.ingest.requests import parse_head
 
 MINIMAL = (b"Host: x", b"Content-Length: 5")
 
@@ -86,5 +86,5 @@ def test_the_memory_of_names_is_bounded():
     """Names that the outside invents do not pile up, and are still understood."""
     for n in range(2_000):
         assert parse(*MINIMAL, b"X-Invented-%d: a" % n)
-    assert len(request_head._names) <= 1024
+    assert len(requests._names) <= 1024
     assert parse(*MINIMAL, b"uPgRaDe: a") is None
