@@ -75,7 +75,9 @@ class AnswerParser:
         """Note that the other side has closed. Raises `Malformed` if there is no status yet."""
         if not self.status:
             raise Malformed("the connection was closed before an answer")
-        self.done = True
+        if not self.done:
+            self.done = True
+            del self._llhttp
 
     def _break_off(self, status: int) -> None:
         """Be done with what has come; `status` is of the line read last."""

@@ -154,13 +154,13 @@ def test_an_imperfect_head_costs_the_connection_only(name, data):
     assert (parser.status, parser.done, parser.reusable) == (200, True, False)
 
 
-@pytest.mark.parametrize("answer", [OK + EMPTY, OK + b"bad header\r\n"])
+@pytest.mark.parametrize("answer", [OK + EMPTY, OK + b"bad header\r\n", OK + b"\r\nend"])
 def test_an_answer_needs_no_cycle_collector(answer):
     """What has been read is freed at once, however many answers there are."""
     gc.collect()
     gc.disable()
     try:
-        parsed(answer)
+        parsed(answer, ended=True)
         assert not [one for one in gc.get_objects() if isinstance(one, AnswerParser)]
     finally:
         gc.enable()
