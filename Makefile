@@ -11,12 +11,15 @@ BIN := .venv/bin
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 CONFIG ?=
 ARGS ?=
+# `where` needs a package more (an extra), so `make run` looks whether the configuration has one.
+HASH := \#
+EXTRA := $(shell grep -Eqs '^[^$(HASH)]*where.?[[:space:]]*:' '$(or $(CONFIG),config.yaml)' && echo -where)
 NATIVE := $(wildcard gateway/native/*.c gateway/native/*.h)
 
 .PHONY: run test test-long check bench bench-full clean
 .DELETE_ON_ERROR:
 
-run: .venv/.installed
+run: .venv/.installed$(EXTRA)
 	@$(BIN)/gateway run $(if $(CONFIG),--config '$(CONFIG)')
 
 test: .venv/.installed-test .venv/.installed-sdk
@@ -44,12 +47,13 @@ clean:
 # A stamp for each set of packages, so that a second run is instant.
 # Compiled at once where it is to run for long: compiling at the start leaves 10 MB behind.
 .venv/.installed: extras :=
-.venv/.installed .venv/.installed-bench: compile := --compile-bytecode
+.venv/.installed .venv/.installed-where .venv/.installed-bench: compile := --compile-bytecode
+.venv/.installed-where: extras := [where]
 .venv/.installed-test: extras := [test]
 .venv/.installed-check: extras := [check]
 .venv/.installed-bench: extras := [bench]
 
-.venv/.installed .venv/.installed-test .venv/.installed-check .venv/.installed-bench: pyproject.toml $(NATIVE) | $(BIN)/python
+.venv/.installed .venv/.installed-where .venv/.installed-test .venv/.installed-check .venv/.installed-bench: pyproject.toml $(NATIVE) | $(BIN)/python
 	@echo "Installing the gateway$(extras) into .venv ..." >&2
 	@if command -v uv >/dev/null 2>&1; then \
 		uv pip install --quiet $(compile) --python $(BIN)/python -e '.$(extras)'; \

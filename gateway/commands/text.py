@@ -1,5 +1,6 @@
-"""Text for a terminal: tables, times, and bytes from outside that must not steer it. Pure."""
+"""Text for a terminal: tables, times, and bytes from outside that must not steer it."""
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -22,20 +23,37 @@ def moment(unix_ms: int) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return aligned columns; numbers stand at the right."""
+    """Return aligned columns; numbers stand at the right.
+
+    On a terminal they fit into it: what is too wide goes on in the next line, but the first column,
+    which people copy, stays whole. Anywhere else a row is a line, however long.
+    """
+    # Here, not above: of 100 ms that most commands, and `--help`, do without.
+    from rich.cells import cell_len  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     cells = [[printable(str(cell)) for cell in row] for row in rows]
-    columns = range(len(head))
-    widths = [max(len(row[column]) for row in (head, *cells)) for column in columns]
-    right = [bool(rows) and all(isinstance(row[column], int) for row in rows) for column in columns]
-
-    def line(row: Sequence[str]) -> str:
-        aligned = (
-            text.rjust(width) if number else text.ljust(width)
-            for text, width, number in zip(row, widths, right, strict=True)
+    widths = [max(map(cell_len, column)) for column in zip(head, *cells, strict=True)]
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for number, title in enumerate(head):
+        is_number = bool(rows) and all(isinstance(row[number], int) for row in rows)
+        shown.add_column(
+            Text(title),
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=number == 0,
+            min_width=0 if number else widths[0],
         )
-        return "  ".join(aligned).rstrip()
-
-    return "\n".join(map(line, (head, *cells)))
+    for row in cells:
+        shown.add_row(*map(Text, row))
+    is_terminal = sys.stdout.isatty()
+    whole = sum(widths) + 2 * len(widths)
+    console = Console(force_terminal=is_terminal, width=None if is_terminal else whole)
+    with console.capture() as captured:
+        console.print(shown, crop=False)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def counted(number: int, what: str) -> str:

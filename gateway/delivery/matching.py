@@ -50,9 +50,13 @@ class EvaluationError(Exception):
 
 @cache
 def _environment() -> Any:
-    # Here, not above: 6 MB of memory that most installations do without.
-    from cel_expr_python import cel  # type: ignore[import-untyped]  # noqa: PLC0415
-
+    # Here, not above: 50 MB of disk and 6 MB of memory that most installations do without.
+    try:
+        from cel_expr_python import cel  # type: ignore[import-untyped]  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise ValueError(
+            "match.where needs the extra: pip install 'stream-video-gateway[where]'"
+        ) from None
     event = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
     return cel.NewEnv(variables={"event": event})
 
@@ -114,7 +118,8 @@ def _result(program: Any, event: dict[str, Any]) -> bool:
 def compile_where(expression: str) -> Callable[[dict[str, Any]], bool]:
     """Return the predicate that `expression` states.
 
-    Raises ValueError, one line with the column, for one that is wrong or may cost too much.
+    Raises ValueError, one line with the column, for one that is wrong or may cost too much, or
+    where the engine is not installed.
     The predicate raises EvaluationError where the expression has no answer.
     """
     _refuse_costly(expression)

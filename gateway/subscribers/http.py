@@ -5,9 +5,9 @@ that the connection can be used again and a dead letter has a snippet, and else 
 dropped. So a receiver that says 200 and then sends for ever has got the event, and holds a slot
 for one second. Redirects are not followed, cookies not kept, the environment's proxies ignored.
 
-The client is our own (`headers`, `dialing`, `connections`, `answers`), because at thousands of
-events a second a general one is most of what a delivery costs. No text made here quotes the URL,
-which may hold a token.
+The client is our own (`headers`, `dialing`, `connections`; llhttp reads the `answers`), because at
+thousands of events a second a general one is most of what a delivery costs. No text made here
+quotes the URL, which may hold a token.
 """
 
 import asyncio

@@ -1,10 +1,13 @@
 """Every mistake is told in one pass, with its place and what would be right."""
 
+import sys
+
 import pytest
 from support.configs import APPS, HTTP, QUEUE, SOURCE, SQS, TOPIC, load, mistakes, only_mistake
 
 from gateway import config
 from gateway.aws import credentials
+from gateway.delivery import matching
 from gateway.errors import ConfigError
 
 
@@ -248,6 +251,16 @@ def test_a_file_that_cannot_be_read(tmp_path):
     for path in (tmp_path / "gone.yaml", tmp_path):
         with pytest.raises(ConfigError, match=r":1:1: cannot be read"):
             config.load(path, {})
+
+
+def test_an_expression_without_the_package_for_it(tmp_path, monkeypatch):
+    """What has to be installed is told, and only to those who use it."""
+    monkeypatch.setitem(sys.modules, "cel_expr_python", None)
+    matching._environment.cache_clear()
+    assert load(tmp_path, HTTP + "}").subscribers
+    line, column, told = only_mistake(tmp_path, HTTP + "match: {where: 'event.a == 1'}}")
+    assert (line, column) == (4, 16)
+    assert "match.where needs the extra: pip install 'stream-video-gateway[where]'" in told
 
 
 def test_a_queue_without_the_packages_for_it(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
-"""The parser of receivers' answers."""
+"""Receivers' answers: what counts as one, and which connection may be used again."""
 
 import asyncio
+import gc
 
 import pytest
 from aiohttp.base_protocol import BaseProtocol
@@ -13,6 +14,7 @@ from gateway.subscribers.answers import MAX_HEAD_BYTES, AnswerParser, Malformed
 OK = b"HTTP/1.1 200 OK\r\n"
 EMPTY = b"Content-Length: 0\r\n\r\n"
 MAX_BODY = 1000
+LONG = MAX_HEAD_BYTES + MAX_BODY
 
 
 def parsed(*pieces, ended=False):
@@ -50,6 +52,8 @@ WHOLE = {
         500,
         b"no",
     ),
+    "after blank lines": (b"\r\n\r\n" + OK + EMPTY, 200, b""),
+    "a control character for a reason": (b"HTTP/1.1 200 \x00\r\n" + EMPTY, 200, b""),
     "bytes beyond ASCII": (b"HTTP/1.1 200 \xc3\xa4\r\nX: \xff\t\r\n" + EMPTY, 200, b""),
 }
 
@@ -76,8 +80,8 @@ def test_a_whole_answer_is_read_however_it_is_cut(name, data):
         OK + b"Transfer-Encoding: chunked\r\n\r\nbroken\r\n",
         OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
         OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcXX",
-        OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 5000,
-        OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 500,
+        OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * LONG,
+        OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * LONG,
         OK + b"Transfer-Encoding: chunked\r\n\r\nfffffff\r\n" + b"x" * (MAX_BODY + 1),
         OK + b"Content-Length: 5000\r\n\r\n" + b"x" * (MAX_BODY + 1),
         OK + b"\r\n" + b"x" * (MAX_BODY + 1),
@@ -106,42 +110,103 @@ def test_an_answer_may_end_with_its_connection(start):
     assert (parser.status, parser.done, parser.reusable) == (200, True, False)
 
 
+IMPERFECT = {
+    "equal lengths": OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+    "listed lengths": OK + b"Content-Length: 2, 2\r\n\r\nok",
+    "other lengths": OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    "a negative length": OK + b"Content-Length: -1\r\n\r\n",
+    "no length in it": OK + b"Content-Length: \r\n\r\n",
+    "a length that is no number": OK + b"Content-Length: 1_0\r\n\r\n",
+    "a huge length": OK + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n",
+    "a length and chunks": OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "a folded line": OK + b"X: y;\r\n  folded\r\n" + EMPTY,
+    "a folded first line": OK + b" folded\r\n" + EMPTY,
+    "a space before a colon": OK + b"X : y\r\n" + EMPTY,
+    "a name with a space": OK + b"X Powered By: y\r\n" + EMPTY,
+    "no name": OK + b": x\r\n" + EMPTY,
+    "no colon": OK + b"bad header\r\n" + EMPTY,
+    "control characters": OK + b"X: a\x01b\x00\r\n" + EMPTY,
+    "a bare carriage return": OK + b"X: a\rb\r\n" + EMPTY,
+    "a bare line feed": OK + b"X: y\n" + EMPTY,
+    "bare line feeds": b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+    "bare line feeds alone": b"HTTP/1.1 200 OK\n\n",
+    "a long line": OK + b"X: " + b"x" * MAX_HEAD_BYTES,
+    "40 KB of cookies, unfinished": OK + (b"Set-Cookie: a=" + b"x" * 1000 + b"\r\n") * 40,
+    "a folded line after an interim answer": b"HTTP/1.1 100 Go on\r\n\r\n"
+    + OK
+    + b"X: y\r\n folded\r\n"
+    + EMPTY,
+}
+
+
+@pytest.mark.parametrize("name", IMPERFECT)
+@given(data=st.data())
+def test_an_imperfect_head_costs_the_connection_only(name, data):
+    """The status of a head that HTTP/1 does not allow counts, in whatever pieces it comes; nobody
+    waits for more, and the connection is not used again.
+    """
+    answer = IMPERFECT[name]
+    cut = data.draw(st.integers(1, len(answer)))
+    parser = AnswerParser(MAX_BODY)
+    for piece in (answer[:cut], answer[cut:]):
+        if not parser.done and piece:
+            parser.feed(piece)
+    assert (parser.status, parser.done, parser.reusable) == (200, True, False)
+
+
+@pytest.mark.parametrize("answer", [OK + EMPTY, OK + b"bad header\r\n", OK + b"\r\nend"])
+def test_an_answer_needs_no_cycle_collector(answer):
+    """What has been read is freed at once, however many answers there are."""
+    gc.collect()
+    gc.disable()
+    try:
+        parsed(answer, ended=True)
+        assert not [one for one in gc.get_objects() if isinstance(one, AnswerParser)]
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_a_large_head_that_came_whole_is_an_answer_like_any_other(status):
+    """Many and long header lines are none of our business once they are here."""
+    lines = b"".join(b"Set-Cookie: a%d=%s\r\n" % (n, b"x" * 1000) for n in range(40))
+    parser = parsed(b"HTTP/1.1 %d X\r\n" % status + lines + b"Retry-After: 7\r\n" + EMPTY)
+    assert (parser.done, parser.reusable) == (True, True)
+    assert (parser.answer.status, parser.answer.retry_after) == (status, "7")
+
+
 MALFORMED = [
     b"this is no HTTP\r\n\r\n",
     b"SSH-2.0-x\r\n",
     b"\x16\x03\x01",
-    b"\r\n" + OK + EMPTY,
     b"HTTP/2 200 OK\r\n" + EMPTY,
     b"HTTP/1.2 200 OK\r\n" + EMPTY,
     b"http/1.1 200 OK\r\n" + EMPTY,
     b"HTTP/1.1 2000 OK\r\n" + EMPTY,
-    b"HTTP/1.1 020 OK\r\n" + EMPTY,
-    b"HTTP/1.1  200 OK\r\n" + EMPTY,
-    b"HTTP/1.1 200 OK\n\n",
-    OK + b"X: y\n" + EMPTY,
-    OK + b"bad header\r\n\r\n",
-    OK + b": x\r\n\r\n",
-    OK + b"X : y\r\n\r\n",
-    OK + b"X: y\r\n folded\r\n\r\n",
-    OK + b"X: \x00\r\n\r\n",
-    OK + b"X: a\rb\r\n\r\n",
-    OK + b"Content-Length: 5, 5\r\n\r\n",
-    OK + b"Content-Length: -1\r\n\r\n",
-    OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
-    OK + b"Content-Length: \r\n\r\n",
-    OK + b"Content-Length: 1_0\r\n\r\n",
-    OK + b"Content-Length: " + b"9" * 19 + b"\r\n\r\n",
-    OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
-    OK + b"X: " + b"x" * MAX_HEAD_BYTES,
+    b"HTTP/1.1 20\r\n" + EMPTY,
+    b"HTTP/1.1 OK\r\n" + EMPTY,
+    b"HTTP/1.1 20" + b"\x00",
+    b"HTTP/1.1 100 Continue\r\nX: y\r\n folded\r\n\r\n" + OK + EMPTY,
+    b"HTTP/1.1 100 Continue\r\n\r\nthis is no HTTP\r\n",
     b"HTTP/1.1 100 Continue\r\n\r\n" * 2000,
+    b"\r\n" * MAX_HEAD_BYTES,
 ]
 
 
 @pytest.mark.parametrize("answer", MALFORMED)
 def test_what_is_no_answer_is_refused(answer):
-    """A head that HTTP/1 does not allow, or without end, is no status."""
+    """Without a status line of HTTP/1, or with interim answers that do not come to one, there is
+    no status.
+    """
     with pytest.raises(Malformed):
         parsed(answer)
+
+
+@pytest.mark.parametrize("status", [b"020", b"099", b"199"])
+def test_a_status_that_answers_nothing_is_none(status):
+    """What is below 200 is not the answer, whatever else it may be."""
+    with pytest.raises(Malformed):
+        parsed(b"HTTP/1.1 " + status + b" X\r\n" + EMPTY, ended=True)
 
 
 @pytest.mark.parametrize("start", [b"", b"HTTP", OK, OK + b"X: y\r\n", b"HTTP/1.1 100 C\r\n\r\n"])
@@ -172,11 +237,11 @@ LINES = st.lists(
 @given(status=st.sampled_from([200, 201, 204, 304, 404, 500]), lines=LINES)
 @example(200, [])
 def test_aiohttp_understands_the_same(status, lines):
-    """Where we take a head, aiohttp's parser takes it, with the same status and framing."""
+    """A head that keeps its connection aiohttp's parser takes too, with the same framing."""
     head = b"HTTP/1.1 %d X\r\n" % status + b"".join(line + b"\r\n" for line in lines) + b"\r\n"
-    try:
-        parser = parsed(head)
-    except Malformed:
+    parser = parsed(head)
+    assert parser.status == status
+    if parser.done and not parser.reusable:
         return
     loop = asyncio.new_event_loop()
     try:
@@ -187,4 +252,4 @@ def test_aiohttp_understands_the_same(status, lines):
     assert (message.code, upgraded) == (parser.status, False)
     assert payload.is_eof() == parser.done
     if parser.done:
-        assert parser.reusable == (not message.should_close)
+        assert not message.should_close
