@@ -1,6 +1,7 @@
 """deploy/compose.yaml and kubernetes.yaml: each name in them is there, and the gateway agrees."""
 
 import aiohttp
+import kubernetes_validate
 import pytest
 import yaml
 from support.checkout import REPOSITORY
@@ -17,6 +18,7 @@ MANIFEST = {
     one["kind"]: one for one in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
 }
 POD = MANIFEST["StatefulSet"]["spec"]["template"]
+VERSION = kubernetes_validate.latest_version()
 SIDECAR = POD["spec"]["containers"][1]
 
 
@@ -72,6 +74,12 @@ def test_compose_waits_for_the_drain(service):
 
 
 # ---- Kubernetes
+
+
+@pytest.mark.parametrize("kind", MANIFEST)
+def test_kubernetes_takes_the_manifest(kind):
+    """Each object fits Kubernetes' own schema, and has no key that is not in it."""
+    kubernetes_validate.validate(MANIFEST[kind], VERSION, strict=True)
 
 
 def test_every_name_in_the_manifest_is_there():

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ from support.command_lines import parse
 from support.markdown import page
 
 from gateway import config
+from gateway.commands.banner import banner
 
 PAGES = [path for path in files() if path.suffix == ".md"]
 OURS = [path for path in PAGES if str(path) == "README.md" or path.parts[0] == "docs"]
@@ -144,3 +146,13 @@ def test_hooks_before_a_commit_are_what_make_check_runs():
     for hook in hooks:
         program, *words = hook["entry"].removesuffix(" --force-exclude").split()
         assert " ".join([program.replace(".venv/bin", "$(BIN)"), *words]) in checks
+
+
+def test_the_first_start_is_shown_as_it_is():
+    """README prints what the shipped configuration does, but for where the data is."""
+    shipped = config.load(REPOSITORY / "config.yaml", {})
+    told = banner(shipped, Path("config.yaml"), public_port=8080, admin_port=8081)
+    lines = told.replace(str(shipped.data_dir), "/home/you/gateway/data").splitlines()
+    shown = next(code for code in read("README.md").fenced("") if "webhooks" in code)
+    assert shown.splitlines()[:-1] == lines[:-1]
+    assert shown.splitlines()[-1].startswith("Send a first event:")
