@@ -11,13 +11,19 @@ from support.checkout import REPOSITORY
 
 from gateway import config
 from gateway.config import models, reference
+from gateway.config.models.storage import Redis
 
 PAGE = REPOSITORY / "docs" / "configuration.md"
-SECTIONS = [
-    one
-    for one in vars(models).values()
-    if isinstance(one, type) and issubclass(one, models.Section) and one is not models.Section
-]
+
+
+def sections(section):
+    """A section, and all that are in it."""
+    hints = get_type_hints(section, include_extras=True).items()
+    inner = (reference.section_of(hint) for name, hint in hints if name in section.model_fields)
+    return [section, *(each for one in inner if one is not None for each in sections(one))]
+
+
+SECTIONS = list(dict.fromkeys(sections(models.Document)))
 KEYS = [(section, name) for section in SECTIONS for name in section.model_fields]
 VALUES = [
     (section, name)
@@ -77,5 +83,5 @@ def test_every_example_and_default_is_a_value_that_the_key_may_have(
 def test_the_schema_tells_editors_the_same():
     """Meaning and example of each key are in the schema too."""
     url = config.json_schema()["$defs"]["Redis"]["properties"]["url"]
-    assert url["description"] == models.Redis.model_fields["url"].description
+    assert url["description"] == Redis.model_fields["url"].description
     assert url["examples"]
