@@ -129,3 +129,20 @@ async def test_its_configuration_runs_and_its_probes_are_answered(tmp_path):
                 url = f"http://127.0.0.1:{gateway.port}{probe['httpGet']['path']}"
                 async with session.get(url) as answer:
                     assert answer.status == 200
+
+
+# ---- the context
+
+
+def test_what_is_built_of_is_all_that_is_sent():
+    """The builder gets what the Containerfile copies and nothing else, and never the secret."""
+    lines = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    sent = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    steps = [each for each in read(DEPLOY / "Containerfile") if each.name == "COPY"]
+    copied = {path.strip("./") for one in steps if not one.flags() for path in one.paths()[:-1]}
+    assert "*" in lines
+    assert sent == copied
+    (secret,) = COMPOSE["secrets"].values()
+    assert f"deploy/{secret['file']}" in lines
+    ignored = (REPOSITORY / ".gitignore").read_text().splitlines()
+    assert f"/deploy/{secret['file']}" in ignored
