@@ -9,13 +9,16 @@ import pytest
 from support.bare_venv import bare_venv
 from support.checkout import REPOSITORY, clone, files
 
-pytestmark = pytest.mark.xdist_group("distributions")  # one build for all
+pytestmark = [
+    pytest.mark.xdist_group("distributions"),  # one build for all
+    pytest.mark.timeout(900),  # compilers and pip take their time on a busy machine
+]
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])('dist')"
 
 
 def build(folder: Path, what: str) -> Path:
     command = [sys.executable, "-c", BUILD, what]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, done.stdout + done.stderr
     (made,) = (folder / "dist").iterdir()
     return made

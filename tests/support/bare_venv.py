@@ -10,9 +10,6 @@ def bare_venv(folder: Path) -> Path:
     """Make it; return its python. Our own packages come after its own, and without a network."""
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = folder / "bin" / "python"
-    # An old setuptools, which some versions of Python put there, would come before ours.
-    command = [str(python), "-m", "pip", "uninstall", "--quiet", "--yes", "setuptools"]
-    subprocess.run(command, check=True)
     command = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     packages = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     Path(packages, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")

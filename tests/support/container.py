@@ -58,7 +58,7 @@ class Root:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=800,
             check=False,
         )
 
@@ -97,8 +97,9 @@ def _provide_python(root: Root) -> None:
         f"""
         chmod o+x {" ".join(map(str, sorted(reached)))}
         {sys.executable} -m venv /venv
-        pip uninstall --quiet --yes setuptools
-        echo {ours} > "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth"
+        cd "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+        rm -rf setuptools* pkg_resources _distutils_hack distutils-precedence.pth  # an old one
+        echo {ours} > ours.pth
         """
     )
     assert made.returncode == 0, made.stderr
