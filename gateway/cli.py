@@ -18,6 +18,7 @@ from gateway.errors import GatewayError
 
 # In the order in which a newcomer meets them. Each is `gateway.commands.<name>.<name>`.
 COMMANDS = {
+    "init": "Write a configuration to start from.",
     "run": "Run the gateway.",
     "check": "Check the configuration and tell what it does.",
     "send": "Send signed sample webhooks, as Stream would.",

@@ -11,7 +11,7 @@ import gateway
 ROOT = Path(gateway.__file__).parent
 PACKAGES = sorted(path.parent for path in ROOT.rglob("__init__.py"))
 # What the configuration's file calls a thing, and the thing: the one place for a name twice.
-SHAPES = ROOT / "config/models.py"
+SHAPES = ROOT / "config/models"
 
 
 def modules_of(package: Path) -> set[str]:
@@ -43,7 +43,7 @@ def test_a_class_has_a_name_of_its_own():
     """No public class has the name of another one."""
     found = defaultdict(list)
     for path in ROOT.rglob("*.py"):
-        if path == SHAPES:
+        if SHAPES in path.parents:
             continue
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):

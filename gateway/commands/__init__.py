@@ -5,6 +5,7 @@
     reexec                hands it to a fresh process, which never read a YAML file
     serving               the gateway, until it is told to end
     banner                what is told when the ports are open
+    init                  `gateway init`
     check                 `gateway check`
     send                  `gateway send`
     subscriber            `gateway subscriber`

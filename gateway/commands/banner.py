@@ -47,12 +47,17 @@ def in_demo_use(config: Config) -> bool:
 
 def send_command(config_path: Path) -> str:
     """Return the line that sends a first event, as it can be typed here."""
+    default = config_path == Path("config.yaml")
+    named = "" if default else f" --config {shlex.quote(str(config_path))}"
+    return f"{command_line()} send{named}"
+
+
+def command_line() -> str:
+    """Return the gateway's own command, as it can be typed here."""
     command = "gateway"
     if shutil.which(command) is None:
         command = _from_here(Path(sys.executable).parent / command)
-    default = config_path == Path("config.yaml")
-    named = "" if default else f" --config {shlex.quote(str(config_path))}"
-    return f"{shlex.quote(command)} send{named}"
+    return shlex.quote(command)
 
 
 def _from_here(path: Path) -> str:

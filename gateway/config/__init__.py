@@ -14,6 +14,7 @@
     findings    the words for what does not fit the shape
     checks      what takes more than one key to judge
     description what a configuration does, in a few lines
+    reference   the page of all keys, made of `models`
 
 Every mistake is found in one pass and told as `file:line:col: what is wrong and what would be
 right`; nothing is ever half accepted, and no text here shows a secret.

@@ -30,7 +30,7 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        hint = "" if path.exists() else "; name your file with --config"
+        hint = "" if path.exists() else "; name it with --config, or write one: gateway init"
         raise ConfigError(f"{path}:1:1: cannot be read: {error.strerror}{hint}") from error
 
 
