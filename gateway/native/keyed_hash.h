@@ -4,13 +4,6 @@
 
 static const char HEX[] = "0123456789abcdef";
 
-/* Where this processor cannot hash, every signature would be the same: -1 with an exception. */
-static int hmac_refuse(void) {
-    if (sha256_is_fast()) return 0;
-    PyErr_SetString(PyExc_RuntimeError, "this processor has no instructions for SHA-256");
-    return -1;
-}
-
 /* Make the two keyed states of a secret. */
 static void hmac_begin(sha256 *inner, sha256 *outer, const uint8_t *secret, size_t size) {
     uint8_t key[64] = {0}, padded[64];
@@ -42,7 +35,7 @@ static PyObject *keyed_hash_new(PyTypeObject *type, PyObject *args, PyObject *na
     (void)named;
     const char *key;
     Py_ssize_t size;
-    if (!PyArg_ParseTuple(args, "y#", &key, &size) || hmac_refuse()) return NULL;
+    if (!PyArg_ParseTuple(args, "y#", &key, &size)) return NULL;
     keyed_hash *self = (keyed_hash *)type->tp_alloc(type, 0);
     if (self) hmac_begin(&self->inner, &self->outer, (const uint8_t *)key, (size_t)size);
     return (PyObject *)self;
