@@ -1,10 +1,9 @@
 """The optional C piece: the plain case of what every webhook costs, done in one call.
 
 It takes a whole plain request (head, signature, routing fields) to the intake and answers it,
-writes journal records, has them synced and reads them back, packs the publishing commands, sends
-a frame to all who watch a call, and signs what is delivered. It is never another opinion: whatever
-is not the plain case it leaves to the Python code beside it, which is complete without it. The
-same tests run over both.
+writes journal records, has them synced and reads them back, packs the publishing commands, and
+sends a frame to all who watch a call. It is never another opinion: whatever is not the plain case
+it leaves to the Python code beside it, which is complete without it. The same tests run over both.
 
 It is built where there is a C compiler when the package is installed. GATEWAY_NATIVE=0 in the
 environment leaves it out. It hashes by the processor's instructions for SHA-256 where there are any
@@ -59,8 +58,6 @@ def _found(name: str) -> Any:
 sockets: "Callable[[], Sockets] | None" = _found("Sockets")
 # (interval in s) -> `gateway.journal.syncing.Syncing`; None: not on this system
 syncing: "Callable[[float], Syncing] | None" = _found("Syncing")
-# (key) -> what signs as `gateway.keyed_hash` does
-KeyedHash = _found("KeyedHash") if IS_BUILT and _native.hashing() != "portable" else None
 # (descriptor, data) -> how much of it the socket took at once
 send: Callable[[int, bytes], int] | None = _found("send")
 # (outlets, data): send the same bytes to all values of a dict, past the transport where it is idle

@@ -14,7 +14,7 @@
 #include "head.h"
 #include "routing.h"
 #include "sha256.h"
-#include "keyed_hash.h"
+#include "hmac.h"
 
 enum { MAX_SHARDS = 64, MAX_BOUNDS = 64, KEY_BYTES = 16, SIGNATURE_BYTES = 64, MAX_WEBHOOK_ID = 128, MAX_SECRETS = 2, MAX_SLOTS = 16 };
 
@@ -298,7 +298,6 @@ PyMODINIT_FUNC PyInit__native(void) {
     if (!keyring_type || PyModule_AddObjectRef(module, "Keyring", (PyObject *)keyring_type)
         || stretch_prepare(module) || receiver_prepare(module)
         || sockets_prepare(module) || syncing_prepare(module) || crowd_prepare()
-        || PyModule_AddObject(module, "KeyedHash", PyType_FromSpec(&keyed_hash_spec))
         || hashing_prepare(module)) {
         Py_DECREF(module);
         return NULL;

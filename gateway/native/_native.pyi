@@ -5,10 +5,6 @@ from gateway.event import Event, Stored
 
 HASHINGS: tuple[str, ...]
 
-class KeyedHash:
-    def __init__(self, key: bytes, /) -> None: ...
-    def sign(self, message: bytes, /) -> str: ...
-
 class Keyring:
     def add(
         self,
