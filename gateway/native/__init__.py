@@ -6,9 +6,8 @@ sends a frame to all who watch a call. It is never another opinion: whatever is 
 it leaves to the Python code beside it, which is complete without it. The same tests run over both.
 
 It is built where there is a C compiler when the package is installed. GATEWAY_NATIVE=0 in the
-environment leaves it out. It hashes by the processor's instructions for SHA-256 where there are any
-(x86, ARM), else in portable C: slower than OpenSSL by an eighth, which is far less than what else
-the C piece saves.
+environment leaves it out. It hashes by the processor's instructions for SHA-256 where it has any
+(x86, ARM), else in portable C: that is slower than OpenSSL, by far less than what it saves.
 """
 
 import os
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 else:
     Keyring = Receiver = Sockets = Syncing = Any
 
-
-# "0": all of it is left out. For who measures, "-Sockets,-Syncing": these of its names are;
+# "0": all of it is left out. For who measures, "-Sockets,-relay": these of its names are;
 # "portable": hashing is as where the processor has no instructions for it.
 _WANTED = os.environ.get("GATEWAY_NATIVE", "")
 
@@ -98,9 +96,10 @@ def keyring(apps: Iterable[App]) -> "Keyring | None":
 
     None: there is no C piece.
     """
-    if not IS_BUILT:
+    made = _found("Keyring")
+    if made is None:
         return None
-    ring: Keyring = _native.Keyring()
+    ring: Keyring = made()
     for app in apps:
         name = app.api_key.encode()
         secrets = tuple(secret.encode() for secret in app.secrets)

@@ -3,6 +3,9 @@
  * A way is one message under way: its state, and the schedule, which moves through four registers;
  * every four rounds the oldest is replaced. Two ways side by side cost little more than one: each
  * waits for itself most of the time.
+ *
+ * Alone it buys 36 % of `ack: journal` at 64 connections (seven pairs, 2026-12-01, `c_piece journal
+ * -- portable`: in portable C 19 to 59 % more; without the C piece 174 % more).
  */
 #ifndef GATEWAY_SHA256_INSTRUCTIONS_H
 #define GATEWAY_SHA256_INSTRUCTIONS_H
