@@ -18,10 +18,8 @@ from bench.crowd import call_cid
 from bench.gateways import Gateway
 from bench.load import webhooks
 from bench.processes import Valkey, free_port, post, running, wait_until
-from gateway.calls.tokens import Tokens
-from gateway.options import App
+from gateway.calls import jws
 
-_TOKENS = Tokens([App(api_key=webhooks.APP, secrets=(webhooks.SECRET,))])
 _UPGRADE = (
     "GET /feed?{query} HTTP/1.1\r\nHost: feed.example.com\r\nUpgrade: websocket\r\n"
     "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -47,6 +45,7 @@ class Broadcaster(Protocol):
 
     name: str
     shown: str
+    greets: bool  # a watcher is told by a frame that he has come in
 
     def start(self, folder: Path, engine: Valkey, *, core: int) -> Any: ...
     def handshake(self, watcher: int, call: int) -> bytes: ...
@@ -56,7 +55,7 @@ class Broadcaster(Protocol):
 class GatewayBroadcaster:
     """Every watcher is a user with a token of its own, on the plain feed."""
 
-    name, shown = "gateway", "gateway"
+    name, shown, greets = "gateway", "gateway", True
 
     @contextmanager
     def start(self, folder: Path, engine: Valkey, *, core: int) -> Iterator[Broadcasting]:
@@ -65,9 +64,8 @@ class GatewayBroadcaster:
             yield Broadcasting(one.pid, one.port, one.admin_port)
 
     def handshake(self, watcher: int, call: int) -> bytes:
-        token = _TOKENS.issue(
-            webhooks.APP, f"user-{watcher}", now_s=time.time(), lifetime_s=3600, role="user"
-        )
+        claims = {"user_id": f"user-{watcher}", "exp": int(time.time()) + 3600}
+        token = jws.sign(claims, webhooks.SECRET.encode())
         query = f"api_key={webhooks.APP}&call={call_cid(call)}"
         return _UPGRADE.format(query=query, more=f"Authorization: {token}\r\n").encode()
 
@@ -77,6 +75,8 @@ class GatewayBroadcaster:
 
 class Peer:
     """A program that takes host and port, watchers at /feed?call= and bodies at /publish?call=."""
+
+    greets = False
 
     def __init__(self, name: str, shown: str, command: Callable[[Path, int], list[str]]) -> None:
         self.name, self.shown, self._command = name, shown, command

@@ -116,4 +116,6 @@ VARIANTS: tuple[Contender, ...] = (
     Gateway("journal", tls=True),
     Gateway("redis", tls=True),
     Gateway("journal", feed=True),
+    Gateway("journal", native=False),
+    Gateway("redis", native=False),
 )

@@ -66,10 +66,12 @@ def crowd(
     handshakes: Sequence[tuple[int, bytes]],
     stalled: int,
     messages: Sequence[tuple[int, int, bytes]],
+    greets: bool,
 ) -> Iterator[Crowd]:
     """Open a watcher for each of `handshakes`, a call and a request; the last `stalled` never read.
 
     `messages`: for each its call, how many watchers are to get it, and the request that publishes.
+    `greets`: who has come in is told so by a first frame.
     Raises `provision.Missing` where there is no compiler.
     """
     program = provision.compiled("load/crowd.c")
@@ -77,7 +79,7 @@ def crowd(
         opening = b"".join(pack("<II", len(one), call) + one for call, one in handshakes)
         sending = b"".join(pack("<III", len(one), call, many) + one for call, many, one in messages)
         files = [stack.enter_context(_in_memory(content)) for content in (opening, sending)]
-        words = port, body_bytes, files[0], stalled, files[1]
+        words = port, body_bytes, files[0], stalled, files[1], int(greets)
         process = stack.enter_context(
             running(
                 [str(program), *map(str, words)], core=core, log=folder / "crowd.log", pipes=True

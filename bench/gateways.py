@@ -45,7 +45,7 @@ class Gateway:
 
     `ack`: a mode, or "replicated" for one replica, which runs beside the engine. `more` is merged
     over the configuration, section by section. `feed`: with the feed and Stream's client API, which
-    read every event once more to keep the state of its call.
+    read every event once more to keep the state of its call. `native` False: without the C piece.
     """
 
     def __init__(
@@ -54,15 +54,19 @@ class Gateway:
         *,
         tls: bool = False,
         feed: bool = False,
+        native: bool = True,
         more: Mapping[str, Any] | None = None,
     ) -> None:
         self._ack: Any = {"replicated": 1} if ack == "replicated" else ack
         self._tls, self._feed, self._more = tls, feed, more or {}
+        self._environment = {} if native else {"GATEWAY_NATIVE": "0"}
         self.name = f"gateway-{ack}" + ("-tls" if tls else "") + ("-feed" if feed else "")
+        self.name += "" if native else "-python"
         self.shown = (
             f"gateway, ack: {_SHOWN.get(ack, ack)}"
             + (", TLS" if tls else "")
             + (", feed" if feed else "")
+            + ("" if native else ", without the C piece")
         )
 
     @contextmanager
@@ -77,7 +81,9 @@ class Gateway:
             if self._ack not in ("journal", "redis"):
                 stack.enter_context(replica(folder / "replica", valkey))
             log = folder / f"{self.name}.log"
-            process = stack.enter_context(running(command, core=core, log=log))
+            process = stack.enter_context(
+                running(command, core=core, log=log, environment=self._environment)
+            )
             streams = [keys.events(shard) for shard in range(keys.SHARDS)]
             gateway = RunningGateway(process.pid, port, valkey, streams, b"b")
             gateway.admin_port, gateway.authority = admin_port, authority

@@ -35,9 +35,18 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def running(
-    command: list[str], *, core: int, log: Path, pipes: bool = False, patience_s: float = 20
+    command: list[str],
+    *,
+    core: int,
+    log: Path,
+    pipes: bool = False,
+    patience_s: float = 20,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command on one core until the block ends: SIGTERM, then SIGKILL."""
+    """Run a command on one core until the block ends: SIGTERM, then SIGKILL.
+
+    `environment`: what it finds in its own beside what is in ours.
+    """
     pipe = subprocess.PIPE if pipes else None
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -46,6 +55,7 @@ def running(
             stdout=pipe or output,
             stderr=output,
             cwd=_ROOT,
+            env={**os.environ, **(environment or {})},
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.commands import run_here, write_config
 
+from gateway import native
 from gateway.app import ALL
 from gateway.cli import COMMANDS
 from gateway.commands import failure, run
@@ -53,6 +54,26 @@ def test_check_tells_what_the_shipped_configuration_does():
     assert result.exit_code == 0
     assert "http://127.0.0.1:8080/webhooks/stream" in result.stdout
     assert "demo-secret" not in result.output
+
+
+@pytest.mark.parametrize("wanted", ["1", "0"])
+def test_check_tells_who_takes_webhooks(wanted):
+    """Whether it is the C piece or Python is told, and with the C piece what hashes."""
+    built = subprocess.run(
+        [sys.executable, "-m", "gateway", "check", "--config", str(SHIPPED)],
+        env={**os.environ, "GATEWAY_NATIVE": wanted},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=100,
+    )
+    told = next(line for line in built.stdout.splitlines() if line.startswith("webhooks by"))
+    if wanted == "0":
+        assert told.endswith("Python, the C piece is left out (GATEWAY_NATIVE=0)")
+    elif native.IS_BUILT:
+        assert "the C piece, SHA-256 by " in told
+    else:
+        assert "Python, the C piece is not built here" in told
 
 
 def test_check_tells_every_mistake_and_ends_with_2(tmp_path):

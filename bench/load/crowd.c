@@ -1,12 +1,12 @@
 /* A crowd: holds many WebSockets that watch, publishes by HTTP, and checks what every watcher gets.
  *
- *     crowd PORT BODY_BYTES HANDSHAKES STALLED MESSAGES
+ *     crowd PORT BODY_BYTES HANDSHAKES STALLED MESSAGES GREETS
  *
  * HANDSHAKES and MESSAGES are files: for each request its length and its call, for a message then how
  * many watchers are to get it (32 bits each, little-endian), and the request's bytes. The last
  * BODY_BYTES of a message are its body; it has `"number":"` and 12 digits: which message it is.
- * The last STALLED watchers never read. Once all are open, orders come on stdin, one a line, and
- * each takes the next COUNT messages:
+ * The last STALLED watchers never read. With GREETS 1 a watcher is open once a first frame comes.
+ * Once all are open, orders come on stdin, one a line, and each takes the next COUNT messages:
  *
  *     loop IN_FLIGHT COUNT    the next goes out when one has been answered and has reached all
  *     pace RATE COUNT         at a steady rate; times count from when a message was due
@@ -65,6 +65,7 @@ typedef struct {
 static order *orders;
 static connection *watchers, publishers[AT_ONCE], *idle[AT_ONCE];
 static message *messages;
+static int greets; /* a watcher has come in with the first frame, not with the 101 */
 static size_t watcher_count, message_count, body_size, dialled, idle_count, opened, stalled;
 static size_t sent, finished, delivered, reordered; /* sent and finished: over all phases */
 static uint32_t *buckets;
@@ -245,7 +246,7 @@ static void take(connection *one) {
         take_frames(one, at, size);
     } else {
         const char *frames = head_end(at, size);
-        if (!frames) {
+        if (!frames || (greets && frames == at + size)) {
             keep(one, at, size);
             return;
         }
@@ -334,7 +335,7 @@ static void run_phase(size_t in_flight, double rate, size_t count) {
 }
 
 int main(int count, char **word) {
-    if (count != 6) fail("PORT BODY_BYTES HANDSHAKES STALLED MESSAGES");
+    if (count != 7) fail("PORT BODY_BYTES HANDSHAKES STALLED MESSAGES GREETS");
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     prctl(PR_SET_TIMERSLACK, 1);
     struct rlimit files;
@@ -345,6 +346,7 @@ int main(int count, char **word) {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     body_size = strtoul(word[2], NULL, 10);
     stalled = strtoul(word[4], NULL, 10);
+    greets = atoi(word[6]);
     poller = epoll_create1(EPOLL_CLOEXEC);
     load_messages(word[5]);
     errno = 0;

@@ -177,6 +177,7 @@ def _watched(plan: Plan, one: Broadcaster, case: Case, folder: Path, port: int) 
         handshakes=watchers,
         stalled=case.stalled,
         messages=messages,
+        greets=one.greets,
     ) as watching:
         yield watching
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from gateway import __version__
+from gateway import __version__, native
 from gateway.calls import exposure
 from gateway.logs import log
 from gateway.options import DEMO_KEY, DEMO_SECRET, Config
@@ -84,7 +84,9 @@ def announce(
         sys.stderr.write(f"{lines}\n")
         sys.stderr.flush()
         return
-    webhooks = {} if public_port is None else {"webhooks": webhook_url(config, public_port)}
+    webhooks = {}
+    if public_port is not None:
+        webhooks = {"webhooks": webhook_url(config, public_port), "taken_by": native.told()}
     served = _served(config, public_port, only)
     told = {"strangers": exposure.strangers(served), "not_open": exposure.closed(served)}
     open_to = {name: sentences for name, sentences in told.items() if sentences}
@@ -130,6 +132,7 @@ def _lines(
         yield f"  runs         {only} alone"
     if public_port is not None:
         yield f"  webhooks     {webhook_url(config, public_port)}"
+        yield f"  taken by     {native.told()}"
     yield f"  admin        {admin_url(config, admin_port)}/metrics  /healthz  /readyz  /ledger"
     has_feed = public_port is not None and only != "ingest"
     if public_port is not None and has_feed and exposure.demo_app(config) is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from gateway import config as configuration
-from gateway import open_files, sizing
+from gateway import native, open_files, sizing
 from gateway.cgroups import memory_limit_bytes
 from gateway.commands.flags import CONFIG, load
 
@@ -25,5 +25,6 @@ def check(*, config_path: Path, schema: bool) -> None:
     else:
         config = load(config_path)
         click.echo(configuration.describe(config))
+        click.echo(f"webhooks by   {native.told()}")
         click.echo("\n".join(sizing.told(config, memory_limit_bytes())))
         click.echo("\n".join(open_files.told(config, open_files.raise_limit())))

@@ -14,7 +14,7 @@
 #include "head.h"
 #include "routing.h"
 #include "sha256.h"
-#include "keyed_hash.h"
+#include "hmac.h"
 
 enum { MAX_SHARDS = 64, MAX_BOUNDS = 64, KEY_BYTES = 16, SIGNATURE_BYTES = 64, MAX_WEBHOOK_ID = 128, MAX_SECRETS = 2, MAX_SLOTS = 16 };
 
@@ -139,7 +139,6 @@ static void keyring_dealloc(keyring *self) {
 
 /* add(api_key: bytes, app: str, app_json: bytes, identity: bytes, secrets: tuple[bytes, ...]) */
 static PyObject *keyring_add(keyring *self, PyObject *args) {
-    if (hmac_refuse()) return NULL;
     PyObject *api_key, *app, *app_json, *secrets;
     const char *identity;
     Py_ssize_t identity_size;
@@ -258,6 +257,7 @@ static PyObject *send_some(PyObject *module, PyObject *args) {
 }
 
 #include "crowd.h"
+#include "hashing.h"
 
 static PyMethodDef functions[] = {
     {"send", send_some, METH_VARARGS, "Send what a socket takes at once."},
@@ -268,6 +268,8 @@ static PyMethodDef functions[] = {
     {"observe", observe, METH_VARARGS, "Count moments in a histogram."},
     {"encode", encode, METH_VARARGS, "Encode events as journal records."},
     {"decode", decode, METH_VARARGS, "Read events back from journal records."},
+    {"hash_by", hash_by, METH_O, "Hash by this of HASHINGS from now on; for tests."},
+    {"hashing", hashing, METH_NOARGS, "Which of HASHINGS is in use."},
     {"publish", publish, METH_VARARGS, "Pack a command for each shard that lacks events."},
     {NULL, NULL, 0, NULL},
 };
@@ -287,6 +289,7 @@ static int learn_event(void) {
 
 PyMODINIT_FUNC PyInit__native(void) {
     crc32_prepare(), crc32_look(), head_prepare(), routing_prepare();
+    sha256_look();
     if (learn_event()) return NULL;
     if (!(empty_text = PyUnicode_FromStringAndSize("", 0))) return NULL;
     PyObject *module = PyModule_Create(&definition);
@@ -295,8 +298,7 @@ PyMODINIT_FUNC PyInit__native(void) {
     if (!keyring_type || PyModule_AddObjectRef(module, "Keyring", (PyObject *)keyring_type)
         || stretch_prepare(module) || receiver_prepare(module)
         || sockets_prepare(module) || syncing_prepare(module) || crowd_prepare()
-        || PyModule_AddObject(module, "KeyedHash", PyType_FromSpec(&keyed_hash_spec))
-        || PyModule_AddIntConstant(module, "HASHES_FAST", sha256_is_fast())) {
+        || hashing_prepare(module)) {
         Py_DECREF(module);
         return NULL;
     }

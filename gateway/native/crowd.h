@@ -2,6 +2,10 @@
  *
  * A connection's slot `descriptor` says where bytes may go at once. Where it is below 0, and for what
  * the socket does not take, there is the connection's method `relay`, which needs nothing of this.
+ *
+ * Alone it buys 18 % of a frame to 1,000 watchers of one call, and 11 % to ten of each of 200
+ * (seven pairs, 2026-12-01, `c_piece feed` and `feed-small`: without it 15 to 35, and -2 to 23 %
+ * more).
  */
 #ifndef GATEWAY_CROWD_H
 #define GATEWAY_CROWD_H

@@ -1,6 +1,10 @@
 /* The plain request: what is found in one, and the event that it makes.
  *
  * `gateway.event.Event` says how its meta is encoded and what its shard is computed from.
+ *
+ * With what it is made of (`head.h`, `routing.h`, `hmac.h`, `sha256.h`), and beyond `receiver.h`,
+ * it buys 52 % of `ack: redis` at 64 connections and 60 at 256 (medians of seven pairs, 2026-12-01,
+ * `c_piece redis -- -receive_by,-answer,-Sockets -Keyring,-receive_by,-answer,-Sockets`).
  */
 #ifndef GATEWAY_PLAIN_H
 #define GATEWAY_PLAIN_H

@@ -1,4 +1,8 @@
-/* The publishing commands, as `gateway.store.publishing.packing` packs them. */
+/* The publishing commands, as `gateway.store.publishing.packing` packs them.
+ *
+ * Alone it buys 25 % of `ack: redis` at 64 connections, 20 % at 256 (seven pairs, 2026-12-01,
+ * `c_piece redis`: without it -3 to 39, and -5 to 54 % more).
+ */
 #ifndef GATEWAY_PUBLISH_H
 #define GATEWAY_PUBLISH_H
 

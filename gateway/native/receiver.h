@@ -5,6 +5,9 @@
  * 200 of all of a tick. Anything else goes to the methods of the connection, `_receive` and
  * `resolve`, which need no Receiver. An answer goes to the socket itself until the transport has
  * had something to write.
+ *
+ * Alone, but with `sockets.h`, which needs it, it buys 20 % of `ack: redis` at 256 connections
+ * (seven pairs, 2026-12-01, `c_piece redis`: without them 3 to 33 % more).
  */
 #ifndef GATEWAY_RECEIVER_H
 #define GATEWAY_RECEIVER_H

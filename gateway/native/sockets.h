@@ -3,6 +3,10 @@
  * A connection joins with its first plain request: its transport reads no more, and this does. It
  * leaves with whatever is not plain, an end or an error included, which its transport then meets
  * itself. So nothing is decided here: a connection behaves as if its transport had read it all along.
+ *
+ * What it alone buys was not to be judged on a busy machine: 9 % of `ack: redis` at 64 connections
+ * and -3 at 256 in fifteen close pairs, 2 and 4 of `ack: journal` in fourteen, nothing over TLS
+ * (2026-12-01). On an idle one: `c_piece redis --pairs 20 -- -Sockets`.
  */
 #ifndef GATEWAY_SOCKETS_H
 #define GATEWAY_SOCKETS_H

@@ -6,7 +6,7 @@ Configured headers come on top, but never in place of those that identify and fr
 """
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -38,16 +38,12 @@ _END = "\r\n"
 _LATE = f"X-Gateway-Late: 1{_END}"
 
 
-# Makes what signs with a secret.
-Keyed = Callable[[bytes], KeyedHash]
-
-
 class Signatures:
     """Which X-SIGNATURE an event goes out with."""
 
-    def __init__(self, apps: Iterable[App], keyed: Keyed = KeyedHash) -> None:
+    def __init__(self, apps: Iterable[App]) -> None:
         self._keyed = {
-            app.api_key: [keyed(secret.encode()) for secret in app.secrets] for app in apps
+            app.api_key: [KeyedHash(secret.encode()) for secret in app.secrets] for app in apps
         }
 
     def of(self, meta: Meta, body: bytes) -> str:
@@ -84,9 +80,8 @@ class DeliveryHead:
         apps: Iterable[App],
         configured: Iterable[tuple[str, str]],
         user_agent: str,
-        keyed: Keyed = KeyedHash,
     ) -> None:
-        self._signatures = Signatures(apps, keyed)
+        self._signatures = Signatures(apps)
         target = URL(url)
         defaults = {
             "Host": target.host_port_subcomponent or "",

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-from gateway import __version__, native
+from gateway import __version__
 from gateway.aws.queues import queue
 from gateway.aws.sqs_client import SqsClient
 from gateway.clock import now_ms
-from gateway.keyed_hash import KeyedHash
 from gateway.options import App, SubscriberOptions
 from gateway.subscribers.contract import Subscriber
 from gateway.subscribers.headers import DeliveryHead
@@ -24,7 +23,6 @@ def _http(options: SubscriberOptions, apps: tuple[App, ...]) -> Subscriber:
         apps=apps,
         configured=options.http.headers,
         user_agent=f"stream-video-gateway/{__version__}",
-        keyed=native.KeyedHash or KeyedHash,
     )
     return HttpSubscriber(options.http, head, concurrency=options.concurrency, now_ms=now_ms)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import config
+from gateway import config, native
 from gateway.commands.banner import announce, banner, send_command
 from gateway.options import App, ServerOptions, TlsOptions
 
@@ -23,9 +23,10 @@ def told(configuration, path=Path("config.yaml")):
 
 
 def test_it_names_the_ports_the_data_and_the_first_command(shipped):
-    """Where it listens, where its data is, and the line that sends a first event."""
+    """Where it listens, who takes webhooks, where its data is, and the line that sends a first event."""
     text = told(shipped)
     assert "http://127.0.0.1:8080/webhooks/stream" in text
+    assert f"  taken by     {native.told()}" in text.splitlines()
     assert "http://127.0.0.1:8081/metrics" in text
     assert str(shipped.data_dir) in text
     assert text.splitlines()[-1].endswith("gateway send")
@@ -40,7 +41,7 @@ def test_it_says_how_many_workers_and_which_part(shipped):
         shipped, Path("config.yaml"), public_port=None, admin_port=8081, only="delivery"
     )
     assert "  runs         delivery alone" in delivery.splitlines()
-    for absent in ("webhooks", "/demo", "Send a first event"):
+    for absent in ("webhooks", "taken by", "/demo", "Send a first event"):
         assert absent not in delivery
     ingest = banner(shipped, Path("config.yaml"), public_port=8080, admin_port=8081, only="ingest")
     assert "delivers to" not in ingest
@@ -107,4 +108,5 @@ def test_json_logs_stay_json(shipped, capsys, caplog):
         announce(replace(shipped, log=replace(shipped.log, format="json")), SHIPPED, **ports)
     assert capsys.readouterr().err == ""
     assert caplog.records[0].fields["webhooks"] == "http://127.0.0.1:8080/webhooks/stream"
+    assert caplog.records[0].fields["taken_by"] == native.told()
     assert len(caplog.records[0].fields["strangers"]) == 2

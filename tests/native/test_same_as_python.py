@@ -19,7 +19,6 @@ from gateway.ingest.answers import UNAUTHORIZED, UNSUPPORTED_ENCODING
 from gateway.ingest.listener_state import MAX_HEAD_BYTES
 from gateway.ingest.requests import parse_head
 from gateway.journal import reading, records
-from gateway.keyed_hash import KeyedHash
 from gateway.metrics import Histogram
 from gateway.options import App, IngestOptions
 from gateway.store import keys
@@ -123,13 +122,6 @@ def test_hashes_of_every_length(length):
     assert check(request(body))
     found = by_c(request(body))
     assert found[1].key == hashlib.sha256(b"demo-key\0" + body).digest()[:16]
-
-
-@given(st.binary(max_size=200), st.binary(max_size=300))
-@settings(max_examples=200, deadline=None)
-def test_signatures(key, message):
-    """What we sign is signed the same."""
-    assert native.KeyedHash(key).sign(message) == KeyedHash(key).sign(message)
 
 
 texts = st.text(max_size=12) | st.sampled_from(["type", "call_cid", "default:1", "\ud800", "\x7f"])
@@ -512,10 +504,7 @@ def placed():
         lambda: native.publish([1], [(0, 1, b"", b"")], b"", 1, b"", 1),
         lambda: native.publish(placed(), [], b"", 1, b"", 1),
         lambda: native.decode("text", 0, 0),
-        lambda: native.KeyedHash(),
-        lambda: native.KeyedHash("text"),
         lambda: native.send(1, "text"),
-        lambda: native.KeyedHash(b"").sign("text"),
         lambda: native.publish(placed(), [None], b"", 1, b"", 1),
         lambda: native.publish(placed(), [(0,)], b"", 1, b"", 1),
         lambda: native.publish(native.stretch(), [(0, 1, b"", b"")], b"", 1, b"", 1),
