@@ -19,8 +19,7 @@ from gateway.event import Event
 from gateway.ingest import answers
 from gateway.ingest.answers import Answer, Reply
 from gateway.ingest.socket_reader import LONGEST_REST_S, SocketReader
-from gateway.journal.gathering import gathering
-from gateway.journal.journal import Journal
+from gateway.journal.journal import Journal, gathering
 from gateway.metrics import Metrics
 from gateway.options import AckMode
 from gateway.store.publishing.publisher import Publisher

@@ -1,11 +1,13 @@
-"""A stretch of the journal whose events are all made: what there is without the C piece. Pure.
+"""Events on their way into the journal, and stretches of it. Pure.
 
-`gateway.event.Stretch` says what it is asked.
+Here without the C piece, as lists. With it a tick's events are written as records from the
+beginning, and the journal only gives them their numbers; `gateway.native` has the same two.
+`gateway.event.Stretch` says what a stretch is asked.
 """
 
-from typing import Self
+from typing import Protocol, Self
 
-from gateway.event import Stored
+from gateway.event import Event, Stored
 
 
 class PlainStretch(list[Stored]):
@@ -37,3 +39,31 @@ class PlainStretch(list[Stored]):
 
     def part(self, begin: int, end: int) -> Self:
         return type(self)(self[begin:end])
+
+
+class Gathered(Protocol):
+    """Events that a tick has brought, not in the journal yet."""
+
+    def __len__(self) -> int: ...
+    def events(self) -> list[Event]:
+        """Return the events themselves."""
+
+
+class Gathering(Gathered, Protocol):
+    """Where they are gathered; always the same object, which `native` fills too."""
+
+    def append(self, event: Event, /) -> None: ...
+    def take(self) -> Gathered:
+        """Return all of it, and be empty."""
+
+
+class PlainGathering(list[Event]):
+    """The same without the C piece."""
+
+    def take(self) -> "PlainGathering":
+        taken = PlainGathering(self)
+        self.clear()
+        return taken
+
+    def events(self) -> list[Event]:
+        return self

@@ -54,7 +54,7 @@ def _found(name: str) -> Any:
 
 # () -> what reads many sockets in one call; None: not on this system
 sockets: "Callable[[], Sockets] | None" = _found("Sockets")
-# (interval in s) -> `gateway.journal.syncing.Syncing`; None: not on this system
+# (interval in s) -> `gateway.journal.syncer.Syncing`; None: not on this system
 syncing: "Callable[[float], Syncing] | None" = _found("Syncing")
 # (descriptor, data) -> how much of it the socket took at once
 send: Callable[[int, bytes], int] | None = _found("send")

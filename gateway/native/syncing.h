@@ -1,6 +1,6 @@
 /* Syncing: what the journal's thread does, all of it but telling: wait for marks, sync, rest.
  *
- * The same as `gateway.journal.syncing.PlainSyncing`, without the interpreter: a thread of Python
+ * The same as `gateway.journal.syncer.PlainSyncing`, without the interpreter: a thread of Python
  * that syncs 200 times a second takes the lock of the interpreter again after each of its calls, and
  * the event loop waits for it as often.
  *

@@ -10,7 +10,7 @@ from support.eventually import eventually
 
 from gateway import native
 from gateway.journal.disk import Disk
-from gateway.journal.syncing import PlainSyncing
+from gateway.journal.syncer import PlainSyncing
 
 LONG_S = 3600.0
 
