@@ -11,6 +11,7 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parent))  # `from support.eventually import ...`
 
 from support.engines import engine, engine_socket, engine_url, redis  # noqa: E402, F401 - fixtures
+from support.left_over import ends_with_us  # noqa: E402
 from support.local_aws import (  # noqa: E402, F401 - fixtures
     aws_environment,
     local_sqs,
@@ -27,6 +28,13 @@ hypothesis.settings.load_profile("any machine")
 
 def pytest_asyncio_loop_factories(config, item):
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left_over():
+    """No process that a test starts outlives the run."""
+    with ends_with_us():
+        yield
 
 
 @pytest.fixture(autouse=True)

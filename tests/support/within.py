@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
+import pytest
 from support.running_gateway import RunningGateway
 
 
@@ -12,6 +15,23 @@ def may_mount() -> bool:
     """Whether we may make mounts that nobody else sees."""
     command = ["unshare", "--mount", "true"]
     return os.geteuid() == 0 and subprocess.run(command, check=False).returncode == 0
+
+
+@contextmanager
+def small_disk(size_bytes: int) -> Iterator[Path]:
+    """A file system of that size, empty; skips the test where there can be none.
+
+    It is mounted where only one process sees it, which waits, and is reached by that process'
+    root. The kernel takes it away when that process has ended and no file of it is open: there is
+    nothing to unmount, whatever becomes of the test.
+    """
+    mount = f"mount -t tmpfs -o size={size_bytes} tmpfs /mnt && echo ready && exec cat"
+    own = ["unshare", "--mount", "sh", "-c", mount]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(own, text=True, **pipes) as keeper:
+        if keeper.stdout.readline() != "ready\n":
+            pytest.skip(f"no file system can be mounted here: {keeper.stderr.read().strip()}")
+        yield Path(f"/proc/{keeper.pid}/root/mnt")
 
 
 class _Within(RunningGateway):
