@@ -131,6 +131,7 @@ async def refused(socket, code, status=401):
         ("no JSON", 4, 400),
         ("[" * 50_000, 4, 400),
     ],
+    ids=lambda value: "" if isinstance(value, str) else None,  # a token is another each second
 )
 async def test_refusals_say_why_in_streams_codes(gateway, text, code, status):
     """One connection.error in text, then a close that is not 1000."""
