@@ -17,6 +17,11 @@ from support.local_aws import (  # noqa: E402, F401 - fixtures
     local_sqs,
     local_sqs_server,
 )
+from support.quick import is_quick, kept_quick  # noqa: E402
+from support.skips import (  # noqa: E402, F401 - hooks
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+)
 from support.streams import publisher  # noqa: E402, F401 - fixtures
 
 # How long an example takes is the machine's business, which may be busy.
@@ -30,11 +35,28 @@ def pytest_asyncio_loop_factories(config, item):
     return {"uvloop": uvloop.new_event_loop}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def nothing_is_left_over():
-    """No process that a test starts outlives the run."""
-    with ends_with_us():
+def pytest_configure(config):
+    """No process of a run outlives it, those of xdist included."""
+    watchman = ends_with_us()
+    config.add_cleanup(lambda: watchman.__exit__(None, None, None))
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if is_quick(item):
+            item.add_marker(pytest.mark.quick)
+    if hasattr(config, "workerinput"):  # of many processes none is left alone with a long one
+        items.sort(key=lambda item: item.get_closest_marker("quick") is not None)
+
+
+@pytest.fixture(autouse=True)
+def quick_tests_stay_quick(request):
+    """A test of `make quick` that starts a process or reaches a socket fails."""
+    if request.node.get_closest_marker("quick") is None:
         yield
+    else:
+        with kept_quick():
+            yield
 
 
 @pytest.fixture(autouse=True)

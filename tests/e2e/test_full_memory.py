@@ -64,6 +64,7 @@ async def test_what_waits_for_a_subscriber_fills_the_memory(tmp_path):
             assert gateway.log_text.count("the engine has room again") == 1
 
 
+@pytest.mark.hard
 @pytest.mark.skipif(not may_mount(), reason="only root makes control groups")
 async def test_a_container_with_less_memory_than_the_default_wants(tmp_path):
     """The embedded engine takes what is left of 192 MiB, is told so, and nobody is killed for it:
