@@ -18,10 +18,8 @@ from bench.crowd import call_cid
 from bench.gateways import Gateway
 from bench.load import webhooks
 from bench.processes import Valkey, free_port, post, running, wait_until
-from gateway.calls.tokens import Tokens
-from gateway.options import App
+from gateway.calls.signed import sign
 
-_TOKENS = Tokens([App(api_key=webhooks.APP, secrets=(webhooks.SECRET,))])
 _UPGRADE = (
     "GET /feed?{query} HTTP/1.1\r\nHost: feed.example.com\r\nUpgrade: websocket\r\n"
     "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -65,9 +63,8 @@ class GatewayBroadcaster:
             yield Broadcasting(one.pid, one.port, one.admin_port)
 
     def handshake(self, watcher: int, call: int) -> bytes:
-        token = _TOKENS.issue(
-            webhooks.APP, f"user-{watcher}", now_s=time.time(), lifetime_s=3600, role="user"
-        )
+        claims = {"user_id": f"user-{watcher}", "exp": int(time.time()) + 3600}
+        token = sign(claims, webhooks.SECRET.encode())
         query = f"api_key={webhooks.APP}&call={call_cid(call)}"
         return _UPGRADE.format(query=query, more=f"Authorization: {token}\r\n").encode()
 

@@ -11,6 +11,7 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from bench.processes import valkey
 from gateway.stream.scripts import script
@@ -30,12 +31,13 @@ def without(source: bytes) -> bytes:
     )
 
 
-def used_s(client) -> float:
+def used_s(client: Any) -> float:
     info = client.info("cpu")
-    return info["used_cpu_user"] + info["used_cpu_sys"]
+    used: float = info["used_cpu_user"] + info["used_cpu_sys"]
+    return used
 
 
-def measure(client, source: bytes, shard: str, size: int) -> float:
+def measure(client: Any, source: bytes, shard: str, size: int) -> float:
     """Return the engine's CPU microseconds for each event."""
     sha = client.script_load(source)
     client.hset(f"{shard}:shard", "owner:journal", "token")
