@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -31,17 +32,19 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any machine")
 
 
-def pytest_asyncio_loop_factories(config, item):
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], uvloop.Loop]]:
     return {"uvloop": uvloop.new_event_loop}
 
 
-def pytest_configure(config):
+def pytest_configure(config: pytest.Config) -> None:
     """No process of a run outlives it, those of xdist included."""
     watchman = ends_with_us()
     config.add_cleanup(lambda: watchman.__exit__(None, None, None))
 
 
-def pytest_collection_modifyitems(config, items):
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if is_quick(item):
             item.add_marker(pytest.mark.quick)
@@ -50,7 +53,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(autouse=True)
-def quick_tests_stay_quick(request):
+def quick_tests_stay_quick(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test of `make quick` that starts a process or reaches a socket fails."""
     if request.node.get_closest_marker("quick") is None:
         yield
@@ -60,7 +63,7 @@ def quick_tests_stay_quick(request):
 
 
 @pytest.fixture(autouse=True)
-def logging_as_it_was():
+def logging_as_it_was() -> Iterator[None]:
     """What a test sets up for logging ends with it."""
     loggers = [logging.getLogger(name) for name in (None, "gateway", "aiohttp.access")]
     before = [(one, one.level, list(one.handlers)) for one in loggers]
@@ -71,7 +74,7 @@ def logging_as_it_was():
 
 
 @pytest.fixture(autouse=True)
-def no_secret_in_the_log(caplog):
+def no_secret_in_the_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """No log line of any test holds a secret that tests configure."""
     yield
     for secret in ("demo-secret", "second-secret", "hidden-token", "hush-hush"):

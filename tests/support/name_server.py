@@ -14,8 +14,10 @@ import errno
 import socket
 import subprocess
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,12 +38,13 @@ class NameServer(asyncio.DatagramProtocol):
         self.refused: set[str] = set()
         self.asked: Counter[str] = Counter()
         self.within = ("unshare", "-m", "sh", "-c", _ENTER, str(folder))
-        self._transport: asyncio.DatagramTransport | None = None
+        self._transport: asyncio.DatagramTransport
 
-    def connection_made(self, transport):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.DatagramTransport)
         self._transport = transport
 
-    def datagram_received(self, data, addr):
+    def datagram_received(self, data: bytes, addr: Any) -> None:
         labels, at = [], 12
         while data[at]:
             labels.append(data[at + 1 : at + 1 + data[at]])
@@ -58,7 +61,7 @@ class NameServer(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def name_server(folder: Path, *, options: str = ""):
+async def name_server(folder: Path, *, options: str = "") -> AsyncIterator[NameServer]:
     """`options`: of resolv.conf. Skips the test where no surroundings can be made."""
     folder.mkdir(parents=True, exist_ok=True)
     server = NameServer(folder)

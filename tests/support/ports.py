@@ -45,7 +45,7 @@ def _is_free(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def full_port(port: int, *, host: str = "127.0.0.1"):
+def full_port(port: int, *, host: str = "127.0.0.1") -> Iterator[None]:
     """Have this port answer nobody who wants to connect: its queue is full."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server((host, port), backlog=0))

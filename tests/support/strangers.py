@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import resource
 import socket
+from collections.abc import Iterator
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 UNSIGNED = (
@@ -13,7 +14,7 @@ UNSIGNED = (
 BAD_WEBHOOK = UNSIGNED % 2 + b"{}"
 
 
-def room_for(count):
+def room_for(count: int) -> bool:
     """Raise the limit of open files for this process; tell whether so many sockets fit in."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -23,16 +24,17 @@ def room_for(count):
 class Strangers:
     """As many as were asked to come. Not one of them ever reads what it is answered."""
 
-    def __init__(self, port):
-        self.port, self.sockets = port, []
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.sockets: list[socket.socket] = []
 
-    async def come(self, count, first=b""):
+    async def come(self, count: int, first: bytes = b"") -> None:
         """Connect `count` times, and send `first`: all of it, unless the other side ends it."""
         for begin in range(0, count, 100):
             some = range(begin, min(begin + 100, count))
             await asyncio.gather(*(self._come(first) for _ in some))
 
-    async def _come(self, first):
+    async def _come(self, first: bytes) -> None:
         one = socket.socket()
         one.setblocking(False)
         self.sockets.append(one)
@@ -42,23 +44,23 @@ class Strangers:
             if first:
                 await loop.sock_sendall(one, first)
 
-    def say(self, data):
+    def say(self, data: bytes) -> None:
         """Send a little more on each, as far as it goes."""
         for one in self.sockets:
             with contextlib.suppress(OSError):
                 one.send(data)
 
-    def ended(self):
+    def ended(self) -> int:
         """How many the other side has ended by now."""
         return sum(map(_is_ended, self.sockets))
 
-    def leave(self):
+    def leave(self) -> None:
         for one in self.sockets:
             one.close()
         self.sockets.clear()
 
 
-def _is_ended(one):
+def _is_ended(one: socket.socket) -> bool:
     try:
         while data := one.recv(65536):
             del data
@@ -70,7 +72,7 @@ def _is_ended(one):
 
 
 @contextlib.contextmanager
-def strangers(port):
+def strangers(port: int) -> Iterator[Strangers]:
     some = Strangers(port)
     try:
         yield some

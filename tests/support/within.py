@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 from support.running_gateway import RunningGateway
@@ -27,8 +28,10 @@ def small_disk(size_bytes: int) -> Iterator[Path]:
     """
     mount = f"mount -t tmpfs -o size={size_bytes} tmpfs /mnt && echo ready && exec cat"
     own = ["unshare", "--mount", "sh", "-c", mount]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(own, text=True, **pipes) as keeper:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(own, text=True, stdin=pipe, stdout=pipe, stderr=pipe) as keeper:
+        assert keeper.stdout is not None
+        assert keeper.stderr is not None
         if keeper.stdout.readline() != "ready\n":
             pytest.skip(f"no file system can be mounted here: {keeper.stderr.read().strip()}")
         yield Path(f"/proc/{keeper.pid}/root/mnt")
@@ -37,7 +40,7 @@ def small_disk(size_bytes: int) -> Iterator[Path]:
 class _Within(RunningGateway):
     script = ""
 
-    def _popen(self, out):
+    def _popen(self, out: IO[bytes]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "gateway", "run", "--config", "config.yaml"]
         return subprocess.Popen(
             ["unshare", "--mount", "sh", "-ec", self.script, "sh", *command],
@@ -49,7 +52,7 @@ class _Within(RunningGateway):
 
 
 @asynccontextmanager
-async def running_within(folder, script, **config):
+async def running_within(folder: Path, script: str, **config: Any) -> AsyncIterator[RunningGateway]:
     """Start a gateway by `script`, in mounts of its own; "$@" there is its command, and `data` its
     data directory.
     """
