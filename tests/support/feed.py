@@ -1,13 +1,14 @@
 """What all tests of the feed share: a gateway that is up, and a sender of webhooks; as fixtures too."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
 import pytest
+import uvloop
 from support.running_gateway import RunningGateway, running_gateway
 from support.webhooks import API_KEY, SECRET, distinct_event, signed_request
 
@@ -42,6 +43,16 @@ async def gateway(
 ) -> AsyncIterator[RunningGateway]:
     async with feeding_gateway(tmp_path / "g", settings, **feed_defaults) as gateway:
         yield gateway
+
+
+@pytest.fixture(scope="module")
+def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    """One for those tests of a file that leave nothing in it: a start costs more than they do."""
+    starting = feeding_gateway(tmp_path_factory.mktemp("shared") / "g", {})
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        gateway = runner.run(starting.__aenter__())
+        yield gateway
+        runner.run(starting.__aexit__(None, None, None))
 
 
 @pytest.fixture
