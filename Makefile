@@ -1,5 +1,8 @@
 # make run    a gateway on this machine; everything it needs goes into .venv
-# make test   the tests, about a quarter of an hour on two cores    make test-long   with the full counts
+# make quick  the tests without process or socket, half a minute: while you type
+# make test   what every change is run through, ten minutes on two cores
+# make test-hard   what is slow and must still hold, before a change is taken: .ci/run does all three
+# make test-long   all tests, with the full counts: hours
 # make check  style, types and imports
 # make bench  the measurements, some minutes           make bench-full  the long ones
 # make clean  removes .venv and caches; never ./data
@@ -16,17 +19,25 @@ HASH := \#
 EXTRA := $(shell grep -Eqs '^[^$(HASH)]*where.?[[:space:]]*:' '$(or $(CONFIG),config.yaml)' && echo -where)
 NATIVE := $(wildcard gateway/native/*.c gateway/native/*.h)
 
-.PHONY: run test test-long check bench bench-full clean
+.PHONY: run quick test test-hard test-long check bench bench-full clean
 .DELETE_ON_ERROR:
 
 run: .venv/.installed$(EXTRA)
 	@$(BIN)/gateway run $(if $(CONFIG),--config '$(CONFIG)')
 
+PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
+
+quick: .venv/.installed-test
+	$(PYTEST) -m 'quick and not hard' $(ARGS)
+
 test: .venv/.installed-test .venv/.installed-sdk
-	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	$(PYTEST) -m 'not hard' $(ARGS)
+
+test-hard: .venv/.installed-test .venv/.installed-sdk
+	$(PYTEST) -m hard $(ARGS)
 
 test-long: .venv/.installed-test .venv/.installed-sdk
-	GATEWAY_LONG=1 $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	GATEWAY_LONG=1 $(PYTEST) $(ARGS)
 
 check: .venv/.installed-check
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from bench.crowd import call_cid
 from bench.gateways import Gateway
 from bench.load import webhooks
 from bench.processes import Valkey, free_port, post, running, wait_until
-from gateway.calls import jws
+from gateway.calls.jws import sign
 
 _UPGRADE = (
     "GET /feed?{query} HTTP/1.1\r\nHost: feed.example.com\r\nUpgrade: websocket\r\n"
@@ -65,7 +65,7 @@ class GatewayBroadcaster:
 
     def handshake(self, watcher: int, call: int) -> bytes:
         claims = {"user_id": f"user-{watcher}", "exp": int(time.time()) + 3600}
-        token = jws.sign(claims, webhooks.SECRET.encode())
+        token = sign(claims, webhooks.SECRET.encode())
         query = f"api_key={webhooks.APP}&call={call_cid(call)}"
         return _UPGRADE.format(query=query, more=f"Authorization: {token}\r\n").encode()
 

@@ -122,8 +122,9 @@ def valkey(folder: Path, *, core: int) -> Iterator[Valkey]:
 @contextmanager
 def replica(folder: Path, of: Valkey) -> Iterator[None]:
     """Run a replica beside `of`, in memory, from when it has all until the block ends."""
-    settings = {"port": "0", "appendonly": "no", "replicaof": ("127.0.0.1", str(of.port))}
-    with _server(folder, settings, core=of.core):
+    master = ("127.0.0.1", str(of.port))
+    settings = {"port": "0", "appendonly": "no"}
+    with _server(folder, {**settings, "replicaof": master}, core=of.core):
         wait_until(lambda: _first_replica(of).get("state") == "online", "a replica has all")
         yield
 

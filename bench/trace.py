@@ -110,8 +110,9 @@ async def _trace(folder: Path, url: str) -> dict[str, dict[str, int]]:
     )
     ready: asyncio.Future[app.Ports] = loop.create_future()
     running = asyncio.create_task(app.run(load(path, {}), on_ready=ready.set_result))
-    await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
-    if running.done():
+    either: list[asyncio.Future[Any]] = [running, ready]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if running.done():  # it could not even start
         await running
     reader, writer = await asyncio.open_connection("127.0.0.1", (await ready).public_port)
     bodies = [sample.body for sample in samples()]

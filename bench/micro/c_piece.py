@@ -27,7 +27,8 @@ from bench.gateways import Gateway
 from bench.processes import load, valkey
 from bench.report import spread
 from bench.scenarios import delivery, feed, ingest
-from bench.scenarios.ingest import Bench, Case
+from bench.scenarios.ingest import Bench
+from bench.scenarios.ingest_table import Case
 from bench.started import Running
 
 WHOLE = "1"

@@ -11,6 +11,7 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from bench.processes import valkey
 from gateway.store.scripts import script
@@ -30,22 +31,23 @@ def without(source: bytes) -> bytes:
     )
 
 
-def used_s(client) -> float:
+def used_s(client: Any) -> float:
     info = client.info("cpu")
-    return info["used_cpu_user"] + info["used_cpu_sys"]
+    used: float = info["used_cpu_user"] + info["used_cpu_sys"]
+    return used
 
 
-def measure(client, source: bytes, shard: str, size: int) -> float:
+def measure(client: Any, source: bytes, shard: str, size: int) -> float:
     """Return the engine's CPU microseconds for each event."""
     sha = client.script_load(source)
     client.hset(f"{shard}:shard", "owner:journal", "token")
+    names = (f"{shard}:events", f"{shard}:shard", f"{shard}:seen")
     body, position = b"x" * 1000, 0
     before = used_s(client)
     for number in range(0, EVENTS // (1 if size > 1 else 4), size):
         events = []
         for each in range(number, number + size):
             events += [each.to_bytes(16, "big"), b"m" * 150, body]
-        names = (f"{shard}:events", f"{shard}:shard", f"{shard}:seen")
         client.evalsha(
             sha, 3, *names, "journal token", position, position + 1, 1, 1000, 1, "epoch", *events
         )

@@ -10,6 +10,7 @@ letters, no counts and no leases.
 
 import asyncio
 import sys
+from typing import Any
 
 import aiohttp
 import redis.asyncio as aioredis
@@ -25,13 +26,13 @@ class Group:
     def __init__(self, client: aioredis.Redis, number: int, url: str, concurrency: int) -> None:
         self.client, self.name, self.url = client, f"group-{number}", url
         self.concurrency = concurrency
-        self.queue: asyncio.Queue = asyncio.Queue(2 * BATCH)
+        self.queue: asyncio.Queue[tuple[bytes, dict[bytes, bytes]]] = asyncio.Queue(2 * BATCH)
         self.done: list[bytes] = []
         self.some_done = asyncio.Event()
 
     async def read(self) -> None:
         while True:
-            found = await self.client.xreadgroup(
+            found: Any = await self.client.xreadgroup(
                 self.name, "c", {STREAM: ">"}, count=BATCH, block=1000
             )
             for _, entries in found or ():

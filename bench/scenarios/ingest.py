@@ -22,25 +22,8 @@ from bench.load import webhooks
 from bench.processes import Load, Valkey, load, post, valkey
 from bench.provision import Missing
 from bench.scenarios import ingest_table
-from bench.started import Buckets, Running
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One way to load a contender. `half`: an open loop at half of what it made at `BASE`."""
-
-    connections: int = 64
-    size: int = 1024
-    fsync: str = "everysec"
-    half: bool = False
-
-    @property
-    def shown(self) -> str:
-        many = f"{self.connections} connection{'s' if self.connections > 1 else ''}"
-        half = "open loop at half load, " if self.half else ""
-        fsync = f", appendfsync {self.fsync}" if self.fsync != "everysec" else ""
-        return f"{half}{many}, {self.size / 1024:g} KB{fsync}"
-
+from bench.scenarios.ingest_table import Case, Sample
+from bench.started import Running
 
 BASE = Case()
 # With how many events: one connection waits most of the time, `always` for the disk.
@@ -74,25 +57,6 @@ class Plan:
             return [BASE]
         cases = list(self.events)
         return cases if number < self.all_rounds else cases[:2]
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One round of one contender in one case."""
-
-    contender: str
-    case: Case
-    events: int
-    seconds: float
-    cpu_us: float  # of the server, all its threads, per event
-    valkey_cpu_us: float
-    latency_us: dict[str, float]  # as the load generator saw it
-    ack_buckets: Buckets  # as the server saw it, this round only
-    resident_bytes: int
-
-    @property
-    def per_second(self) -> float:
-        return self.events / self.seconds
 
 
 class Numbers:

@@ -1,19 +1,53 @@
-"""The table and the chart of `ingest`. Pure."""
+"""What `ingest` measures, and the table and the chart of it. Pure."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
 
 from bench.chart import Bar, Panel
 from bench.contenders import CONTENDERS, VARIANTS
 from bench.report import from_buckets, markdown, spread
 from bench.started import Buckets
 
-if TYPE_CHECKING:
-    from bench.scenarios.ingest import Case, Sample
 
-Group = Sequence["Sample"]
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One way to load a contender. `half`: an open loop at half of what it made at `BASE`."""
+
+    connections: int = 64
+    size: int = 1024
+    fsync: str = "everysec"
+    half: bool = False
+
+    @property
+    def shown(self) -> str:
+        many = f"{self.connections} connection{'s' if self.connections > 1 else ''}"
+        half = "open loop at half load, " if self.half else ""
+        fsync = f", appendfsync {self.fsync}" if self.fsync != "everysec" else ""
+        return f"{half}{many}, {self.size / 1024:g} KB{fsync}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One round of one contender in one case."""
+
+    contender: str
+    case: Case
+    events: int
+    seconds: float
+    cpu_us: float  # of the server, all its threads, per event
+    valkey_cpu_us: float
+    latency_us: dict[str, float]  # as the load generator saw it
+    ack_buckets: Buckets  # as the server saw it, this round only
+    resident_bytes: int
+
+    @property
+    def per_second(self) -> float:
+        return self.events / self.seconds
+
+
+Group = Sequence[Sample]
 OURS = ("gateway-journal", "gateway-redis")
 SHOWN = {one.name: one.shown for one in (*CONTENDERS, *VARIANTS)}
 HEADER = (
@@ -29,7 +63,7 @@ HEADER = (
 )
 
 
-def _by_case(samples: Group) -> Mapping["Case", Mapping[str, Group]]:
+def _by_case(samples: Group) -> Mapping[Case, Mapping[str, Group]]:
     found: dict[Case, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
     for one in samples:
         found[one.case][one.contender].append(one)

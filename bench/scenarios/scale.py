@@ -20,7 +20,8 @@ from bench.frame import Results
 from bench.gateways import Gateway
 from bench.processes import load, valkey
 from bench.report import markdown, spread
-from bench.scenarios.ingest import Bench, Case, Numbers, Sample, measure
+from bench.scenarios.ingest import Bench, Numbers, measure
+from bench.scenarios.ingest_table import Case, Sample
 
 WORKERS = (1, 2)
 CASES = {Case(connections=4): 6000, Case(connections=64): 20000}

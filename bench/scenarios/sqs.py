@@ -125,7 +125,7 @@ def _gateway(given: _Round, direction: Direction) -> Iterator[_Running]:
     if direction == "in":
         source = {"name": "q", "kind": "sqs", "app": webhooks.APP, **queue}
         more: dict[str, object] = {"sources": [source]}
-        done = (
+        done: tuple[str, ...] = (
             f'gateway_source_messages_total{{source="q",what="deleted"}} {given.plan.messages}\n',
             "gateway_journal_waiting 0\n",
         )
@@ -154,7 +154,7 @@ def _boto3(given: _Round, direction: Direction) -> Iterator[_Running]:
         if direction == "in":
             return bool(given.sqs.count(given.queue) == 0)
         group = client.xinfo_groups(sqs_boto3.STREAM)[0]
-        return group["lag"] == 0 and group["pending"] == 0
+        return bool(group["lag"] == 0 and group["pending"] == 0)
 
     with running(command, core=machine.cores()[0], log=log) as process:
         wait_until(lambda: b"ready" in log.read_bytes(), "boto3 is ready")

@@ -1,11 +1,13 @@
 """What tests of the configuration share."""
 
+from pathlib import Path
+
 import pytest
 import trustme
 
 
 @pytest.fixture
-def certificates(tmp_path):
+def certificates(tmp_path: Path) -> Path:
     authority = trustme.CA()
     issued = authority.issue_cert("localhost")
     folder = tmp_path / "tls"

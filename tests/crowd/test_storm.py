@@ -14,6 +14,7 @@ PER_S = 1_000
 LONGEST_S = 300 if LONG else 120
 
 
+@pytest.mark.hard
 @pytest.mark.timeout(2 * LONGEST_S)
 async def test_a_storm_is_let_in_at_a_bounded_rate(gateway, sender):
     """All are in within time, no faster than they may, and whoever watched before notices nothing."""

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from support.eventually import eventually
+from support.hard import first
 from support.load import Load
 from support.receiver import running_receiver
 from support.running_gateway import RunningGateway, running_gateway
@@ -53,8 +54,8 @@ async def together(one, other):
     return ledger
 
 
-@pytest.mark.parametrize("ack", ["journal", "redis", {"replicated": 1}])
-@pytest.mark.parametrize("when", ["before its last start", "while it runs"])
+@pytest.mark.parametrize("ack", first("journal", "redis", {"replicated": 1}))
+@pytest.mark.parametrize("when", first("before its last start", "while it runs"))
 async def test_two_gateways_on_copies_of_one_journal(tmp_path, ack, when):
     """Both take webhooks and both are ready: all that either acknowledged is delivered, once; one
     of them says in words that it has a new name.
@@ -107,7 +108,7 @@ async def replica_of(redis, folder, *, wanted):
         yield replica
 
 
-@pytest.mark.parametrize("when", ["before its last start", "while it runs"])
+@pytest.mark.parametrize("when", first("before its last start", "while it runs"))
 async def test_leases_do_not_change_hands_all_the_time(tmp_path, when):
     """With traffic to only one of the two nothing is delivered more than once, and once the other
     has its share no lease changes hands any more.

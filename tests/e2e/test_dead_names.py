@@ -7,6 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 from support.eventually import eventually
+from support.hard import first
 from support.load import Load
 from support.name_server import name_server
 from support.ports import free_port, full_port
@@ -84,7 +85,7 @@ async def _adds_up(gateway, dead, load):
     return (accounts["app"]["delivered"], waiting) == (len(load.acked), {len(load.acked)})
 
 
-@pytest.mark.parametrize("how", ["silent", "refused"])
+@pytest.mark.parametrize("how", first("silent", "refused"))
 async def test_what_is_known_is_used_while_dns_tells_nothing(tmp_path, how):
     """Redis, a subscriber and Stream are reached as before, over new connections; it is said once
     for each name, and once that it is over; nothing is lost.
@@ -143,6 +144,7 @@ def _told(gateway, host):
     return [line for line in gateway.log_text.splitlines() if said in line]
 
 
+@pytest.mark.hard
 async def test_a_failover_while_dns_is_silent(tmp_path):
     """Sentinels by name are asked at their last known addresses, one of which never had an answer."""
     async with (
@@ -177,7 +179,7 @@ LISTENERS = {
 }
 
 
-@pytest.mark.parametrize("listener", LISTENERS)
+@pytest.mark.parametrize("listener", first(*LISTENERS))
 async def test_a_listener_whose_name_hangs_is_told(tmp_path, listener):
     """Nobody waits for minutes to be told what is wrong with the name of a host of our own."""
     async with name_server(tmp_path / "dns", options=FOR_MINUTES) as dns:
@@ -204,7 +206,7 @@ HANGING_ENGINES = {
 }
 
 
-@pytest.mark.parametrize("engine", HANGING_ENGINES)
+@pytest.mark.parametrize("engine", first(*HANGING_ENGINES))
 async def test_sigterm_while_the_engines_name_hangs(tmp_path, engine):
     """From the start on: what was taken is in the journal, and published by the next life."""
     async with (
@@ -228,6 +230,7 @@ async def test_sigterm_while_the_engines_name_hangs(tmp_path, engine):
             await assert_nothing_lost(gateway, load, receiver)
 
 
+@pytest.mark.hard
 async def test_sigterm_while_a_part_alone_waits_for_a_name(tmp_path):
     """`--only delivery`, whose engine is not answered for."""
     async with name_server(tmp_path / "dns", options=FOR_MINUTES) as dns:
@@ -239,6 +242,7 @@ async def test_sigterm_while_a_part_alone_waits_for_a_name(tmp_path):
             assert await gateway.stop(within_s=60) == 0
 
 
+@pytest.mark.hard
 async def test_sigterm_while_all_that_is_called_hangs(tmp_path):
     """A name, a connection, an answer of subscribers, Stream by name, a queue by name: the end comes
     when the drain is over, and what was not delivered is delivered by the next life.

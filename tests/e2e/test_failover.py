@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from support.eventually import eventually
+from support.hard import first
 from support.load import Load
 from support.moving_name import moving_name
 from support.receiver import running_receiver
@@ -61,8 +62,8 @@ async def published(gateway):
     return ledger and not ledger["overall"]["in_journal"]
 
 
-@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
-@pytest.mark.parametrize("ack", ["journal", "redis"])
+@pytest.mark.parametrize("kind", first("sentinel", "cluster"))
+@pytest.mark.parametrize("ack", first("journal", "redis"))
 async def test_a_master_is_killed_under_load(tmp_path, kind, ack):
     """Webhooks are answered 200 all through a failover, and nothing acknowledged is lost."""
     async with installation(kind, tmp_path / "r") as redis, running_receiver() as receiver:
@@ -83,7 +84,7 @@ async def test_a_master_is_killed_under_load(tmp_path, kind, ack):
             assert set(load.statuses) == {200}
 
 
-@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+@pytest.mark.parametrize("kind", first("cluster", "sentinel"))
 async def test_a_failover_that_loses_the_tail_is_healed_from_the_journal(tmp_path, kind):
     """What only the dead master had is published anew, before anything newer; some deliveries
     repeat, and they are counted.
@@ -119,6 +120,7 @@ async def repeats_told(gateway):
     return healed
 
 
+@pytest.mark.hard
 async def test_a_master_is_frozen_over_its_own_failover(tmp_path):
     """One that wakes as a master beside its successor may be given events until it is demoted:
     they are healed from the journal, and nothing is lost.
@@ -148,6 +150,7 @@ async def is_replica(server):
     return await server.role() == "slave"
 
 
+@pytest.mark.hard
 async def test_a_slot_moves_under_load(tmp_path):
     """ASK, TRYAGAIN and MOVED on the way: nothing is lost, nothing comes twice."""
     async with cluster(tmp_path / "r") as redis, running_receiver() as receiver:

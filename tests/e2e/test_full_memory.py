@@ -2,20 +2,15 @@
 stands still does not cost what was accepted.
 """
 
-import os
-from contextlib import contextmanager, suppress
-from pathlib import Path
-
 import pytest
 from support.commands import command
+from support.control_groups import memory_group
 from support.eventually import eventually
 from support.load import Load
 from support.receiver import running_receiver
 from support.running_gateway import running_gateway
 from support.verdict import assert_nothing_lost
 from support.within import may_mount, running_within
-
-from gateway.cgroups import groups
 
 SMALL = {"redis": {"url": "embedded", "max_memory": "49MiB"}}
 BODY_BYTES = 30_000
@@ -89,25 +84,7 @@ async def test_what_waits_for_a_subscriber_fills_the_memory(tmp_path):
             assert gateway.log_text.count("the engine has room again") == 1
 
 
-@contextmanager
-def memory_group(limit_bytes):
-    """A control group below ours, with that limit; skips where there can be none."""
-    own = next(groups("memory"), Path("/sys/fs/cgroup"))
-    group = own / f"gateway-test-{os.getpid()}"
-    try:
-        group.mkdir()
-        is_v1 = (group / "memory.limit_in_bytes").exists()
-        (group / ("memory.limit_in_bytes" if is_v1 else "memory.max")).write_text(str(limit_bytes))
-    except OSError as error:
-        with suppress(OSError):
-            group.rmdir()
-        pytest.skip(f"no control group can be made here: {error}")
-    try:
-        yield group
-    finally:
-        group.rmdir()
-
-
+@pytest.mark.hard
 @pytest.mark.skipif(not may_mount(), reason="only root makes control groups")
 async def test_a_container_with_less_memory_than_the_default_wants(tmp_path):
     """The embedded engine takes what is left of 192 MiB, is told so, and nobody is killed for it:

@@ -6,6 +6,7 @@ import os
 
 import pytest
 from support.eventually import eventually
+from support.hard import first
 from support.wiped import kill_worker, restart, scene
 
 from gateway.engine.engine import Engine
@@ -98,7 +99,12 @@ SHORT = {
     (new_replica, registered),
 }
 CASES = [
-    pytest.param(layout, moment, id=f"{layout.__name__}-{moment.__name__}")
+    pytest.param(
+        layout,
+        moment,
+        id=f"{layout.__name__}-{moment.__name__}",
+        marks=[] if moment is accepting else [pytest.mark.hard],
+    )
     for layout in LAYOUTS
     for moment in MOMENTS
     if LONG or (layout, moment) in SHORT
@@ -123,6 +129,7 @@ async def test_a_start_while_redis_comes_back_empty(tmp_path, record_property, l
         record_property("came at most", place.most_often())
 
 
+@pytest.mark.hard
 async def test_emptied_twice_in_a_row(tmp_path):
     """A second loss, as soon as the first begins to be healed, costs nothing more."""
     async with scene(tmp_path) as place:
@@ -138,7 +145,7 @@ async def test_emptied_twice_in_a_row(tmp_path):
         await place.assert_accounted()
 
 
-@pytest.mark.parametrize("first", ["ingest", "delivery"])
+@pytest.mark.parametrize("first", first("ingest", "delivery"))
 async def test_emptied_while_nobody_was_there(tmp_path, first):
     """Redis is emptied while every gateway is down: they know of their subscribers nevertheless, in
     whatever order they come back.

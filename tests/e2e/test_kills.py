@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from support.eventually import eventually
+from support.hard import first
 from support.load import Load
 from support.processes import freeze
 from support.receiver import running_receiver
@@ -20,7 +21,7 @@ def subscriber(receiver, **more):
     return {"name": "app", "kind": "http", "url": receiver.url, "order": "call", **more}
 
 
-@pytest.mark.parametrize("ack", ["journal", "redis"])
+@pytest.mark.parametrize("ack", first("journal", "redis"))
 async def test_gateway_killed_under_load(tmp_path, ack):
     """kill -9 of the gateway, again and again: nothing acknowledged is lost."""
     rounds = 50 if LONG else 10
@@ -42,8 +43,8 @@ async def test_gateway_killed_under_load(tmp_path, ack):
             print(f"{rounds} kills, {len(load.acked)} acked, {repeats} delivered again")
 
 
-@pytest.mark.parametrize("ack", ["journal", "redis"])
-@pytest.mark.parametrize("how", ["killed", "frozen"])
+@pytest.mark.parametrize("ack", first("journal", "redis"))
+@pytest.mark.parametrize("how", first("killed", "frozen"))
 async def test_redis_killed_or_frozen_under_load(tmp_path, ack, how):
     """Redis killed or frozen and back: webhooks go on being acked, nothing is lost."""
     async with running_receiver() as receiver:
@@ -76,7 +77,7 @@ async def _away(gateway):
     return await gateway.metric("gateway_stream_up") == 0
 
 
-@pytest.mark.parametrize("ack", ["journal", "redis"])
+@pytest.mark.parametrize("ack", first("journal", "redis"))
 async def test_the_tail_of_the_streams_is_cut_off(tmp_path, ack):
     """An engine that restarts without its newest second is healed from the journal."""
     async with running_receiver() as receiver:

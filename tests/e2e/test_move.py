@@ -13,6 +13,7 @@ from support import receiver as behaviours
 from support.commands import command
 from support.engines import inline, supervised
 from support.eventually import eventually
+from support.hard import first
 from support.load import Load
 from support.proxy import proxied
 from support.receiver import running_receiver
@@ -46,7 +47,7 @@ def config(receiver, refuser):
     }
 
 
-@pytest.mark.parametrize("kind", ["one", "cluster"])
+@pytest.mark.parametrize("kind", first("cluster", "one"))
 async def test_all_goes_along_and_nothing_twice(tmp_path, kind):
     """What waits, is parked or buried comes out at the new engine; what was delivered does not;
     what was seen is a duplicate there as well; the old engine is empty and gone.

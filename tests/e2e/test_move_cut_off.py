@@ -57,6 +57,7 @@ class Killer:
             self.process.send_signal(signal.SIGKILL)
 
 
+@pytest.mark.hard
 async def test_a_move_may_be_killed_at_any_moment(tmp_path):
     """kill -9 after a few requests, after more, and so on to its very end, each time run again:
     then all is on the new engine once, and nothing on the old one.

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 import trustme
 from support.eventually import eventually
+from support.hard import first
 from support.load import Load
 from support.receiver import running_receiver
 from support.running_gateway import running_gateway
@@ -49,7 +50,7 @@ async def test_a_redis_that_nobody_vouches_for_is_not_used(tmp_path, engine_url)
 
 
 @pytest.mark.xdist_group("servers")
-@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+@pytest.mark.parametrize("kind", first("cluster", "sentinel"))
 async def test_several_servers_behind_tls_fail_over(tmp_path, kind):
     """Sentinels and a Cluster, all of them behind certificates of an intermediate authority that are
     for the name which they announce, and asking for ours: a master dies under load, nothing is lost.

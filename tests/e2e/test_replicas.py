@@ -119,6 +119,7 @@ async def test_a_frozen_gateway_that_wakes_settles_and_starts_nothing(tmp_path):
             assert await repeats_told(two) >= repeats
 
 
+@pytest.mark.hard
 async def test_gateways_are_restarted_one_after_another(tmp_path):
     """A rolling restart under load, twice around, each gateway on a socket that outlives it: no
     connection is refused, what either acknowledged is delivered once and in order.
@@ -207,6 +208,7 @@ async def test_an_event_that_comes_to_both_is_one(tmp_path, engine_url):
             assert await assert_nothing_lost(one, loads[0], receiver) == 0
 
 
+@pytest.mark.hard
 async def test_scripts_and_groups_vanish_under_load(tmp_path):
     """SCRIPT FLUSH and XGROUP DESTROY behind our back, again and again: nothing is lost, what is
     read again is counted, and no call goes back.

@@ -80,6 +80,7 @@ async def is_well(gateway):
     return await gateway.ask("/readyz") is not None
 
 
+@pytest.mark.hard
 async def test_each_master_of_a_cluster_needs_its_own(tmp_path):
     """With one master's replica frozen its shards are 503 and the others' are not; all are 200
     once it is back.

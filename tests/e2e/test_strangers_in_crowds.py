@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support import jwts
 from support.eventually import eventually
+from support.hard import first
 from support.load import Load
 from support.running_gateway import running_gateway
 from support.strangers import BAD_WEBHOOK, HEALTH, UNSIGNED, room_for, strangers
@@ -79,7 +80,9 @@ async def a_gateway(folder, count=0, **more):
         yield gateway
 
 
-@pytest.mark.parametrize("first", [b"", HEALTH, BAD_WEBHOOK], ids=["silent", "spoke", "unsigned"])
+@pytest.mark.parametrize(
+    "first", first(b"", HEALTH, BAD_WEBHOOK), ids=["silent", "spoke", "unsigned"]
+)
 async def test_idle_strangers_keep_no_webhook_out(tmp_path, first):
     """Many more idle connections than there are places: every webhook is 200, on connections that
     were there and on new ones.
@@ -109,7 +112,7 @@ async def test_unfinished_requests_keep_no_webhook_out(tmp_path):
         await adds_up(gateway, accepted)
 
 
-@pytest.mark.parametrize("kind", SLOW)
+@pytest.mark.parametrize("kind", first(*SLOW))
 async def test_who_drips_is_ended(tmp_path, kind):
     """However slowly a stranger speaks, there is a deadline; meanwhile webhooks are answered."""
     begins, goes_on = SLOW[kind]
@@ -255,6 +258,7 @@ RETURNING = {
 }
 
 
+@pytest.mark.hard
 @pytest.mark.parametrize("kind", RETURNING)
 @pytest.mark.parametrize("files", [256, 1_024, None] if LONG else [256, None])
 async def test_strangers_who_come_back_without_a_pause(tmp_path, files, kind):
@@ -273,7 +277,7 @@ async def test_strangers_who_come_back_without_a_pause(tmp_path, files, kind):
         await adds_up(gateway, accepted)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", first(1, 2))
 @pytest.mark.parametrize("limit", [100, 1_024])
 async def test_few_files(tmp_path, limit, workers):
     """Where hardly any files may be open, strangers are turned away and webhooks are not: with a

@@ -5,10 +5,13 @@ import json
 import os
 import time
 from base64 import b64encode
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 from support import jwts
+from support.running_gateway import RunningGateway
 
 from gateway.calls.tokens import Tokens
 from gateway.options import App
@@ -21,7 +24,9 @@ TOKENS = Tokens(
 )
 
 
-def token(user="alice", *, secret=SECRET, lifetime_s=86_400, **claims):
+def token(
+    user: str | None = "alice", *, secret: str = SECRET, lifetime_s: float = 86_400, **claims: Any
+) -> str:
     now = int(time.time())
     named = {} if user is None else {"user_id": user}
     return jwts.encode(
@@ -29,18 +34,19 @@ def token(user="alice", *, secret=SECRET, lifetime_s=86_400, **claims):
     )
 
 
-def unsigned(user="alice"):
+def unsigned(user: str = "alice") -> str:
     """A token that says of itself that it needs no signature."""
-    return jwts.encode({"user_id": user}, None, "none")
+    return jwts.encode({"user_id": user}, "", "none")
 
 
 class SdkSocket:
     """An open socket; `id` once it is connected."""
 
-    def __init__(self, socket, user):
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, user: str | None) -> None:
         self.raw, self.user, self.id = socket, user, ""
+        self.ok: Any = None
 
-    async def hello(self, text=None, **more):
+    async def hello(self, text: str | None = None, **more: Any) -> None:
         first = {
             "token": token(self.user),
             "products": ["video"],
@@ -48,26 +54,29 @@ class SdkSocket:
         }
         await self.raw.send_str(text if text is not None else json.dumps({**first, **more}))
 
-    async def hear(self, within_s=30.0):
+    async def hear(self, within_s: float = 30.0) -> Any:
         """The next message; None when it has closed."""
         message = await self.raw.receive(timeout=within_s)
         return json.loads(message.data) if message.type is aiohttp.WSMsgType.TEXT else None
 
-    async def event(self, within_s=30.0):
+    async def event(self, within_s: float = 30.0) -> Any:
         """The next message that is no sign of life."""
         while (said := await self.hear(within_s)) is not None and said["type"] == "health.check":
             pass
         return said
 
-    async def numbers(self, count, within_s=30.0):
+    async def numbers(self, count: int, within_s: float = 30.0) -> list[int]:
         return [(await self.event(within_s))["custom"]["n"] for _ in range(count)]
 
-    def cut(self):
-        self.raw._response.connection.transport.abort()
+    def cut(self) -> None:
+        connection: Any = self.raw._response.connection
+        connection.transport.abort()
 
 
 @asynccontextmanager
-async def opened(gateway, user="alice", *, key=KEY, **arguments):
+async def opened(
+    gateway: RunningGateway, user: str | None = "alice", *, key: str = KEY, **arguments: Any
+) -> AsyncIterator[SdkSocket]:
     """A socket that has said nothing yet."""
     url = f"http://127.0.0.1:{gateway.port}/video/connect?api_key={key}&stream-auth-type=jwt"
     async with aiohttp.ClientSession() as session:
@@ -78,7 +87,14 @@ async def opened(gateway, user="alice", *, key=KEY, **arguments):
 
 
 @asynccontextmanager
-async def connected(gateway, user="alice", *, key=KEY, secret=SECRET, **claims):
+async def connected(
+    gateway: RunningGateway,
+    user: str | None = "alice",
+    *,
+    key: str = KEY,
+    secret: str = SECRET,
+    **claims: Any,
+) -> AsyncIterator[SdkSocket]:
     async with opened(gateway, user, key=key) as socket:
         await socket.hello(token=token(user, secret=secret, **claims))
         said = await socket.hear()
@@ -87,7 +103,15 @@ async def connected(gateway, user="alice", *, key=KEY, secret=SECRET, **claims):
         yield socket
 
 
-def masked(opcode, payload=b"", *, fin=True, mask=True, rsv=0, size=None):
+def masked(
+    opcode: int,
+    payload: bytes = b"",
+    *,
+    fin: bool = True,
+    mask: bool = True,
+    rsv: int = 0,
+    size: int | None = None,
+) -> bytes:
     """One frame as a client sends it, or as none should."""
     head = bytes([(0x80 if fin else 0) | rsv | opcode])
     count = len(payload) if size is None else size
@@ -130,13 +154,13 @@ BAD = {
 class RawSocket:
     """A TCP connection after the handshake: frames in and out as bytes."""
 
-    def __init__(self, reader, writer):
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
 
-    def send(self, *frames):
+    def send(self, *frames: bytes) -> None:
         self.writer.write(b"".join(frames))
 
-    async def frame(self, within_s=30.0):
+    async def frame(self, within_s: float = 30.0) -> tuple[int, bytes] | None:
         """(opcode, payload) of the next frame; None at the end."""
         try:
             async with asyncio.timeout(within_s):
@@ -149,20 +173,25 @@ class RawSocket:
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
 
-    async def closed(self):
+    async def closed(self) -> int | None:
         """The code with which the other side closes, whatever it says before; None: without."""
         while (frame := await self.frame()) is not None:
             if frame[0] == 8:
                 return int.from_bytes(frame[1][:2], "big")
         return None
 
-    def hello(self, user="alice"):
+    def hello(self, user: str = "alice") -> None:
         said = {"token": token(user), "user_details": {"id": user}}
         self.send(masked(1, json.dumps(said).encode()))
 
 
 @asynccontextmanager
-async def raw_socket(gateway, path=f"/video/connect?api_key={KEY}", behind=b"", limit=1 << 16):
+async def raw_socket(
+    gateway: RunningGateway,
+    path: str = f"/video/connect?api_key={KEY}",
+    behind: bytes = b"",
+    limit: int = 1 << 16,
+) -> AsyncIterator[RawSocket]:
     """`behind`: bytes that follow the request at once."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port, limit=limit)
     nonce = b64encode(os.urandom(16)).decode()

@@ -205,10 +205,9 @@ async def test_frames_go_through_tls():
         writer.transport.abort()
 
 
+@pytest.mark.parametrize("piece", ["native"], indirect=True)
 async def test_the_c_piece_asks_nobody_where_nothing_waits(piece, monkeypatch):
     """Neither the connection nor its transport is called for a frame that the socket takes."""
-    if piece == "python":
-        pytest.skip("it is about the C piece")
     async with room() as here, here.peer() as one, here.peer() as other:
 
         def unexpected(*_):

@@ -131,10 +131,11 @@ async def refused(socket, code, status=401):
         ("no JSON", 4, 400),
         ("[" * 50_000, 4, 400),
     ],
+    ids=lambda value: "" if isinstance(value, str) else None,  # a token is another each second
 )
-async def test_refusals_say_why_in_streams_codes(gateway, text, code, status):
+async def test_refusals_say_why_in_streams_codes(shared_gateway, text, code, status):
     """One connection.error in text, then a close that is not 1000."""
-    async with opened(gateway) as socket:
+    async with opened(shared_gateway) as socket:
         await socket.hello(text)
         await refused(socket, code, status)
 
@@ -253,17 +254,17 @@ async def test_messages_in_pieces_are_put_together(gateway):
 
 
 @pytest.mark.parametrize("name", BAD)
-async def test_bad_input_has_its_answer(gateway, name):
+async def test_bad_input_has_its_answer(shared_gateway, name):
     """A close with the code that says what was wrong; afterwards the gateway is as before."""
     frames, code = BAD[name]
-    async with raw_socket(gateway) as socket:
+    async with raw_socket(shared_gateway) as socket:
         socket.hello()
         await socket.frame()
         socket.send(frames)
         assert await socket.closed() == code
-    async with connected(gateway, "bob"):
+    async with connected(shared_gateway, "bob"):
         pass
-    assert "Traceback" not in gateway.log_text
+    assert "Traceback" not in shared_gateway.log_text
 
 
 @pytest.mark.parametrize(
@@ -277,15 +278,15 @@ async def test_bad_input_has_its_answer(gateway, name):
         (b"\x03\xe8\xce\xba\xe1", b"\x03\xef"),  # a reason that is no UTF-8
     ],
 )
-async def test_a_close_is_answered(gateway, payload, answer):
+async def test_a_close_is_answered(shared_gateway, payload, answer):
     """In its own words where they may be repeated, and the connection ends."""
-    async with raw_socket(gateway) as socket:
+    async with raw_socket(shared_gateway) as socket:
         socket.hello()
         await socket.frame()
         socket.send(masked(8, payload))
         assert await socket.frame() == (8, answer)
         assert await socket.frame() is None
-    await eventually(lambda: all_gone(gateway))
+    await eventually(lambda: all_gone(shared_gateway))
 
 
 async def all_gone(gateway):

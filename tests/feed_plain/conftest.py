@@ -1,3 +1,9 @@
-"""One gateway for each test, everybody may watch everything, and events are sent in order."""
+"""One gateway for each test that leaves something in it, everybody may watch everything, and events are sent in order."""
 
-from support.feed import feed_defaults, gateway, sender, settings  # noqa: F401 - fixtures
+from support.feed import (  # noqa: F401 - fixtures
+    feed_defaults,
+    gateway,
+    sender,
+    settings,
+    shared_gateway,
+)

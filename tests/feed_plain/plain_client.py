@@ -3,16 +3,21 @@
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 from support import jwts
+from support.running_gateway import RunningGateway
 
 CALL = "default:numbers"
 KEY, SECRET = "demo-key", "demo-secret"
 
 
-def token(user="alice", *, secret=SECRET, lifetime_s=86_400, **claims):
+def token(
+    user: str = "alice", *, secret: str = SECRET, lifetime_s: float = 86_400, **claims: Any
+) -> str:
     now = int(time.time())
     return jwts.encode(
         {"user_id": user, "iat": now - 5, "exp": now + lifetime_s, **claims}, secret, "HS256"
@@ -22,14 +27,15 @@ def token(user="alice", *, secret=SECRET, lifetime_s=86_400, **claims):
 class Socket:
     """An open WebSocket of the plain feed; `cursor` is the newest that came."""
 
-    def __init__(self, socket):
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.raw = socket
-        self.cursor = None
+        self.cursor: str | None = None
+        self.first: Any = None
 
-    async def say(self, **message):
+    async def say(self, **message: Any) -> None:
         await self.raw.send_str(json.dumps(message))
 
-    async def hear(self, within_s=30.0):
+    async def hear(self, within_s: float = 30.0) -> Any:
         """The next message that is no ping; None when it was closed."""
         while True:
             message = await self.raw.receive(timeout=within_s)
@@ -40,18 +46,21 @@ class Socket:
             if said.get("type") != "ping":
                 return said
 
-    async def numbers(self, count, within_s=30.0):
+    async def numbers(self, count: int, within_s: float = 30.0) -> list[int]:
         """The numbers of the next `count` messages, which must be events."""
         said = [await self.hear(within_s) for _ in range(count)]
         return [one["event"]["custom"]["n"] for one in said]
 
-    def cut(self):
+    def cut(self) -> None:
         """As a network does: without a goodbye."""
-        self.raw._response.connection.transport.abort()
+        connection: Any = self.raw._response.connection
+        connection.transport.abort()
 
 
 @asynccontextmanager
-async def opened(gateway, path="/feed", **arguments):
+async def opened(
+    gateway: RunningGateway, path: str = "/feed", **arguments: Any
+) -> AsyncIterator[Socket]:
     """A WebSocket that has said nothing yet."""
     url = f"http://127.0.0.1:{gateway.port}{path}"
     async with aiohttp.ClientSession() as session:
@@ -62,7 +71,9 @@ async def opened(gateway, path="/feed", **arguments):
 
 
 @asynccontextmanager
-async def watching(gateway, *calls, user="alice", **more):
+async def watching(
+    gateway: RunningGateway, *calls: Any, user: str = "alice", **more: Any
+) -> AsyncIterator[Socket]:
     """A WebSocket that watches; the answer is its `first`."""
     async with opened(gateway) as socket:
         first = {"type": "watch", "token": token(user), "api_key": KEY, "calls": calls or [CALL]}
@@ -75,15 +86,16 @@ async def watching(gateway, *calls, user="alice", **more):
 class Events:
     """Server-sent events, read as the standard says, comments aside."""
 
-    def __init__(self, response):
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.response = response
-        self.id = None
+        self.id: str | None = None
 
-    async def hear(self):
+    async def hear(self) -> Any:
         """The next message and its id; None at the end."""
-        data, last = [], None
-        while line := await asyncio.wait_for(self.response.content.readline(), 30):
-            line = line.decode().rstrip("\n")
+        data: list[str] = []
+        last: str | None = None
+        while read := await asyncio.wait_for(self.response.content.readline(), 30):
+            line = read.decode().rstrip("\n")
             name, _, text = line.partition(": ")
             if name == "data":
                 data.append(text)
@@ -95,7 +107,13 @@ class Events:
 
 
 @asynccontextmanager
-async def events(gateway, *, headers=None, bearer=None, **query):
+async def events(
+    gateway: RunningGateway,
+    *,
+    headers: dict[str, str] | None = None,
+    bearer: str | None = None,
+    **query: Any,
+) -> AsyncIterator[Events]:
     """The answer to GET /feed; `call` may be a list."""
     headers = dict(headers or {})
     if bearer is None:

@@ -51,9 +51,9 @@ async def refused(socket, code):
         ({"calls": [f"default:{n}" for n in range(1001)]}, 4),
     ],
 )
-async def test_who_may_not_is_told_why(gateway, more, code):
+async def test_who_may_not_is_told_why(shared_gateway, more, code):
     """A refusal is a message with a code, and then a close; never a silence."""
-    async with opened(gateway) as socket:
+    async with opened(shared_gateway) as socket:
         first = {"type": "watch", "token": token(), "api_key": KEY, "calls": [CALL], **more}
         await socket.say(**{name: value for name, value in first.items() if value is not None})
         if code is None:

@@ -2,12 +2,12 @@
 
 import errno
 import os
-import subprocess
 
 import pytest
 from journals import bodies, read_all
 from support.events import event
 from support.eventually import eventually
+from support.within import small_disk
 
 from gateway.errors import JournalFailed, JournalFull
 from gateway.journal.disk import Disk
@@ -172,16 +172,9 @@ async def test_a_file_that_cannot_be_removed_makes_room(opened):
     journal.append([event(1)])
 
 
-async def test_a_disk_that_is_really_full(tmp_path):
+async def test_a_disk_that_is_really_full():
     """On a file system without space left the journal refuses, and goes on when there is some."""
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("no right to mount a file system here")
-    try:
+    with small_disk(256 << 10) as small:
         filler = small / "filler"
         journal = Journal(small / "journal", JournalOptions(), Metrics())
         journal.append([event(0)])
@@ -196,5 +189,3 @@ async def test_a_disk_that_is_really_full(tmp_path):
         await eventually(lambda: journal.synced == journal.end)
         assert bodies(read_all(journal)[0]) == [event(0).body, event(2).body]
         journal.close()
-    finally:
-        subprocess.run(["umount", str(small)], check=True)

@@ -9,7 +9,8 @@ import itertools
 import json
 import sys
 from asyncio.subprocess import PIPE, Process
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ class Driver:
 
 
 @asynccontextmanager
-async def running(*command: str, log: Path):
+async def running(*command: str, log: Path) -> AsyncIterator[Driver]:
     """A driver; what it says on standard error goes to `log`."""
     with log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
@@ -136,17 +137,17 @@ async def running(*command: str, log: Path):
         await driver.end()
 
 
-def in_node(node: str, log: Path):
+def in_node(node: str, log: Path) -> AbstractAsyncContextManager[Driver]:
     return running(node, "node/in_node.js", log=log)
 
 
-def in_chromium(node: str, chromium: str, log: Path):
+def in_chromium(node: str, chromium: str, log: Path) -> AbstractAsyncContextManager[Driver]:
     return running(node, "node/in_chromium.js", chromium, log=log)
 
 
-def node_sdk(node: str, log: Path):
+def node_sdk(node: str, log: Path) -> AbstractAsyncContextManager[Driver]:
     return running(node, "node/server_side.js", log=log)
 
 
-def python_sdk(log: Path):
+def python_sdk(log: Path) -> AbstractAsyncContextManager[Driver]:
     return running(sys.executable, "python_sdk.py", log=log)

@@ -120,6 +120,7 @@ async def test_a_restart_of_the_gateway(gateway, users, how):
         assert 0 in heard
 
 
+@pytest.mark.hard
 @pytest.mark.xdist_group("sdk-idle")
 async def test_forty_idle_seconds(gateway, node_users, chromium_users):
     """Nothing happens for longer than the SDK's patience (35 s): the link is the same after it."""

@@ -28,7 +28,7 @@ def base64(body):
 
 
 def zipped(body):
-    return b64encode(gzip.compress(body)).decode()
+    return b64encode(gzip.compress(body, mtime=0)).decode()
 
 
 def in_lines(body):

@@ -1,5 +1,7 @@
 """Attempts to hand to a subscriber under test."""
 
+from typing import Any
+
 from gateway.event import Meta
 from gateway.options import App
 from gateway.subscribers.contract import Attempt
@@ -15,9 +17,9 @@ def attempt(
     number: int = 1,
     timeout_s: float = 60.0,
     late: bool = False,
-    **meta: object,
+    **meta: Any,
 ) -> Attempt:
-    fields = {
+    fields: dict[str, Any] = {
         "app": "demo-key",
         "type": "call.created",
         "call_cid": "default:x",

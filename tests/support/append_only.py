@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import redis.asyncio as aioredis
 from support.engines import supervised
@@ -64,6 +65,7 @@ async def fill(data_dir: Path, *, generations: int = 1, per_generation: int = 10
             if generation:
                 await client.config_set("rdb-key-save-delay", 1_000_000)
                 await client.bgrewriteaof()
+                assert engine.pid is not None
                 await killed_rewrite(client, engine.pid)
                 await client.config_set("rdb-key-save-delay", 0)
             for number in range(generation * per_generation, (generation + 1) * per_generation):
@@ -81,7 +83,7 @@ async def killed_rewrite(client: aioredis.Redis, server: int) -> None:
     os.kill(await eventually(child), signal.SIGKILL)
 
     async def ended() -> bool:
-        return (await client.info("persistence"))["aof_last_bgrewrite_status"] == "err"
+        return bool((await client.info("persistence"))["aof_last_bgrewrite_status"] == "err")
 
     await eventually(ended)
 
@@ -89,8 +91,8 @@ async def killed_rewrite(client: aioredis.Redis, server: int) -> None:
 async def held(data_dir: Path) -> dict[str, str]:
     """Start a server on the files, and return the keys and values that it has then."""
     async with supervised(data_dir) as engine, aioredis.from_url(engine.url) as client:
-        names = await client.keys("*")
-        values = await client.mget(names) if names else []
+        names: Any = await client.keys("*")
+        values: Any = await client.mget(names) if names else []
     return {n.decode(): v.decode() for n, v in zip(names, values, strict=True) if v is not None}
 
 

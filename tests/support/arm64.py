@@ -27,7 +27,7 @@ WHEELS = (
 PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64")
 
 
-def run_here(command, reason):
+def run_here(command: list[str], reason: str) -> str:
     """Run it, or skip the test: `reason` says what could not be had."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     if done.returncode:
@@ -36,7 +36,7 @@ def run_here(command, reason):
     return done.stdout
 
 
-def require(program):
+def require(program: str) -> None:
     """Skip unless this program of Debian's is there or can be installed."""
     if shutil.which(program):
         return
@@ -48,7 +48,7 @@ def require(program):
     run_here([*quiet, "install", "-y", "--no-install-recommends", *packages], program)
 
 
-def python():
+def python() -> tuple[list[str], Path]:
     """Return the command of an ARM Python, and the folder that it finds wheels in."""
     for program in (QEMU, CC):
         require(program)
@@ -60,7 +60,7 @@ def python():
     return [QEMU, "-L", str(ROOT), str(ROOT / "usr/bin/python3"), "-P"], FOLDER / "site"
 
 
-def unpack_debian():
+def unpack_debian() -> None:
     """Fetch Python and all that it needs, by an apt of its own that knows no other architecture."""
     if not shutil.which("apt-get"):
         pytest.skip("Debian's Python for ARM cannot be had: there is no apt")
@@ -85,7 +85,7 @@ def unpack_debian():
         run_here(["dpkg-deb", "-x", str(package), str(ROOT)], package.name)
 
 
-def fetch_wheels():
+def fetch_wheels() -> None:
     """Fetch the versions that are installed here, as wheels for that Python."""
     version = next((ROOT / "usr/bin").glob("python3.*")).name.removeprefix("python")
     command = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
@@ -96,7 +96,7 @@ def fetch_wheels():
     run_here(command, "wheels for ARM")
 
 
-def build(folder):
+def build(folder: Path) -> None:
     """Copy the package into `folder`, with the C piece as it is on ARM."""
     package = Path(gateway.__file__).parent
     unwanted = shutil.ignore_patterns("*.so", "__pycache__")

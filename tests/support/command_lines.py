@@ -9,7 +9,7 @@ def parse(words: list[str]) -> str:
     """Parse what follows `gateway`; return the commands' names. Raises `click.ClickException`."""
     context = click.Context(cli, info_name="gateway")
     command: click.Command = cli
-    names = []
+    names: list[str] = []
     while isinstance(command, click.Group):
         if words and words[0] in {"--help", "--version"}:
             return " ".join([*names, words[0]])

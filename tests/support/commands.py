@@ -3,9 +3,11 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from click.testing import CliRunner, Result
+from support.running_gateway import RunningGateway
 
 from gateway.cli import cli
 
@@ -24,7 +26,7 @@ async def run(*args: object, env: dict[str, str] | None = None) -> Result:
     return await asyncio.to_thread(lambda: run_here(*args, env=env))
 
 
-async def command(gateway, *args: str) -> tuple[int, str]:
+async def command(gateway: RunningGateway, *args: str) -> tuple[int, str]:
     """Run a command as a process, in the gateway's folder; return exit code and what it said."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -42,7 +44,9 @@ async def command(gateway, *args: str) -> tuple[int, str]:
     return process.returncode, said.decode()
 
 
-def write_config(folder: Path, *, redis: str = "embedded", more: str = "", names=("sub",)) -> Path:
+def write_config(
+    folder: Path, *, redis: str = "embedded", more: str = "", names: Iterable[str] = ("sub",)
+) -> Path:
     """A configuration whose ports nobody has, with `log` subscribers of these names."""
     subscribers = "".join(f"  - {{name: {name}, kind: log}}\n" for name in names)
     path = folder / "gateway.yaml"

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,17 +104,17 @@ upstream:
 """
 
 
-def write(folder, text):
+def write(folder: Path, text: str | bytes) -> Path:
     file = folder / "config.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     return file
 
 
-def load(folder, text, **environ):
+def load(folder: Path, text: str | bytes, **environ: str) -> Any:
     return config.load(write(folder, text), environ)
 
 
-def mistakes(folder, text, **environ):
+def mistakes(folder: Path, text: str | bytes, **environ: str) -> list[tuple[int, int, str]]:
     """Return the mistakes as (line, column, text); the name of the file is checked here."""
     file = write(folder, text)
     with pytest.raises(ConfigError) as raised:
@@ -126,13 +127,13 @@ def mistakes(folder, text, **environ):
     return found
 
 
-def only_mistake(folder, text, **environ):
+def only_mistake(folder: Path, text: str | bytes, **environ: str) -> tuple[int, int, str]:
     found = mistakes(folder, text, **environ)
     assert len(found) == 1, found
     return found[0]
 
 
-def unset(value, path=""):
+def unset(value: Any, path: str = "") -> list[str]:
     """Return the fields that still have their default, so that none is forgotten above."""
     found = []
     for field in dataclasses.fields(value):

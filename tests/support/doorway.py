@@ -3,12 +3,18 @@
 import asyncio
 import contextlib
 import ssl
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from aiohttp import web
 from support.webhooks import API_KEY, SECRET
 
 from gateway import native
+from gateway.event import Event
 from gateway.ingest.acceptance import Acceptance
+from gateway.ingest.answers import Answer
 from gateway.ingest.intake import Intake
 from gateway.ingest.listener import Listener
 from gateway.journal.journal import Journal
@@ -33,34 +39,34 @@ class Doorway:
     metrics: Metrics
 
     @property
-    def port(self):
+    def port(self) -> int:
         return self.listener.port
 
     @property
-    def connections(self):
+    def connections(self) -> Collection[Any]:
         return self.listener._shared.open
 
-    def events(self):
+    def events(self) -> list[Event]:
         """Everything that was accepted, in order, as the journal has it."""
         return [stored.event for stored in self.journal.read(self.journal.start).stored]
 
-    def answered(self, status):
+    def answered(self, status: int) -> float:
         return self.metrics.webhooks.values.get((str(status),), 0)
 
 
 @contextlib.asynccontextmanager
 async def opened(
-    folder,
+    folder: Path,
     *,
-    ack="journal",
-    journal=None,
-    tls=None,
-    drain_s=0.0,
-    is_native=True,
-    add_routes=lambda _: None,
-    url=None,
-    **server,
-):
+    ack: Any = "journal",
+    journal: JournalOptions | None = None,
+    tls: Any = None,
+    drain_s: float = 0.0,
+    is_native: bool = True,
+    add_routes: Callable[[web.Application], object] = lambda _: None,
+    url: str | None = None,
+    **server: Any,
+) -> AsyncIterator[Doorway]:
     """Open a doorway; with `ack="redis"`, Redis being away, answers wait for the disk.
 
     `is_native`: with the C piece, if it is built; `url`: of an engine to publish to.
@@ -97,7 +103,7 @@ class Way:
     extra: str = ""
     chunked: bool = False
 
-    def request(self, body, headers, extra=""):
+    def request(self, body: bytes, headers: Mapping[str, str], extra: str = "") -> bytes:
         lines = "".join(f"{name}: {text}\r\n" for name, text in headers.items())
         if self.chunked:
             half = len(body) // 2 or 1
@@ -123,20 +129,20 @@ WAYS = (FAST, QUERY, CHUNKED, HOPS)
 @dataclass(frozen=True)
 class Response:
     status: int
-    headers: dict
+    headers: dict[str, str]
     body: bytes
 
 
 class Client:
     """One connection."""
 
-    def __init__(self, reader, writer):
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
 
-    def send(self, data):
+    def send(self, data: bytes) -> None:
         self.writer.write(data)
 
-    async def response(self, within_s=30.0):
+    async def response(self, within_s: float = 30.0) -> Response:
         """The next response. Raises IncompleteReadError when the connection ends instead."""
         async with asyncio.timeout(within_s):
             head = await self.reader.readuntil(b"\r\n\r\n")
@@ -147,11 +153,11 @@ class Client:
         assert version == "HTTP/1.1"
         return Response(int(status), headers, body)
 
-    async def ask(self, data):
+    async def ask(self, data: bytes) -> Response:
         self.send(data)
         return await self.response()
 
-    async def rest(self, within_s=30.0):
+    async def rest(self, within_s: float = 30.0) -> bytes:
         """Whatever comes until the other side closes."""
         async with asyncio.timeout(within_s):
             try:
@@ -161,7 +167,7 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def connected(port, tls: ssl.SSLContext | None = None):
+async def connected(port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Client]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
     try:
         yield Client(reader, writer)
@@ -171,13 +177,13 @@ async def connected(port, tls: ssl.SSLContext | None = None):
             await writer.wait_closed()
 
 
-async def ask(port, data, tls=None):
+async def ask(port: int, data: bytes, tls: ssl.SSLContext | None = None) -> Response:
     """One request on a connection of its own."""
     async with connected(port, tls) as client:
         return await client.ask(data)
 
 
-def same(response, answer, *, close=False):
+def same(response: Response, answer: Answer, *, close: bool = False) -> None:
     """Assert that `response` is exactly `answer`, with no header more or less."""
     headers = {
         **dict(answer.headers),

@@ -4,9 +4,12 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from support.webhooks import API_KEY, SECRET, distinct_event, signed_request
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass
@@ -18,7 +21,7 @@ class Load:
     secret: str = SECRET
     path: str = "/webhooks/stream"
     acked: list[bytes] = field(default_factory=list)
-    statuses: Counter = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
     refused: int = 0  # connections that were: there was no port
     stop: bool = False
     pause_s: float = 0  # of each client, between two events
@@ -31,7 +34,9 @@ class Load:
         head += "".join(f"{name}: {text}\r\n" for name, text in headers.items())
         return head.encode() + b"\r\n" + body
 
-    async def run(self, count: int, *, connections: int = 8, calls: int = 3, first: int = 0):
+    async def run(
+        self, count: int, *, connections: int = 8, calls: int = 3, first: int = 0
+    ) -> None:
         """Send `count` distinct events; each until it is acked. Those of a call go in order."""
         shares = [range(first + one, first + count, connections) for one in range(connections)]
         await asyncio.gather(*(self._client(one, share, calls) for one, share in enumerate(shares)))
@@ -71,7 +76,7 @@ class Load:
             with contextlib.suppress(OSError):
                 await streams[1].wait_closed()
 
-    async def _send(self, streams, body: bytes) -> tuple[int, bool]:
+    async def _send(self, streams: Streams, body: bytes) -> tuple[int, bool]:
         reader, writer = streams
         writer.write(self.request(body))
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -80,7 +85,7 @@ class Load:
         return int(head.split()[1]), b"connection: close" in head
 
 
-def numbers_by_call(bodies) -> dict[str, list[int]]:
+def numbers_by_call(bodies: Iterable[bytes]) -> dict[str, list[int]]:
     """The `n` of each body, by its call, first arrivals only, in order of arrival."""
     import orjson
 
@@ -94,7 +99,7 @@ def numbers_by_call(bodies) -> dict[str, list[int]]:
     return calls
 
 
-def assert_in_order(bodies) -> None:
+def assert_in_order(bodies: Iterable[bytes]) -> None:
     """Those of a call came first in the order in which they were sent."""
     for call, numbers in numbers_by_call(bodies).items():
         assert numbers == sorted(numbers), call

@@ -7,7 +7,9 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import boto3
@@ -28,7 +30,7 @@ ENVIRONMENT = {
 class LocalSqs:
     """The server. `freeze` and `thaw` stop its process in mid-air."""
 
-    def __init__(self, process: subprocess.Popen, endpoint: str) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], endpoint: str) -> None:
         self.endpoint, self._process = endpoint, process
         self.client = boto3.client(
             "sqs",
@@ -64,7 +66,7 @@ class LocalQueue:
 
     def arn(self) -> str:
         answer = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
-        return answer["Attributes"]["QueueArn"]
+        return str(answer["Attributes"]["QueueArn"])
 
     def send(self, *bodies: str, **fields: object) -> None:
         """Send in tens; `fields` may be functions of the body."""
@@ -77,19 +79,20 @@ class LocalQueue:
             answer = self._client.send_message_batch(QueueUrl=self.url, Entries=entries)
             assert not answer.get("Failed"), answer
 
-    def receive(self, count: int = 10, **more: object) -> list[dict]:
+    def receive(self, count: int = 10, **more: object) -> list[dict[str, Any]]:
         """What can be received now, without waiting, deleting nothing."""
-        return self._client.receive_message(
+        answer: dict[str, list[dict[str, Any]]] = self._client.receive_message(
             QueueUrl=self.url,
             MaxNumberOfMessages=count,
             MessageAttributeNames=["All"],
             AttributeNames=["All"],
             **more,
-        ).get("Messages", [])
+        )
+        return answer.get("Messages", [])
 
-    def drain(self) -> list[dict]:
+    def drain(self) -> list[dict[str, Any]]:
         """Receive and delete until nothing more comes."""
-        taken = []
+        taken: list[dict[str, Any]] = []
         while messages := self.receive():
             taken += messages
             entries = [
@@ -102,11 +105,12 @@ class LocalQueue:
         """How many messages can be received, and how many are invisible."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         found = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
-        return tuple(int(found["Attributes"][name]) for name in names)
+        visible, invisible = (int(found["Attributes"][name]) for name in names)
+        return visible, invisible
 
 
 @pytest.fixture(scope="session")
-def local_sqs_server():
+def local_sqs_server() -> Iterator[LocalSqs]:
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="gw-sqs-") as folder:
@@ -147,13 +151,13 @@ def local_sqs_server():
 def _answers(endpoint: str) -> bool:
     try:
         with urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=1) as answer:
-            return answer.status == 200
+            return bool(answer.status == 200)
     except OSError:
         return False
 
 
 @pytest.fixture
-def aws_environment(monkeypatch):
+def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials from the environment, and from nowhere else."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
@@ -162,7 +166,7 @@ def aws_environment(monkeypatch):
 
 
 @pytest.fixture
-def local_sqs(local_sqs_server, aws_environment):
+def local_sqs(local_sqs_server: LocalSqs, aws_environment: None) -> Iterator[LocalSqs]:
     """A local SQS, and the credentials for it in the environment."""
     yield local_sqs_server
     local_sqs_server.thaw()

@@ -3,12 +3,13 @@
 import socket
 import threading
 from collections import Counter
+from typing import Any
 
 NOT_NOW = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 NO_SUCH_NAME = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
-def info(address, port=0):
+def info(address: str, port: int = 0) -> tuple[Any, ...]:
     return (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
 
 
@@ -18,15 +19,15 @@ class Names:
     `release` ends those that hang, with what `says` has by then, or as a time-out.
     """
 
-    def __init__(self, **says):
+    def __init__(self, **says: list[str] | Exception) -> None:
         self.says = says
-        self.asked = Counter()
-        self.most_at_once = Counter()
-        self.hanging = Counter()
+        self.asked: Counter[str] = Counter()
+        self.most_at_once: Counter[str] = Counter()
+        self.hanging: Counter[str] = Counter()
         self._change = threading.Condition()
         self._releases = 0
 
-    def __call__(self, asked):
+    def __call__(self, asked: Any) -> Any:
         with self._change:
             self.asked[asked.host] += 1
             if asked.host not in self.says:
@@ -36,7 +37,7 @@ class Names:
             raise found
         return [info(address) for address in found]
 
-    def _hang(self, host):
+    def _hang(self, host: str) -> None:
         self.hanging[host] += 1
         for key, number in ((host, self.hanging[host]), ("", sum(self.hanging.values()))):
             self.most_at_once[key] = max(self.most_at_once[key], number)
@@ -44,7 +45,7 @@ class Names:
         self._change.wait_for(lambda: self._releases > before)
         self.hanging[host] -= 1
 
-    def release(self):
+    def release(self) -> None:
         with self._change:
             self._releases += 1
             self._change.notify_all()

@@ -1,6 +1,7 @@
 """A name behind which another server comes to be: new connections go there, old ones stay."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from support.pouring import pour
@@ -31,7 +32,7 @@ class MovingName:
 
 
 @asynccontextmanager
-async def moving_name(port: int):
+async def moving_name(port: int) -> AsyncIterator[MovingName]:
     name = MovingName(port)
     server = await asyncio.start_server(name.serve, "127.0.0.1", 0)
     name.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"

@@ -10,11 +10,14 @@ in a mount namespace: all else, sockets included, is shared with the test.
 """
 
 import asyncio
-import os
+import errno
+import socket
 import subprocess
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -35,12 +38,12 @@ class NameServer(asyncio.DatagramProtocol):
         self.refused: set[str] = set()
         self.asked: Counter[str] = Counter()
         self.within = ("unshare", "-m", "sh", "-c", _ENTER, str(folder))
-        self._transport: asyncio.DatagramTransport | None = None
+        self._transport: asyncio.DatagramTransport
 
-    def connection_made(self, transport):
-        self._transport = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.DatagramTransport", transport)  # uvloop's is none
 
-    def datagram_received(self, data, addr):
+    def datagram_received(self, data: bytes, addr: Any) -> None:
         labels, at = [], 12
         while data[at]:
             labels.append(data[at + 1 : at + 1 + data[at]])
@@ -57,23 +60,36 @@ class NameServer(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def name_server(folder: Path, *, options: str = ""):
+async def name_server(folder: Path, *, options: str = "") -> AsyncIterator[NameServer]:
     """`options`: of resolv.conf. Skips the test where no surroundings can be made."""
     folder.mkdir(parents=True, exist_ok=True)
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    host = _HOST.format(int(worker) + 1)
-    (folder / "resolv.conf").write_text(f"nameserver {host}\n{options}\n")
-    (folder / "nsswitch.conf").write_text("hosts: files dns\n")
     server = NameServer(folder)
-    tried = subprocess.run([*server.within, "true"], capture_output=True, text=True)
+    tried = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True)
     if tried.returncode:
         pytest.skip(f"no mount namespace can be had here: {tried.stderr}")
+    listener = _bound()
+    (folder / "resolv.conf").write_text(f"nameserver {listener.getsockname()[0]}\n{options}\n")
+    (folder / "nsswitch.conf").write_text("hosts: files dns\n")
     loop = asyncio.get_running_loop()
-    try:
-        transport, _ = await loop.create_datagram_endpoint(lambda: server, (host, _PORT))
-    except PermissionError as error:
-        pytest.skip(f"port {_PORT} cannot be had here: {error}")
+    transport, _ = await loop.create_datagram_endpoint(lambda: server, sock=listener)
     try:
         yield server
     finally:
         transport.close()
+
+
+def _bound() -> socket.socket:
+    """A socket on the first address on which no other test has one."""
+    listener = socket.socket(type=socket.SOCK_DGRAM)
+    for host in map(_HOST.format, range(1, 255)):
+        try:
+            listener.bind((host, _PORT))
+        except PermissionError as error:
+            listener.close()
+            pytest.skip(f"port {_PORT} cannot be had here: {error}")
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return listener
+    raise RuntimeError(f"no address of {_HOST.format('x')} has port {_PORT} free")

@@ -1,6 +1,7 @@
 """A Redis as it was before version 7, as far as somebody sees of it who asks what it is."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import hiredis
@@ -36,7 +37,7 @@ class OldRedis:
 
 
 @asynccontextmanager
-async def old_redis():
+async def old_redis() -> AsyncIterator[OldRedis]:
     old = OldRedis()
     server = await asyncio.start_server(old.serve, "127.0.0.1", 0)
     old.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"

@@ -1,18 +1,20 @@
 """A proxy in front of a Unix socket that keeps requests back and lets them go much later."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 
 class Link:
     """One connection through the proxy."""
 
-    def __init__(self, server):
+    def __init__(self, server: asyncio.StreamWriter) -> None:
         self.server = server
         self.holding = self.is_dead = False
         self.held = b""
 
-    def forward(self, data):
+    def forward(self, data: bytes) -> None:
         if self.holding:
             self.held += data
         else:
@@ -23,32 +25,32 @@ class Proxy:
     """Requests that contain `holds` go nowhere, nor what follows them. After `hold`, requests on the connections there are now go nowhere, until `let_go` sends
     them on, even if their client has given up since. New connections pass."""
 
-    def __init__(self, target):
+    def __init__(self, target: str) -> None:
         self._target = target
-        self._links = set()
-        self.on_request = lambda: None
-        self.holds = None
+        self._links: set[Link] = set()
+        self.on_request: Callable[[], object] = lambda: None
+        self.holds: bytes | None = None
 
-    def hold(self):
+    def hold(self) -> None:
         for link in self._links:
             link.holding = True
 
-    def die(self):
+    def die(self) -> None:
         """Nothing comes through the connections there are now any more, and none is closed."""
         for link in self._links:
             link.holding = link.is_dead = True
 
     @property
-    def held(self):
+    def held(self) -> bytes:
         return b"".join(link.held for link in self._links)
 
-    def let_go(self):
+    def let_go(self) -> None:
         for link in self._links:
             link.holding = False
             link.forward(link.held)
             link.held = b""
 
-    async def serve(self, reader, writer):
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, server = await asyncio.open_unix_connection(self._target)
         link = Link(server)
         self._links.add(link)
@@ -66,14 +68,16 @@ class Proxy:
             server.close()
             writer.close()
 
-    async def _answers(self, link, from_server, writer):
+    async def _answers(
+        self, link: Link, from_server: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         while data := await from_server.read(1 << 16):
             if not link.is_dead:
                 writer.write(data)
 
 
 @asynccontextmanager
-async def proxied(target, path):
+async def proxied(target: Path | str, path: Path) -> AsyncIterator[Proxy]:
     """A proxy at `path` in front of the socket `target`."""
     proxy = Proxy(str(target))
     server = await asyncio.start_unix_server(proxy.serve, str(path))

@@ -144,7 +144,7 @@ class Receiver:
     connections: int = 0
     port: int = 0
     scheme: str = "http"
-    _readers: dict[asyncio.Task, asyncio.StreamReader] = field(default_factory=dict)
+    _readers: dict[asyncio.Task[None], asyncio.StreamReader] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -167,6 +167,7 @@ class Receiver:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
+        assert task is not None
         self._readers[task] = reader
         self.connections += 1
         connection = self.connections

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -78,7 +79,7 @@ class RunningGateway:
             self.port = listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/webhooks/stream"
         self.environ: dict[str, str] | None = None
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -116,7 +117,7 @@ class RunningGateway:
         with (self.folder / "log").open("ab") as out:
             self._process = self._popen(out)
 
-    def _popen(self, out: IO[bytes]) -> subprocess.Popen:
+    def _popen(self, out: IO[bytes]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "gateway", "run", "--config", "config.yaml", *self._args]
         fds: tuple[int, ...] = ()
         if self._listening is not None:
@@ -196,7 +197,8 @@ class RunningGateway:
                     return pid
             return None
 
-        return await eventually(signalled)
+        found: int = await eventually(signalled)
+        return found
 
     async def redis(self) -> aioredis.Redis:
         url = await eventually(lambda: attach(self.data), within_s=60)
@@ -232,7 +234,8 @@ class RunningGateway:
         await eventually(self.is_up, within_s=60)
 
     async def ledger(self) -> dict[str, Any] | None:
-        return await self.ask("/ledger")
+        found: dict[str, Any] | None = await self.ask("/ledger")
+        return found
 
     async def settled(self, within_s: float = 60) -> dict[str, Any]:
         """Wait until nothing waits anywhere; return the ledger, which must balance."""
@@ -245,7 +248,7 @@ class RunningGateway:
         return await self._without("unread", "in_flight", within_s=within_s)
 
     async def _without(self, *waiting: str, within_s: float) -> dict[str, Any]:
-        async def done():
+        async def done() -> dict[str, Any] | None:
             ledger = await self.ledger()
             if ledger is None or ledger["overall"]["in_journal"]:
                 return None
@@ -255,7 +258,8 @@ class RunningGateway:
             # The accounts were read before the totals: what was published between shows now.
             return ledger if await self.ledger() == ledger else None
 
-        return await eventually(done, within_s=within_s)
+        found: dict[str, Any] = await eventually(done, within_s=within_s)
+        return found
 
 
 @asynccontextmanager
@@ -267,7 +271,7 @@ async def running_gateway(
     within: tuple[str, ...] = (),
     files: int | None = None,
     **config: Any,
-):
+) -> AsyncIterator[RunningGateway]:
     """Start a gateway; stop it at the end, and see that it told no secret."""
     gateway = RunningGateway(
         folder, config, args=args, listening=listening, within=within, files=files

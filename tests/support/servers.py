@@ -8,8 +8,10 @@ import asyncio
 import os
 import signal
 import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import redis.asyncio as aioredis
 from redis.exceptions import RedisError
@@ -27,14 +29,16 @@ LONG_MS, SOON_MS = 60_000, 1000
 class Server:
     """One process; `lines` go into its configuration."""
 
-    def __init__(self, folder: Path, port: int, lines: list[str], *, sentinel: bool = False):
+    def __init__(
+        self, folder: Path, port: int, lines: list[str], *, sentinel: bool = False
+    ) -> None:
         self.port, self.folder = port, folder
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / "server.conf"
         common = [f"port {port}", "bind 127.0.0.1", f'dir "{folder}"', "loglevel notice"]
         self._file.write_text("\n".join([*common, *lines, ""]))
         self._sentinel = sentinel
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self.is_up = False  # neither dead nor frozen
         self.client = aioredis.Redis(port=port, socket_timeout=30)
 
@@ -57,7 +61,7 @@ class Server:
 
     async def _answers(self) -> bool:
         try:
-            return await self.client.ping()
+            return bool(await self.client.ping())
         except (RedisError, OSError):
             return False
 
@@ -76,17 +80,18 @@ class Server:
         await self.kill()
         await self.client.aclose()
 
-    async def info(self, section: str) -> dict:
-        return await self.client.info(section)
+    async def info(self, section: str) -> dict[str, Any]:
+        found: dict[str, Any] = await self.client.info(section)
+        return found
 
     async def role(self) -> str:
-        return (await self.info("replication"))["role"]
+        return str((await self.info("replication"))["role"])
 
     async def has_replicas(self, count: int) -> bool:
         """Whether so many replicas follow, and have all of it."""
         info = await self.info("replication")
         links = [info[f"slave{at}"] for at in range(info["connected_slaves"])]
-        return sum(link["state"] == "online" for link in links) >= count
+        return bool(sum(link["state"] == "online" for link in links) >= count)
 
 
 def data_lines(*more: str) -> list[str]:
@@ -100,7 +105,7 @@ def data_lines(*more: str) -> list[str]:
 
 
 @asynccontextmanager
-async def one_redis(folder: Path, *lines: str):
+async def one_redis(folder: Path, *lines: str) -> AsyncIterator[Server]:
     """A server of its own for a test; it may be left frozen."""
     server = Server(folder, free_port(), data_lines(*lines))
     await server.start()
@@ -112,7 +117,9 @@ async def one_redis(folder: Path, *lines: str):
 
 
 @asynccontextmanager
-async def replicated(folder: Path, replicas: int, *, fronts: Fronts | None = None):
+async def replicated(
+    folder: Path, replicas: int, *, fronts: Fronts | None = None
+) -> AsyncIterator[list[Server]]:
     """A master and its replicas, in step; a list, the master first."""
     ports = free_ports(replicas + 1)
     async with AsyncExitStack() as stack:
@@ -145,7 +152,9 @@ def _hosts(scheme: str, servers: list[Server], fronts: Fronts | None) -> tuple[s
 class SentinelSet:
     """`servers`: the master first; `url`: what a gateway is told."""
 
-    def __init__(self, servers: list[Server], sentinels: list[Server], fronts: Fronts | None):
+    def __init__(
+        self, servers: list[Server], sentinels: list[Server], fronts: Fronts | None
+    ) -> None:
         self.servers, self.sentinels = servers, sentinels
         scheme, hosts = _hosts("redis+sentinel", sentinels, fronts)
         self.url = f"{scheme}://{hosts}/{MASTER}"
@@ -160,7 +169,7 @@ class SentinelSet:
                 else dict(zip(state[::2], state[1::2], strict=True))
             )
             found = {
-                str(_text(key)): int(_text(value))
+                _text(key): int(value)
                 for key, value in fields.items()
                 if _text(key) in {"num-slaves", "num-other-sentinels"}
             }
@@ -187,12 +196,14 @@ class SentinelSet:
         return None
 
 
-def _text(value):
+def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
 @asynccontextmanager
-async def sentinel_set(folder: Path, replicas: int = 2, *, fronts: Fronts | None = None):
+async def sentinel_set(
+    folder: Path, replicas: int = 2, *, fronts: Fronts | None = None
+) -> AsyncIterator[SentinelSet]:
     """A master, its replicas, and three Sentinels that fail over when they are told to."""
     async with (
         replicated(folder / "data", replicas, fronts=fronts) as servers,
@@ -221,7 +232,9 @@ async def sentinel_set(folder: Path, replicas: int = 2, *, fronts: Fronts | None
 class Cluster:
     """Three masters, each with one replica of its own; `url`: what a gateway is told."""
 
-    def __init__(self, masters: list[Server], replicas: list[Server], fronts: Fronts | None):
+    def __init__(
+        self, masters: list[Server], replicas: list[Server], fronts: Fronts | None
+    ) -> None:
         self.masters, self.replicas = masters, replicas
         self.url = "://".join(_hosts("redis+cluster", masters, fronts))
 
@@ -246,7 +259,13 @@ class Cluster:
     async def id_of(self, server: Server) -> str:
         return _text(await server.client.execute_command("CLUSTER MYID"))
 
-    async def move_slot(self, slot: int, source: Server, target: Server, while_asking=None) -> None:
+    async def move_slot(
+        self,
+        slot: int,
+        source: Server,
+        target: Server,
+        while_asking: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """Move a slot as operators do; `while_asking` runs when its keys are gone already."""
         here, there = await self.id_of(source), await self.id_of(target)
         await target.client.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", here)
@@ -262,7 +281,7 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(folder: Path, *, fronts: Fronts | None = None):
+async def cluster(folder: Path, *, fronts: Fronts | None = None) -> AsyncIterator[Cluster]:
     """A Cluster of three masters and three replicas that fails over when it is told to."""
     ports = free_ports(12)
     async with AsyncExitStack() as stack:
@@ -303,9 +322,9 @@ async def _joined(found: Cluster, buses: list[int]) -> None:
         return True
 
     await eventually(known, within_s=60)
-    for replica, master in zip(found.replicas, ids, strict=True):
+    for replica, its_master in zip(found.replicas, ids, strict=True):
 
-        async def follows(replica=replica, master=master) -> bool:
+        async def follows(replica: Server = replica, master: str = its_master) -> bool:
             try:
                 await replica.client.execute_command("CLUSTER", "REPLICATE", master)
             except RedisError:  # it has not heard of that master yet
@@ -323,7 +342,7 @@ async def _joined(found: Cluster, buses: list[int]) -> None:
     await eventually(well, within_s=60)
 
 
-def cut_off(master: Server, replicas: list[Server]):
+def cut_off(master: Server, replicas: list[Server]) -> Awaitable[Any]:
     """Freeze replicas and drop their links: what the master takes from now on, it alone has."""
     for one in replicas:
         one.signal(signal.SIGSTOP)

@@ -10,13 +10,13 @@ from urllib.parse import parse_qs, urlsplit
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from support.receiver import Receiver, running_receiver, status
+from support.receiver import Behaviour, Received, Receiver, running_receiver, status
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:stream-events"
 DIGESTS = {"1": hashes.SHA1, "2": hashes.SHA256}
 
 
-def certificate(key, *, days=1) -> bytes:
+def certificate(key: rsa.RSAPrivateKey, *, days: int = 1) -> bytes:
     """A self-signed certificate in PEM that ends in `days`."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sns.amazonaws.com")])
     now = dt.datetime.now(dt.UTC)
@@ -45,7 +45,7 @@ class Sns:
         self.certificate_url = f"{self.origin}/SimpleNotificationService-0123abcd.pem"
         receiver.script = self._behaviour
 
-    def _behaviour(self, request):
+    def _behaviour(self, request: Received) -> Behaviour:
         if request.path.endswith(".pem"):
             return status(200, body=self.pem)
         return self.confirms
@@ -60,7 +60,7 @@ class Sns:
     def certificates_served(self) -> int:
         return sum(request.path.endswith(".pem") for request in self.receiver.requests)
 
-    def signed(self, fields: dict, version: str) -> bytes:
+    def signed(self, fields: dict[str, str], version: str) -> bytes:
         names = (
             ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
             if fields["Type"] == "Notification"

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import resource
 import socket
+from collections.abc import Iterator
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 UNSIGNED = (
@@ -13,7 +14,7 @@ UNSIGNED = (
 BAD_WEBHOOK = UNSIGNED % 2 + b"{}"
 
 
-def room_for(count):
+def room_for(count: int) -> bool:
     """Raise the limit of open files for this process; tell whether so many sockets fit in."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -23,17 +24,18 @@ def room_for(count):
 class Strangers:
     """As many as were asked to come. Not one of them ever reads what it is answered."""
 
-    def __init__(self, port):
-        self.port, self.sockets = port, []
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.sockets: list[socket.socket] = []
         self.came = 0  # of those who return
 
-    async def come(self, count, first=b""):
+    async def come(self, count: int, first: bytes = b"") -> None:
         """Connect `count` times, and send `first`: all of it, unless the other side ends it."""
         for begin in range(0, count, 100):
             some = range(begin, min(begin + 100, count))
             await asyncio.gather(*(self._come(first) for _ in some))
 
-    async def _come(self, first):
+    async def _come(self, first: bytes) -> None:
         one = socket.socket()
         one.setblocking(False)
         self.sockets.append(one)
@@ -43,7 +45,7 @@ class Strangers:
             if first:
                 await loop.sock_sendall(one, first)
 
-    async def return_for_ever(self, count, first=b"", goes_on=b""):
+    async def return_for_ever(self, count: int, first: bytes = b"", goes_on: bytes = b"") -> None:
         """Have so many there at all times: who is ended comes back at once, until cancelled.
 
         Each sends `first`, and then `goes_on` without a pause, if there is any.
@@ -52,7 +54,7 @@ class Strangers:
             for _ in range(count):
                 group.create_task(self._return(first, goes_on))
 
-    async def _return(self, first, goes_on):
+    async def _return(self, first: bytes, goes_on: bytes) -> None:
         loop = asyncio.get_running_loop()
         while True:
             with socket.socket() as one, contextlib.suppress(OSError):
@@ -64,28 +66,28 @@ class Strangers:
                 await (_say_on(one, goes_on) if goes_on else _hear(one))
             await asyncio.sleep(0)
 
-    def say(self, data):
+    def say(self, data: bytes) -> None:
         """Send a little more on each, as far as it goes."""
         for one in self.sockets:
             with contextlib.suppress(OSError):
                 one.send(data)
 
-    def ended(self):
+    def ended(self) -> int:
         """How many the other side has ended by now."""
         return sum(map(_is_ended, self.sockets))
 
-    def leave(self):
+    def leave(self) -> None:
         for one in self.sockets:
             one.close()
         self.sockets.clear()
 
 
-async def _hear(one):
+async def _hear(one: socket.socket) -> None:
     while await asyncio.get_running_loop().sock_recv(one, 65536):
         pass
 
 
-async def _say_on(one, data):
+async def _say_on(one: socket.socket, data: bytes) -> None:
     """Send `data` again and again, and take the answers, until the other side ends it."""
     loop = asyncio.get_running_loop()
     hearing = asyncio.create_task(_hear(one))
@@ -100,7 +102,7 @@ async def _say_on(one, data):
             hearing.exception()
 
 
-def _is_ended(one):
+def _is_ended(one: socket.socket) -> bool:
     try:
         while data := one.recv(65536):
             del data
@@ -112,7 +114,7 @@ def _is_ended(one):
 
 
 @contextlib.contextmanager
-def strangers(port):
+def strangers(port: int) -> Iterator[Strangers]:
     some = Strangers(port)
     try:
         yield some

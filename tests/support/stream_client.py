@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import AsyncIterator
 from io import BytesIO
 from typing import Any
 
@@ -43,7 +44,7 @@ class Reply:
             "details",
         }
         assert content["StatusCode"] == self.status
-        return content["code"]
+        return int(content["code"])
 
 
 class StreamClient:
@@ -53,7 +54,7 @@ class StreamClient:
         self.session, self.base, self.user = session, base, user
         self.token = token(user)
         self.connection_id = ""
-        self.socket: aiohttp.ClientWebSocketResponse | None = None
+        self.socket: aiohttp.ClientWebSocketResponse
 
     async def connect(self) -> "StreamClient":
         url = f"{self.base}/video/connect?api_key={KEY}&stream-auth-type=jwt"
@@ -108,7 +109,7 @@ class StreamClient:
 
 
 @contextlib.asynccontextmanager
-async def stream_client(base: str, user: str | None):
+async def stream_client(base: str, user: str | None) -> AsyncIterator[StreamClient]:
     """Answers are not decompressed: their bytes are looked at."""
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         yield StreamClient(session, base, user)

@@ -84,7 +84,7 @@ class Stream:
         self.webhooks: list[int] = []  # the status that each webhook was answered with
         self.calls: dict[tuple[str, str], Call] = {}
         self.url = ""
-        self._sending: set[asyncio.Task] = set()
+        self._sending: set[asyncio.Task[None]] = set()
         self._goes_on = asyncio.Event()
         self._goes_on.set()
         self._session: aiohttp.ClientSession | None = None
@@ -118,7 +118,7 @@ class Stream:
                 raise Refused(400, 46, "connection_id: no such connection")
             if "watch" in request.query:
                 raise Refused(400, 4, "unknown parameter watch")
-            response = await handler(request)
+            response: web.StreamResponse = await handler(request)
         except Refused as error:
             response = refused(error)
         except web.HTTPException as error:
@@ -174,7 +174,9 @@ class Stream:
             raise Refused(403, 17, f"User '{user}' is not allowed to read call {cid}")
         return call
 
-    def _made(self, request: web.Request, app: str, user: str, content: dict) -> tuple[Call, bool]:
+    def _made(
+        self, request: web.Request, app: str, user: str, content: dict[str, Any]
+    ) -> tuple[Call, bool]:
         cid = f"{request.match_info['type']}:{request.match_info['id']}"
         if (app, cid) in self.calls:
             return self._call(request, app, user), False
@@ -192,7 +194,7 @@ class Stream:
             return ns
         return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%dT%H:%M:%S}.{ns % 10**9:09d}Z"
 
-    def _user(self, request: web.Request, user: str) -> dict:
+    def _user(self, request: web.Request, user: str) -> dict[str, Any]:
         at = self._time(request, 10**18)
         return {
             "id": user,
@@ -206,7 +208,7 @@ class Stream:
             "updated_at": at,
         }
 
-    def _state(self, request: web.Request, call: Call) -> dict:
+    def _state(self, request: web.Request, call: Call) -> dict[str, Any]:
         at = self._time(request, call.created_ns)
         return {
             "call": {
@@ -335,7 +337,7 @@ class Stream:
             task.add_done_callback(self._sending.discard)
         return _answer(request, {"duration": "1.00ms"}, 201)
 
-    async def _send(self, app: str, event: dict) -> None:
+    async def _send(self, app: str, event: dict[str, Any]) -> None:
         body = json.dumps(event, separators=(",", ":")).encode()
         signature = hmac.new(self.apps[app].encode(), body, hashlib.sha256).hexdigest()
         headers = {
@@ -345,6 +347,8 @@ class Stream:
             "X-API-KEY": app,
             "X-SIGNATURE": signature,
         }
+        assert self._session is not None
+        assert self.webhook_url is not None
         async with self._session.post(self.webhook_url, data=body, headers=headers) as response:
             self.webhooks.append(response.status)
 
@@ -365,18 +369,20 @@ class Stream:
     async def _stop(self) -> None:
         await asyncio.gather(*self._sending, return_exceptions=True)
         await self._runner.cleanup()
-        await self._session.close()
+        if self._session is not None:
+            await self._session.close()
 
 
-async def _content(request: web.Request) -> dict:
+async def _content(request: web.Request) -> dict[str, Any]:
     body = await request.read()
     try:
-        return json.loads(body) if body else {}
+        content: dict[str, Any] = json.loads(body) if body else {}
     except ValueError:
         raise Refused(400, 4, "the body is not JSON") from None
+    return content
 
 
-def _answer(request: web.Request, content: dict, status: int = 200) -> web.Response:
+def _answer(request: web.Request, content: dict[str, Any], status: int = 200) -> web.Response:
     """Compressed where the caller takes it, as Stream does."""
     body = json.dumps(content, separators=(",", ":")).encode()
     headers = {"Content-Type": "application/json"}

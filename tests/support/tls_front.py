@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -48,7 +49,7 @@ class TlsFront:
 
 
 @asynccontextmanager
-async def tls_front(folder: Path, engine_url: str):
+async def tls_front(folder: Path, engine_url: str) -> AsyncIterator[TlsFront]:
     front = TlsFront(folder, engine_url.removeprefix("unix://"))
     server = await asyncio.start_server(front.serve, "127.0.0.1", 0, ssl=front.context)
     port = server.sockets[0].getsockname()[1]

@@ -5,6 +5,7 @@ the one that they announce. (The binary of the embedded engine has no TLS of its
 import asyncio
 import socket
 import ssl
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -86,14 +87,16 @@ class Fronts:
             if not writers:
                 accepted.close()
 
-    async def _accepted(self, accepted: socket.socket):
+    async def _accepted(
+        self, accepted: socket.socket
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """TLS for who begins with it; the servers among themselves do not."""
         loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
         accepted.setblocking(False)
-        while True:
+        first: bytes | None = None
+        while first is None:
             try:
                 first = accepted.recv(1, socket.MSG_PEEK)
-                break
             except BlockingIOError:
                 await asyncio.sleep(0.001)
         is_tls = first == b"\x16"
@@ -106,6 +109,6 @@ class Fronts:
 
 
 @asynccontextmanager
-async def fronted(folder: Path):
+async def fronted(folder: Path) -> AsyncIterator[Fronts]:
     async with AsyncExitStack() as stack:
         yield Fronts(folder, stack)

@@ -1,9 +1,13 @@
 """How every test ends that kills, freezes or overloads something: with the ledger."""
 
-from support.load import assert_in_order
+from support.load import Load, assert_in_order
+from support.receiver import Receiver
+from support.running_gateway import RunningGateway
 
 
-async def assert_nothing_lost(gateway, load, receiver, *, within_s: float = 60):
+async def assert_nothing_lost(
+    gateway: RunningGateway, load: Load, receiver: Receiver, *, within_s: float = 60
+) -> int:
     """Every acked event was delivered; repeats are counted; calls kept their order.
 
     Returns how many were delivered a second time.

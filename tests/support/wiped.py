@@ -4,13 +4,15 @@ import os
 import shutil
 import signal
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from support.eventually import eventually
 from support.load import Load
 from support.ports import free_port
-from support.receiver import running_receiver
+from support.receiver import Receiver, running_receiver
 from support.running_gateway import RunningGateway, running_gateway
 from support.servers import Server, data_lines
 
@@ -29,17 +31,22 @@ class Scene:
         self,
         folder: Path,
         server: Server | None,
-        receivers: dict,
+        receivers: dict[str, Receiver],
         stack: AsyncExitStack,
         url: str = "",
-    ):
-        self.folder, self.server, self.receivers = folder, server, receivers
-        self.url = url or f"redis://127.0.0.1:{server.port}"
+    ) -> None:
+        self.folder, self._server, self.receivers = folder, server, receivers
+        self.url = url or f"redis://127.0.0.1:{self.server.port}"
         self.gateways: dict[str, RunningGateway] = {}
         self.loads: list[Load] = []
         self._stack = stack
 
-    async def gateway(self, name: str, *args: str, **more) -> RunningGateway:
+    @property
+    def server(self) -> Server:
+        assert self._server is not None, "it is somebody else's"
+        return self._server
+
+    async def gateway(self, name: str, *args: str, **more: Any) -> RunningGateway:
         """Start one under a name; under a name that there was before, with its data directory."""
         subscribers = [
             {
@@ -91,10 +98,10 @@ class Scene:
         return any(lengths)
 
     async def has_subscribers(self) -> bool:
-        return await self.server.client.exists(keys.SUBSCRIBERS)
+        return bool(await self.server.client.exists(keys.SUBSCRIBERS))
 
     async def knows_all(self) -> bool:
-        return await self.server.client.hlen(keys.SUBSCRIBERS) == len(self.receivers)
+        return bool(await self.server.client.hlen(keys.SUBSCRIBERS) == len(self.receivers))
 
     async def assert_accounted(self) -> None:
         """Every gateway's ledger adds up, and nothing is before the start of a subscriber."""
@@ -107,7 +114,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(folder: Path):
+async def scene(folder: Path) -> AsyncIterator[Scene]:
     """A scene with no gateway yet."""
     async with AsyncExitStack() as stack:
         server = Server(folder / "redis", free_port(), data_lines())
@@ -117,13 +124,13 @@ async def scene(folder: Path):
 
 
 @asynccontextmanager
-async def scene_on(folder: Path, url: str):
+async def scene_on(folder: Path, url: str) -> AsyncIterator[Scene]:
     """The same on a Redis that somebody else has started and looks at."""
     async with AsyncExitStack() as stack:
         yield Scene(folder, None, await _receivers(stack), stack, url)
 
 
-async def _receivers(stack: AsyncExitStack) -> dict:
+async def _receivers(stack: AsyncExitStack) -> dict[str, Receiver]:
     return {name: await stack.enter_async_context(running_receiver()) for name in NAMES}
 
 

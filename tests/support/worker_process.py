@@ -11,24 +11,27 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.streams import Delivered, delivering, served
+from support.streams import delivering, served
+
+from gateway.subscribers.contract import Attempt
+from gateway.subscribers.outcome import Delivered
 
 
 class Slow:
-    def __init__(self, folder, attempt_s):
+    def __init__(self, folder: Path, attempt_s: float) -> None:
         self.begun = (folder / "begun").open("ab", buffering=0)
         self.attempt_s = attempt_s
 
-    async def attempt(self, attempt):
+    async def attempt(self, attempt: Attempt) -> Delivered:
         self.begun.write(attempt.body + b"\n")
         await asyncio.sleep(self.attempt_s)
         return Delivered(200)
 
-    async def close(self):
+    async def close(self) -> None:
         pass
 
 
-async def main(url, folder, ttl_s, attempt_s):
+async def main(url: str, folder: Path, ttl_s: float, attempt_s: float) -> None:
     beats = (folder / "beats").open("ab", buffering=0)
     slow = Slow(folder, attempt_s)
     async with delivering(url, served(slow, order="call", concurrency=4), ttl_s=ttl_s):

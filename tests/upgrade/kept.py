@@ -30,7 +30,8 @@ class Version:
         return ROOT / self.name / "stored.json"
 
     def manifest(self) -> dict[str, Any]:
-        return json.loads(self.told.read_text())
+        content: dict[str, Any] = json.loads(self.told.read_text())
+        return content
 
     def unpack_code(self, folder: Path) -> dict[str, str]:
         """Put its code into `folder`; return the environment in which Python finds that first."""

@@ -12,6 +12,7 @@ from services import refused, running_services
 from support.commands import command
 from support.engines import supervised
 from support.eventually import eventually
+from support.hard import first
 from support.load import Load, assert_in_order
 from support.ports import free_port
 from support.running_gateway import RunningGateway
@@ -148,7 +149,7 @@ async def told(gateway, *args):
     return said
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", first(1, 2))
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_stopped_under_load(tmp_path, programs, version, workers):
     """SIGTERM under load each time, ours with more workers or not: each goes on where the other
@@ -169,7 +170,7 @@ async def test_stopped_under_load(tmp_path, programs, version, workers):
         await turns.verdict()
 
 
-@pytest.mark.parametrize("where", ["embedded", "elsewhere"])
+@pytest.mark.parametrize("where", first("embedded", "elsewhere"))
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_killed_under_load(tmp_path, programs, version, where):
     """kill -9 under load each time, with its engine or without: nothing is lost; only what was

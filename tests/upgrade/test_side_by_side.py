@@ -12,6 +12,7 @@ from services import refused, running_services
 from support.engines import supervised
 from support.eventually import eventually
 from support.feed import Sender
+from support.hard import first
 from support.load import Load, assert_in_order
 from support.running_gateway import RunningGateway
 from support.stream_client import stream_client
@@ -126,6 +127,7 @@ async def test_replicas_go_one_after_another_and_back(tmp_path, programs, versio
         assert all(set(each.load.statuses) <= {200, 0} for each in replicas.both)
 
 
+@pytest.mark.hard
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_killed_replica_comes_back_as_the_other_version(tmp_path, programs, version):
     """kill -9 of either under load: whoever is left takes over, whichever version it is of, and
@@ -152,7 +154,7 @@ def came(services, bodies):
     return bodies <= set(services.bodies("shipped"))
 
 
-@pytest.mark.parametrize("order", ["older first", "ours first"])
+@pytest.mark.parametrize("order", first("older first", "ours first"))
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_watchers_and_their_requests_meet_across_versions(tmp_path, programs, version, order):
     """A request that reaches one replica has a connection watch that the other holds; a ticket of

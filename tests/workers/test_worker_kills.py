@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from support.eventually import eventually
+from support.hard import first
 from support.load import Load
 from support.receiver import running_receiver
 from support.running_gateway import running_gateway
@@ -41,7 +42,7 @@ async def assert_nothing_lost(gateway, load, receiver):
     return len(delivered) - len(set(delivered))
 
 
-@pytest.mark.parametrize("ack", ["journal", "redis"])
+@pytest.mark.parametrize("ack", first("journal", "redis"))
 async def test_a_worker_killed_under_load(tmp_path, ack):
     """kill -9 of either worker, again and again: no connection is refused, nothing acknowledged
     is lost, the ledger over both journals adds up.
