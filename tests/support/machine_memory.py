@@ -26,13 +26,13 @@ class MachineMemory:
     def _look(self) -> None:
         while not self._over.wait(PAUSE_S):
             children = _read(f"/proc/{self._pid}/task/{self._pid}/children").split()
-            taken = sum(_taken(pid) for pid in (self._pid, *children))
+            taken = sum(map(_taken, (str(self._pid), *children)))
             self.peak_bytes = max(self.peak_bytes, taken)
             if children:
                 self.peak_forked_bytes = max(self.peak_forked_bytes, taken)
 
 
-def _taken(pid: int | str) -> int:
+def _taken(pid: str) -> int:
     found = [one for one in _read(f"/proc/{pid}/smaps_rollup").splitlines() if "Pss:" in one]
     return sum(int(one.split()[1]) * 1024 for one in found if one.startswith("Pss:"))
 
