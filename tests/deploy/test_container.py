@@ -100,6 +100,7 @@ def image(tmp_path):
         yield root
 
 
+@pytest.mark.hard
 @pytest.mark.timeout(900)  # Debian's packages, a compiler and pip, on a busy machine
 async def test_the_image_takes_webhooks_as_its_user_and_ends_in_good_order(image, tmp_path):
     """Built step by step and run as compose.yaml says (its configuration, a read-only root, its

@@ -10,6 +10,7 @@ from support.bare_venv import bare_venv
 from support.checkout import REPOSITORY, clone, files
 
 pytestmark = [
+    pytest.mark.hard,
     pytest.mark.xdist_group("distributions"),  # one build for all
     pytest.mark.timeout(900),  # compilers and pip take their time on a busy machine
 ]
