@@ -258,6 +258,8 @@ class AnsweringConnection(HoldingConnection):
         received: int | None = None
         if self._writing_paused:
             received = 0  # it does not take its answers
+        elif self._is_closing:
+            pass
         elif self._due or self._state is not State.OPEN:
             return None
         elif self._buffer:
@@ -265,6 +267,11 @@ class AnsweringConnection(HoldingConnection):
         return EvictionRank(
             self._opened_at, self._since, received, self.read_at, self._signed_at, self._fresh
         )
+
+    @property
+    def _is_closing(self) -> bool:
+        """Whether it ends as soon as the peer has taken what is unsent, which may be never."""
+        return self._state is State.GONE and self._arriving is None
 
     def has_unread(self) -> bool:
         if self._arriving is not None:
@@ -277,7 +284,7 @@ class AnsweringConnection(HoldingConnection):
             self._state = State.LAST
             if self._shared.server.tls is not None:  # it has not even been greeted yet
                 self.abort()
-        elif self._writing_paused:
+        elif self._writing_paused or self._is_closing:
             self.abort()
         elif self._buffer:
             self._refuse(REQUEST_TIMEOUT, unread=True)
