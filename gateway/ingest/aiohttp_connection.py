@@ -26,7 +26,7 @@ from gateway.ingest.answers import (
 from gateway.ingest.eviction import EvictionRank
 from gateway.ingest.last_words import LastWords
 from gateway.ingest.listener_state import LINGER_S, MAX_HEAD_BYTES, ConnectionPast, ListenerState
-from gateway.ingest.unread import has_unread
+from gateway.ingest.unread import transport_has_unread
 
 logger = logging.getLogger(__name__)
 
@@ -266,8 +266,7 @@ class GuardedHandler(RequestHandler):
         return int(self._body.total_bytes) if self._in_body else self._head_bytes
 
     def has_unread(self) -> bool:
-        wire = self._wire
-        return wire is not None and has_unread(wire.get_extra_info("socket").fileno())
+        return self._wire is not None and transport_has_unread(self._wire)
 
     def cut_off(self) -> None:
         self._cut_off_at = perf_counter()

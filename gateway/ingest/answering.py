@@ -19,7 +19,7 @@ from gateway.ingest.answers import REQUEST_TIMEOUT, STORED, TOO_MANY_CONNECTIONS
 from gateway.ingest.buffers import HoldingConnection
 from gateway.ingest.eviction import EvictionRank
 from gateway.ingest.listener_state import LINGER_S, STORED_LABEL, ConnectionPast, ListenerState
-from gateway.ingest.unread import has_unread
+from gateway.ingest.unread import has_unread, transport_has_unread
 
 logger = logging.getLogger(__name__)
 
@@ -276,7 +276,7 @@ class AnsweringConnection(HoldingConnection):
     def has_unread(self) -> bool:
         if self._arriving is not None:
             return has_unread(self._arriving.fileno())
-        return has_unread(self._transport.get_extra_info("socket").fileno())
+        return transport_has_unread(self._transport)
 
     def cut_off(self) -> None:
         self._shared.linger(self)
