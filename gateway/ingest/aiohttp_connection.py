@@ -27,7 +27,7 @@ from gateway.ingest.eviction import EvictionRank
 from gateway.ingest.last_words import LastWords
 from gateway.ingest.listener_state import LINGER_S, ConnectionPast, ListenerState
 from gateway.ingest.requests import MAX_HEAD_BYTES
-from gateway.ingest.unread import has_unread
+from gateway.ingest.unread import transport_has_unread
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +84,7 @@ class GuardedHandler(RequestHandler):
         "_read_at",
         "_shared",
         "_stuck_since",
+        "_wire",
     )
 
     def __init__(self, server: web.Server, shared: ListenerState) -> None:
@@ -96,6 +97,7 @@ class GuardedHandler(RequestHandler):
             auto_decompress=False,
         )
         self._shared = shared
+        self._wire: asyncio.Transport | None = None  # also when aiohttp has let go of it
         self._body: Any = None  # of the newest request, read or not
         self._head_bytes = 0  # of a request whose head is not whole yet
         self._head_since: float | None = None
@@ -108,7 +110,7 @@ class GuardedHandler(RequestHandler):
 
     def take_over(self, transport: asyncio.Transport, first: bytes, past: ConnectionPast) -> None:
         """Go on with `first`, the first bytes of a request."""
-        self._past, self._head_since = past, past.since
+        self._past, self._head_since, self._wire = past, past.since, transport
         transport.set_protocol(self)
         self.connection_made(transport)
         self._shared.joined(self)
@@ -116,6 +118,7 @@ class GuardedHandler(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
+        self._wire = None
         self._shared.left(self)
 
     def data_received(self, data: bytes) -> None:
@@ -154,6 +157,11 @@ class GuardedHandler(RequestHandler):
     @property
     def _is_upgraded(self) -> bool:
         return self._upgraded or self._payload_parser is not None
+
+    @property
+    def _is_closing(self) -> bool:
+        """Whether it ends as soon as the peer has taken what is unsent, which may be never."""
+        return self._wire is not None and self._wire.is_closing()
 
     @property
     def _is_idle(self) -> bool:
@@ -202,7 +210,8 @@ class GuardedHandler(RequestHandler):
         if transport is None or self._manager is None:
             raise ConnectionResetError("the other side is gone")
         self._manager.connection_lost(self, None)
-        self.transport = self._parser = None  # nothing in here may write, close or parse now
+        # Nothing in here may write, close or parse now.
+        self.transport = self._parser = self._wire = None
         self._message_tail, self._upgraded = b"", False
         self._force_close = True
         if self._keepalive_handle is not None:
@@ -232,9 +241,12 @@ class GuardedHandler(RequestHandler):
 
     @property
     def standing(self) -> EvictionRank | None:
-        since, received, signed_at = self._past.since, 0, self._past.signed_at
+        since, signed_at = self._past.since, self._past.signed_at
+        received: int | None = 0
         if self._stuck_since is not None:
             since = self._stuck_since
+        elif self._is_closing:
+            received = None
         elif self._in_body:
             received = self._body.total_bytes
         elif self._is_upgraded:
@@ -255,13 +267,12 @@ class GuardedHandler(RequestHandler):
         return int(self._body.total_bytes) if self._in_body else self._head_bytes
 
     def has_unread(self) -> bool:
-        transport = self.transport
-        return transport is not None and has_unread(transport.get_extra_info("socket").fileno())
+        return self._wire is not None and transport_has_unread(self._wire)
 
     def cut_off(self) -> None:
         self._cut_off_at = perf_counter()
         self._shared.linger(self)
-        if self._stuck_since is not None or not self._shared.may_linger:
+        if self._stuck_since is not None or self._is_closing or not self._shared.may_linger:
             self.abort()
         elif self._in_body:
             self._body.set_exception(TimeoutError())  # as at its deadline
@@ -284,6 +295,8 @@ class GuardedHandler(RequestHandler):
     def sweep(self, now: float) -> None:
         server = self._shared.server
         is_cut_off = self._cut_off_at is not None and now - self._cut_off_at > 2 * LINGER_S
+        if self._stuck_since is None and self._is_closing:
+            self._stuck_since = now  # it is not gone: there is something that it does not take
         stuck_s = now - self._stuck_since if self._stuck_since is not None else 0.0
         head_s = now - self._head_since if self._head_since is not None else 0.0
         if is_cut_off or stuck_s > server.body_timeout_s:
@@ -296,5 +309,5 @@ class GuardedHandler(RequestHandler):
             self.force_close()
 
     def abort(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
+        if self._wire is not None:
+            self._wire.abort()

@@ -41,7 +41,7 @@ from gateway.ingest.listener_state import (
     TakePlain,
 )
 from gateway.ingest.requests import MAX_HEAD_BYTES, Elsewhere, More, RequestHead, cut, parse_head
-from gateway.ingest.unread import has_unread
+from gateway.ingest.unread import has_unread, transport_has_unread
 
 logger = logging.getLogger(__name__)
 
@@ -438,6 +438,8 @@ class WebhookConnection(HoldingConnection):
         received: int | None = None
         if self._writing_paused:
             received = 0  # it does not take its answers
+        elif self._is_closing:
+            pass
         elif self._due or self._state is not State.OPEN:
             return None
         elif self._buffer:
@@ -446,10 +448,15 @@ class WebhookConnection(HoldingConnection):
             self._opened_at, self._since, received, self.read_at, self._signed_at, self._fresh
         )
 
+    @property
+    def _is_closing(self) -> bool:
+        """Whether it ends as soon as the peer has taken what is unsent, which may be never."""
+        return self._state is State.GONE and self._arriving is None
+
     def has_unread(self) -> bool:
         if self._arriving is not None:
             return has_unread(self._arriving.fileno())
-        return has_unread(self._transport.get_extra_info("socket").fileno())
+        return transport_has_unread(self._transport)
 
     def cut_off(self) -> None:
         self._shared.linger(self)
@@ -457,7 +464,7 @@ class WebhookConnection(HoldingConnection):
             self._state = State.LAST
             if self._shared.server.tls is not None:  # it has not even been greeted yet
                 self.abort()
-        elif self._writing_paused:
+        elif self._writing_paused or self._is_closing:
             self.abort()
         elif self._buffer:
             self._refuse(REQUEST_TIMEOUT, unread=True)
