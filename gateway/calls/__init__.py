@@ -8,10 +8,12 @@ Who somebody is, and what he may do:
     access        who may watch a call, and send events to it
     errors        what is refused, in Stream's own codes
     rates         how much a user may say, and how much all together in one call
+    allowance     that counted, here and with all other processes
 
 What a call is:
 
     state         as webhooks tell it, event by event
+    event_body    an event as JSON content, also with half an emoji in it
     state_batch   from a batch of entries to the next states of their calls
     keeper        reads every event for what it says about a call
     known_calls   calls as of now, with what the keeper has not taken in yet

@@ -4,6 +4,7 @@
     hub            who watches which call, and an event's way to all of them
     members        whom an event names
     leaving        whom an event shuts out of its call: it is the last one that they get
+    shut_out       whom events have lately shut out, and when
     waiting        watchers that wait for a call to name them
     connections    who is connected, by connection and by user, and how many may be
     connection_ids their names, which tell the process that holds them

@@ -19,8 +19,7 @@ import logging
 from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
-import orjson
-
+from gateway.calls.event_body import read_event
 from gateway.calls.state import CROWD_MOVES, DELETED, SAYS_NOTHING
 from gateway.errors import EngineRefused, EngineUnavailable
 from gateway.feed.connections import Connected, Connections
@@ -272,10 +271,7 @@ class Left(NamedTuple):
 
 def left_by(kind: str, body: bytes) -> Left:
     """Read an event of `LEAVING_TYPES`, as whoever keeps the states does: part by part."""
-    try:
-        said = _object(orjson.loads(body))
-    except (orjson.JSONDecodeError, RecursionError):
-        return Left([], None)
+    said = read_event(body)
     told = said.get("members") if kind == REMOVED else [_object(said.get("user")).get("id")]
     users = [one for one in told if isinstance(one, str)] if isinstance(told, list) else []
     creator = _object(_object(said.get("call")).get("created_by")).get("id")

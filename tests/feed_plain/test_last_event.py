@@ -24,6 +24,8 @@ LEAVING = {
     "removed, an odd call": {**REMOVED, "call": {"created_by": None, "x": [1]}},
     "blocked": {**BLOCKED, "call": CALL},
     "blocked, no call told": BLOCKED,
+    "removed, half an emoji": {**REMOVED, "call": {**CALL, "custom": {"cut": "\ud83d"}}},
+    "blocked, half an emoji": {**BLOCKED, "user": {"id": "ben", "name": "\ud83d"}},
 }
 
 
@@ -196,9 +198,10 @@ async def let_go(redis):
     await redis.aclose()
 
 
-@pytest.mark.parametrize("leaving", [LEAVING["removed"], BLOCKED], ids=["removed", "blocked"])
-async def test_it_is_the_last_while_the_states_of_calls_stand_still(gateway, leaving):
+@pytest.mark.parametrize("kind", ["removed", "blocked", "removed, half an emoji"])
+async def test_it_is_the_last_while_the_states_of_calls_stand_still(gateway, kind):
     """Nor does who comes back hear more, on either protocol: neither asks a state that is behind."""
+    leaving = LEAVING[kind]
     base = f"http://127.0.0.1:{gateway.port}"
     async with (
         stream_client(base, "anna") as anna,
@@ -230,7 +233,7 @@ async def test_it_is_the_last_while_the_states_of_calls_stand_still(gateway, lea
             # Taken in again he hears on, though no state says so yet.
             back = {"type": "call.unblocked_user", "user": {"id": "ben"}}
             added = {"type": "call.member_added", "members": [{"user_id": "ben"}]}
-            await tell(gateway, back if leaving is BLOCKED else added)
+            await tell(gateway, back if kind == "blocked" else added)
             assert (await again.hear())["calls"] == [CID]
             await tell(gateway, said(3))
             assert await again.numbers(1) == [3]
