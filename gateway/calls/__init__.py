@@ -13,7 +13,6 @@ Who somebody is, and what he may do:
 What a call is:
 
     state         as webhooks tell it, event by event
-    event_body    an event as JSON content, also with half an emoji in it
     state_batch   from a batch of entries to the next states of their calls
     keeper        reads every event for what it says about a call
     known_calls   calls as of now, with what the keeper has not taken in yet

@@ -14,9 +14,9 @@ import msgspec
 import orjson
 
 from gateway.calls import state, times
-from gateway.calls.event_body import read_event
 from gateway.calls.state import DELETED, Progress
 from gateway.event import Meta, read_meta
+from gateway.event_body import read_event
 from gateway.store.entries import Entry, parse_id
 from gateway.store.states.call_documents import NOTHING, CallDocument, Draft, Id, Named
 

@@ -19,9 +19,9 @@ import logging
 from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from gateway.calls.event_body import read_event
 from gateway.calls.state import CROWD_MOVES, DELETED, SAYS_NOTHING
 from gateway.errors import EngineRefused, EngineUnavailable
+from gateway.event_body import read_event
 from gateway.feed.connections import Connected, Connections
 from gateway.feed.members import blocked_by, members_of, named_by
 from gateway.feed.shut_out import REMEMBERED_S, ShutOut

@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 import orjson
 
-from gateway.calls.event_body import read_event
+from gateway.event_body import read_event
 
 # A call that rings is not watched yet by those for whom it rings.
 CALLING_TYPES = frozenset(("call.ring", "call.notification", "call.created", "call.missed"))
