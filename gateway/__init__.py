@@ -51,6 +51,7 @@ What all of them stand on:
     unforeseen  what is told of exceptions that nobody foresaw
     clock       the one place that reads the wall clock
     tasks       ending tasks for certain
+    event_body  a body as JSON content, also with half an emoji in it
     keyed_hash  HMAC-SHA256, as Stream signs with it
     listening   listening sockets, of both families at once
     open_files  how many files may be open, and who stays away before there are none left

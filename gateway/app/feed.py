@@ -39,7 +39,9 @@ class FeedPart:
             return
         tokens = Tokens(config.apps, exposure.guest_apps(config))
         calls = KnownCalls(shared.engine)
-        access = Access(exposure.open_apps(config), calls)
+        access = Access(
+            exposure.open_apps(config), calls, made_here_counts=config.upstream.url is None
+        )
         allowance = Allowance(config.feed, RateStore(shared.engine), shared.metrics.too_fast)
         self._feed = FeedService(
             config,

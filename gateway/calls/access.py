@@ -6,7 +6,7 @@ app is open. Whoever the call has blocked may not, whatever else speaks for him.
 of a role, or of other calls, decides nothing. An application's server may do everything.
 
 Anybody may make a call here, under any name. Whom such a call lets in may watch it until Stream
-tells of one of that name.
+tells of one of that name; and nobody, where Stream is asked, for there are no such calls then.
 """
 
 from collections.abc import Container, Sequence
@@ -25,10 +25,15 @@ class CallNames(Protocol):
 
 
 class Access:
-    def __init__(self, open_apps: Container[str], calls: CallNames) -> None:
-        """`open_apps`: the API keys whose every user may watch every call."""
+    def __init__(
+        self, open_apps: Container[str], calls: CallNames, *, made_here_counts: bool = True
+    ) -> None:
+        """`open_apps`: the API keys whose every user may watch every call.
+
+        `made_here_counts`: a call that was made here lets in whom it names.
+        """
         self._open_apps = open_apps
-        self._calls = calls
+        self._calls, self._made_here_counts = calls, made_here_counts
 
     async def check(self, identity: Identity, cid: str) -> bool:
         """Raise `StreamError` 17 unless `identity` may watch `cid`; or `EngineUnavailable`.
@@ -48,7 +53,7 @@ class Access:
             return True
         if named is not None and named.is_blocked:
             return False
-        is_named = named is not None and named.may_watch
+        is_named = named is not None and named.may_watch and self._counts(named)
         return is_named or cid in identity.call_cids or not self.needs_membership(identity)
 
     def is_made_here(self, identity: Identity, cid: str, named: User | None) -> bool:
@@ -56,6 +61,9 @@ class Access:
         if named is None or cid in identity.call_cids or not self.needs_membership(identity):
             return False
         return named.is_of_call_made_here
+
+    def _counts(self, named: User) -> bool:
+        return self._made_here_counts or not named.is_of_call_made_here
 
     def needs_membership(self, identity: Identity) -> bool:
         """Tell whether a call, or the token, has to name `identity` for it to be shown the call."""

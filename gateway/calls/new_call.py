@@ -18,6 +18,7 @@ from gateway.store.states.call_documents import CREATOR, MADE_HERE, MEMBER, Draf
 
 MAX_MEMBERS = 100  # of one request, as Stream has it
 MAX_CUSTOM_BYTES, MAX_SETTINGS_BYTES = 5 << 10, 64 << 10  # Stream's settings are about 2 KB
+MAX_DEPTH = 100  # of either; answers lay some levels around it, and JSON of ours has 254
 
 
 class _User(msgspec.Struct, gc=False):
@@ -136,4 +137,13 @@ def _bounded(told: dict[str, Any] | None, max_bytes: int, name: str) -> dict[str
         raise bad_input(f"{name} holds a number too large, or lies too deep") from None
     if size > max_bytes:
         raise bad_input(f"{name} can have {max_bytes} bytes of JSON")
+    if _lies_deeper(told, MAX_DEPTH):
+        raise bad_input(f"{name} can lie {MAX_DEPTH} levels deep")
     return told or {}
+
+
+def _lies_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_lies_deeper(one, levels - 1) for one in inner)

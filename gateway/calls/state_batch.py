@@ -16,6 +16,7 @@ import orjson
 from gateway.calls import state, times
 from gateway.calls.state import DELETED, Progress
 from gateway.event import Meta, read_meta
+from gateway.event_body import read_event
 from gateway.store.entries import Entry, parse_id
 from gateway.store.states.call_documents import NOTHING, CallDocument, Draft, Id, Named
 
@@ -74,7 +75,7 @@ def outcome(app: str, cid: str, read: CallDocument | None, events: Iterable[Told
             continue
         if is_made_here and not forget:
             now, forget = None, True
-        now = _after(cid, now, one, _parsed(one.body))
+        now = _after(cid, now, one, times.with_texts(read_event(one.body)))
     if last == applied:
         return UNCHANGED
     next_one = None if now is None else draft(app, None if forget else read, now, last)
@@ -103,14 +104,6 @@ def _after(cid: str, now: Progress | None, one: ToldEvent, event: dict[str, Any]
     now = now or state.begin(cid, times.to_text(at_ns))
     state.advance(now, one.meta.type, event, at_ns)
     return now
-
-
-def _parsed(body: bytes) -> dict[str, Any]:
-    try:
-        event = times.with_texts(orjson.loads(body))
-    except (orjson.JSONDecodeError, RecursionError):
-        return {}  # an event by a laxer parser: its type alone counts
-    return event if isinstance(event, dict) else {}
 
 
 def _merged(users: Iterable[Named]) -> Iterable[Named]:

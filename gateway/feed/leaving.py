@@ -16,18 +16,18 @@ is not his call.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Container, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from typing import Any, NamedTuple
-
-import orjson
 
 from gateway.calls.state import CROWD_MOVES, DELETED, SAYS_NOTHING
 from gateway.errors import EngineRefused, EngineUnavailable
+from gateway.event_body import read_event
 from gateway.feed.connections import Connected, Connections
 from gateway.feed.members import blocked_by, members_of, named_by
 from gateway.feed.shut_out import REMEMBERED_S, ShutOut
 from gateway.logs import Seldom
 from gateway.options import KIB
+from gateway.store.states.call_documents import User
 from gateway.store.watching.tail import TailEntry
 
 BLOCKED, REMOVED = "call.blocked_user", "call.member_removed"
@@ -43,15 +43,19 @@ _SILENT = SAYS_NOTHING | CROWD_MOVES  # types by which no state is asked for ane
 _logger = logging.getLogger(__name__)
 
 Call = tuple[str, str]  # app and call_cid
-# (app, call_cid, user) -> whether the call names the user now. Raises `EngineUnavailable`.
-AreNamed = Callable[[str, str, str], Awaitable[bool]]
+# (app, calls, user) -> how each names the user now; None: not at all. Raises `EngineUnavailable`.
+Names = Callable[[str, Sequence[str], str], Awaitable[list[User | None]]]
 
 
 class _Doubt(NamedTuple):
-    """Watchers of a user who may be the call's creator, and what has come for them meanwhile."""
+    """Watchers of a user of whom an event does not say enough, and what has come meanwhile.
+
+    `kind`: the type of event that would shut him out.
+    """
 
     call: Call
     user_id: str
+    kind: str
     watchers: list[Connected]
     entries: list[TailEntry]
 
@@ -61,7 +65,7 @@ class Leaving:
 
     def __init__(
         self,
-        names: AreNamed,
+        names: Names,
         connections: Connections,
         *,
         open_apps: Container[str],
@@ -97,12 +101,12 @@ class Leaving:
         may_watch_any = granted or app in self._open_apps
         if not may_watch_any and self._out.was_deleted(app, call_cid, asked_s):
             return True
-        kind = self._out.by_what(app, call_cid, user_id, asked_s)
-        return kind is not None and not (granted and kind == REMOVED)
+        kinds = self._out.by_what(app, call_cid, user_id, asked_s)
+        return bool(kinds - {REMOVED} if granted else kinds)
 
     def is_not_to_ring(self, app: str, call_cid: str, user_id: str) -> bool:
         """Tell whether events that name a user, whom they call, are not for him."""
-        return self._by_state and self._out.by_what(app, call_cid, user_id) is not None
+        return self._by_state and bool(self._out.by_what(app, call_cid, user_id))
 
     # ---- what the hub tells
 
@@ -116,7 +120,7 @@ class Leaving:
             if meta.type == BLOCKED or said.creator not in (None, user_id):
                 self._shut_out(meta.app, meta.call_cid, user_id, meta.type)
             elif said.creator is None:
-                self._ask(meta.app, meta.call_cid, user_id)
+                self._ask(meta.app, meta.call_cid, user_id, REMOVED)
 
     def see_deleted(self, entry: TailEntry, watching: Iterable[Connected]) -> None:
         """End all watching of a call that is no more; that has been written to them."""
@@ -147,21 +151,22 @@ class Leaving:
         named = named_by(entry.body) if meta.type == CREATED else members_of(entry.body)
         for user_id in suspects - named:
             if meta.type.startswith("call.") and meta.type not in _SILENT:
-                self._ask(meta.app, cid, user_id)
+                self._ask(meta.app, cid, user_id, REMOVED)
             else:
                 self._shut_out(meta.app, cid, user_id, REMOVED)
 
     def see_blocked(self, entry: TailEntry) -> None:
         """See whether those whom a call brought by an event has blocked watch it still.
 
-        What it brings may be older than what is known, so that decides.
+        What it brings may be older than what is known, so that decides; by whichever right they
+        watch.
         """
         meta = entry.meta
-        if meta.call_cid is None or meta.app in self._open_apps:
+        if meta.call_cid is None:
             return
         for user_id in blocked_by(entry.body):
-            if self._watchers(meta.app, meta.call_cid, user_id):
-                self._ask(meta.app, meta.call_cid, user_id)
+            if self._watchers(meta.app, meta.call_cid, user_id, BLOCKED):
+                self._ask(meta.app, meta.call_cid, user_id, BLOCKED)
 
     def welcome(self, entry: TailEntry) -> None:
         """Know whom an event of `COMING_TYPES` lets in again."""
@@ -192,56 +197,59 @@ class Leaving:
             if cid in one.calls and (kind == BLOCKED or cid not in one.granted):
                 one.barred(cid)
 
-    # ---- who may be the creator
+    # ---- who may be the creator, or blocked no more
 
-    def _ask(self, app: str, cid: str, user_id: str) -> None:
-        watchers = self._watchers(app, cid, user_id)
-        one = _Doubt((app, cid), user_id, watchers, [])
+    def _ask(self, app: str, cid: str, user_id: str, kind: str) -> None:
+        watchers = self._watchers(app, cid, user_id, kind)
+        one = _Doubt((app, cid), user_id, kind, watchers, [])
         if self._asked.full():
-            self._shut_out(app, cid, user_id, REMOVED)  # who may watch after all can ask to
+            self._shut_out(app, cid, user_id, kind)  # who may watch after all can ask to
             return
         for watcher in watchers:
             watcher.set_aside(cid)
-        self._out.add(app, cid, user_id, REMOVED)
+        self._out.add(app, cid, user_id, kind)
         self.doubts.setdefault(one.call, []).append(one)
         self._asked.put_nowait(one)
 
-    def _watchers(self, app: str, cid: str, user_id: str) -> list[Connected]:
-        """Return whom only the call's naming him lets watch."""
+    def _watchers(self, app: str, cid: str, user_id: str, kind: str) -> list[Connected]:
+        """Return whom an event of this type would shut out."""
         return [
             one
             for one in self._connections.of_user(app, user_id)
-            if cid in one.calls and cid not in one.granted
+            if cid in one.calls and (kind == BLOCKED or cid not in one.granted)
         ]
 
     async def run(self) -> None:
         """Ask whether those who were set aside may stay, until cancelled."""
         while True:
             one = await self._asked.get()
-            may_stay = await self._may_stay(one)
-            self._settle(one, may_stay=may_stay)
+            self._settle(one, await self._named(one))
 
-    async def _may_stay(self, one: _Doubt) -> bool:
+    async def _named(self, one: _Doubt) -> User | None:
+        app, cid = one.call
         while True:
             try:
-                return await self._names(*one.call, one.user_id)
+                return (await self._names(app, [cid], one.user_id))[0]
             except (EngineUnavailable, EngineRefused) as error:
                 self._seldom.log("who", _logger, "cannot see who left a call", reason=str(error))
                 await asyncio.sleep(_AGAIN_S)
 
-    def _settle(self, one: _Doubt, *, may_stay: bool) -> None:
+    def _settle(self, one: _Doubt, named: User | None) -> None:
         rest = self.doubts[one.call]
         rest.remove(one)
         if not rest:
             del self.doubts[one.call]
         app, cid = one.call
-        if may_stay:
-            self._out.forget(app, cid, one.user_id, REMOVED)
+        is_blocked, may_watch = named is not None and named.is_blocked, named and named.may_watch
+        if may_watch or (one.kind == BLOCKED and not is_blocked):
+            self._out.forget(app, cid, one.user_id, one.kind)
         open_now = set(self._connections.of_user(app, one.user_id))
         for watcher in one.watchers:
             if watcher not in open_now or cid not in watcher.calls:
                 continue
-            if may_stay:
+            needs_no_name = cid in watcher.granted or app in self._open_apps
+            needs_no_name |= one.kind == BLOCKED and not self._by_state  # Stream let him in
+            if may_watch or (needs_no_name and not is_blocked):
                 watcher.taken_back(cid, one.entries)
             else:
                 watcher.barred(cid)
@@ -263,10 +271,7 @@ class Left(NamedTuple):
 
 def left_by(kind: str, body: bytes) -> Left:
     """Read an event of `LEAVING_TYPES`, as whoever keeps the states does: part by part."""
-    try:
-        said = _object(orjson.loads(body))
-    except (orjson.JSONDecodeError, RecursionError):
-        return Left([], None)
+    said = read_event(body)
     told = said.get("members") if kind == REMOVED else [_object(said.get("user")).get("id")]
     users = [one for one in told if isinstance(one, str)] if isinstance(told, list) else []
     creator = _object(_object(said.get("call")).get("created_by")).get("id")

@@ -3,7 +3,13 @@
 https://getstream.io/video/docs/javascript/advanced/events/
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import msgspec
+import orjson
+
+from gateway.event_body import read_event
 
 # A call that rings is not watched yet by those for whom it rings.
 CALLING_TYPES = frozenset(("call.ring", "call.notification", "call.created", "call.missed"))
@@ -42,9 +48,8 @@ def members_of(body: bytes) -> set[str]:
 
     None of them when it cannot be read.
     """
-    try:
-        said = _decode(body)
-    except (msgspec.MsgspecError, RecursionError):
+    said = _read(_decode, body)
+    if said is None:
         return set()
     blocked = (said.call and said.call.blocked_user_ids) or ()
     return {member.user_id for member in (said.members or ())[:_MOST]}.difference(blocked)
@@ -52,18 +57,28 @@ def members_of(body: bytes) -> set[str]:
 
 def blocked_by(body: bytes) -> list[str]:
     """Return whom the call that an event brings has blocked."""
-    try:
-        said = _decode_who(body)
-    except (msgspec.MsgspecError, RecursionError):
-        return []
-    return (said.call and said.call.blocked_user_ids) or []
+    said = _read(_decode_who, body)
+    return (said and said.call and said.call.blocked_user_ids) or []
 
 
 def named_by(body: bytes) -> set[str]:
     """Return whom an event names in any way: members, its user, who created its call."""
-    try:
-        said = _decode_who(body)
-    except (msgspec.MsgspecError, RecursionError):
+    said = _read(_decode_who, body)
+    if said is None:
         return set()
     creator = said.call.created_by if said.call else None
     return members_of(body) | {one.id for one in (said.user, creator) if one}
+
+
+T = TypeVar("T")
+
+
+def _read(decode: Callable[[bytes], T], body: bytes) -> T | None:
+    try:
+        return decode(body)
+    except (msgspec.MsgspecError, RecursionError):
+        pass
+    try:
+        return decode(orjson.dumps(read_event(body)))
+    except (msgspec.MsgspecError, RecursionError, orjson.JSONEncodeError):
+        return None

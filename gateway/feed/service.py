@@ -66,7 +66,7 @@ class FeedService:
         self._tail = Tail(readers_of(engine), metrics)
         self._connections = Connections(options)
         self._leaving = Leaving(
-            calls.names,
+            calls.users_of,
             self._connections,
             by_state=config.upstream.url is None,
             open_apps=exposure.open_apps(config),

@@ -17,21 +17,23 @@ class ShutOut:
 
     def __init__(self, remembered_s: float = REMEMBERED_S) -> None:
         self._remembered_s = remembered_s
-        self._users: dict[tuple[str, str, str], tuple[float, str]] = {}  # when, and by what
+        self._users: dict[tuple[str, str, str], dict[str, float]] = {}  # by what, and when
         self._deleted: dict[Call, float] = {}
 
     def add(self, app: str, cid: str, user_id: str, kind: str) -> None:
         now = monotonic()
-        self._users.pop((app, cid, user_id), None)
-        for key, (at_s, _) in tuple(self._users.items())[:2]:
-            if at_s < now - self._remembered_s or len(self._users) >= _MOST:
+        before = self._users.pop((app, cid, user_id), {})
+        for key, told in tuple(self._users.items())[:2]:
+            if max(told.values()) < now - self._remembered_s or len(self._users) >= _MOST:
                 del self._users[key]
-        self._users[app, cid, user_id] = now, kind
+        self._users[app, cid, user_id] = {**before, kind: now}
 
     def forget(self, app: str, cid: str, user_id: str, kind: str) -> None:
-        """Let a user in again, if it is by an event of this type that he is out."""
-        if self._users and self._users.get((app, cid, user_id), (0, ""))[1] == kind:
-            del self._users[app, cid, user_id]
+        """Let a user in again, as far as it is by an event of this type that he is out."""
+        told = self._users.get((app, cid, user_id), {})
+        told.pop(kind, None)
+        if not told:
+            self._users.pop((app, cid, user_id), None)
 
     def add_deleted(self, app: str, cid: str) -> None:
         now = monotonic()
@@ -41,13 +43,13 @@ class ShutOut:
                 del self._deleted[key]
         self._deleted[app, cid] = now
 
-    def by_what(self, app: str, cid: str, user_id: str, asked_s: float | None = None) -> str | None:
-        """Return what has shut out a user since `asked_s`, monotonic; None: nothing has.
+    def by_what(self, app: str, cid: str, user_id: str, asked_s: float | None = None) -> set[str]:
+        """Return all types of events that have shut out a user since `asked_s`, monotonic.
 
         Without it: of late.
         """
-        at_s, kind = self._users.get((app, cid, user_id), (0.0, ""))
-        return kind if kind and at_s >= self._since(asked_s) else None
+        told, since_s = self._users.get((app, cid, user_id), {}), self._since(asked_s)
+        return {kind for kind, at_s in told.items() if at_s >= since_s}
 
     def was_deleted(self, app: str, cid: str, asked_s: float | None = None) -> bool:
         at_s = self._deleted.get((app, cid))

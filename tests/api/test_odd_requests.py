@@ -122,3 +122,29 @@ async def test_times_that_no_client_has_room_for(running):
 
         (one,) = await eventually(found)
         assert one["call"]["starts_at"] is None
+
+
+@pytest.mark.parametrize("depth", [90, 150, 249, 252])
+async def test_what_lies_deep_is_refused_or_shown(running, depth):
+    """Whatever a call is made of, it can be asked for below both roots; else it is not made."""
+    deep = json.loads("[" * depth + "]" * depth)
+    member = {"user_id": "kim", "custom": {"a": deep}}
+    bodies = [
+        {"custom": {"a": deep}},
+        {"settings_override": {"a": deep}},
+        {"members": [member]},
+        {"members": [{"user": {"id": "kim", "custom": {"a": deep}}}]},
+    ]
+    base = f"http://127.0.0.1:{running.port}"
+    async with stream_client(base, "ann") as ann:
+        for number, data in enumerate(bodies):
+            path = f"call/default/deep{number}"
+            made = await ann.ask("POST", f"/video/{path}", {"data": data})
+            if depth > 100:
+                assert (made.status, made.code) == (400, 4)
+                continue
+            assert made.status == 201
+            for root in ("/video/", "/api/v2/video/"):
+                assert (await ann.ask("GET", root + path)).status == 200
+                asked = {"filter_conditions": {"cid": {"$in": [f"default:deep{number}"]}}}
+                assert len((await ann.ask("POST", root + "calls", asked)).json["calls"]) == 1

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import json
+import time
 from dataclasses import dataclass
 
 import jwt
@@ -46,7 +47,9 @@ class Watches:
             raise UpstreamFailed(43, 401, "signature") from None
         return Named(api_key, claims["user_id"])
 
-    async def watch(self, connection_id, caller, cids):
+    async def watch(self, connection_id, caller, cids, asked_s, made_here):
+        assert asked_s <= time.monotonic()
+        assert not made_here
         if connection_id != LIVE:
             raise UpstreamFailed(46, 400, "connection")
         self.noted.append((caller.user, list(cids)))

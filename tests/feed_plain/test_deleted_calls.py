@@ -122,9 +122,16 @@ async def test_who_comes_back_hears_nothing_of_the_old_call(gateway):
         since = ben.cursor
         await tell(gateway, "custom", custom={"n": 1})
         assert await ben.numbers(1) == [1]
-    await tell(gateway, "call.deleted")
-    await create(gateway, "ben", number=1)
-    await tell(gateway, "custom", custom={"n": 2})
+    async with watching(gateway, CID, token=stream_token(None)) as server:
+        await tell(gateway, "call.deleted")
+        assert (await server.hear())["event"]["type"] == "call.deleted"
+        assert (await server.hear())["code"] == 16
+        await server.say(type="watch", calls=[CID])
+        assert (await server.hear())["calls"] == [CID]
+        await create(gateway, "ben", number=1)
+        await tell(gateway, "custom", custom={"n": 2})
+        assert (await server.hear())["event"]["type"] == "call.created"
+        assert await server.numbers(1) == [2]  # all of it has come so far
     async with opened(gateway) as ben:
         first = {"type": "watch", "token": token("ben"), "api_key": KEY, "calls": [CID]}
         await ben.say(**first, since=since)

@@ -24,12 +24,15 @@ LEAVING = {
     "removed, an odd call": {**REMOVED, "call": {"created_by": None, "x": [1]}},
     "blocked": {**BLOCKED, "call": CALL},
     "blocked, no call told": BLOCKED,
+    "removed, half an emoji": {**REMOVED, "call": {**CALL, "custom": {"cut": "\ud83d"}}},
+    "blocked, half an emoji": {**BLOCKED, "user": {"id": "ben", "name": "\ud83d"}},
 }
 
 
 @pytest.fixture
 async def gateway(tmp_path):
-    settings = {"server": {"drain": "1s"}, "feed": {"ping_interval": "10m"}, "subscribers": []}
+    feed = {"ping_interval": "10m", "outbox": "8MiB"}
+    settings = {"server": {"drain": "1s"}, "feed": feed, "subscribers": []}
     async with running_gateway(tmp_path / "g", **settings) as gateway:
         await gateway.up()
         yield gateway
@@ -195,9 +198,10 @@ async def let_go(redis):
     await redis.aclose()
 
 
-@pytest.mark.parametrize("leaving", [LEAVING["removed"], BLOCKED], ids=["removed", "blocked"])
-async def test_it_is_the_last_while_the_states_of_calls_stand_still(gateway, leaving):
+@pytest.mark.parametrize("kind", ["removed", "blocked", "removed, half an emoji"])
+async def test_it_is_the_last_while_the_states_of_calls_stand_still(gateway, kind):
     """Nor does who comes back hear more, on either protocol: neither asks a state that is behind."""
+    leaving = LEAVING[kind]
     base = f"http://127.0.0.1:{gateway.port}"
     async with (
         stream_client(base, "anna") as anna,
@@ -229,7 +233,7 @@ async def test_it_is_the_last_while_the_states_of_calls_stand_still(gateway, lea
             # Taken in again he hears on, though no state says so yet.
             back = {"type": "call.unblocked_user", "user": {"id": "ben"}}
             added = {"type": "call.member_added", "members": [{"user_id": "ben"}]}
-            await tell(gateway, back if leaving is BLOCKED else added)
+            await tell(gateway, back if kind == "blocked" else added)
             assert (await again.hear())["calls"] == [CID]
             await tell(gateway, said(3))
             assert await again.numbers(1) == [3]
@@ -336,3 +340,76 @@ async def test_a_blocked_member_is_not_rung(gateway):
         assert [(await kim.event())["type"] for _ in range(2)] == ["call.ring"] * 2
         await tell(gateway, {"type": "call.ring", "call_cid": "default:x", "members": members})
         assert (await ben.event())["call_cid"] == "default:x"
+
+
+async def test_no_snapshot_comes_behind_it(gateway):
+    """Though its reader stood still when he was removed, with others' states before that one."""
+    big = [f"default:big{n}" for n in range(24)]
+    anna, members = {"created_by": {"id": "anna"}}, [{"user_id": "ben"}, {"user_id": "kim"}]
+    large = {**anna, "custom": {"much": "x" * 900_000}}
+    for cid in big:
+        created = {"type": "call.created", "call_cid": cid, "call": large, "members": members}
+        await tell(gateway, created)
+    await tell(gateway, {"type": "call.created", "call": CALL, "members": members})
+    async with stream_client(f"http://127.0.0.1:{gateway.port}", "kim") as kim:
+        for cid in (*big, CID):
+            path = f"/video/call/{cid.replace(':', '/')}"
+            await eventually(lambda path=path: _is_shown(kim, path), within_s=60)
+    async with opened(gateway) as other, opened(gateway, max_msg_size=0) as slow:
+        await other.say(**first("kim"))
+        assert (await other.hear())["calls"] == [CID]
+        transport = slow.raw._response.connection.transport
+        transport.pause_reading()
+        await slow.say(**{**first(snapshot=True), "calls": [*big, CID]})
+        await eventually(lambda: watched_calls(gateway, 25))
+        later = {"type": "call.updated", "call": {**CALL, "custom": {"secret": 1}}}
+        await tell(gateway, LEAVING["removed"], later)
+        assert (await other.hear())["event"]["type"] == REMOVED["type"]
+        assert (await other.hear())["event"]["type"] == later["type"]
+        transport.resume_reading()
+        heard = [await slow.hear()]
+        while heard[-1].get("code") != 17:
+            heard.append(await slow.hear())
+        told = [one["call_cid"] for one in heard if one.get("type") == "snapshot"]
+        assert told == big
+        assert heard[-2]["event"]["type"] == REMOVED["type"]
+
+
+async def _is_shown(client, path):
+    return (await client.ask("GET", path)).status == 200
+
+
+async def watched_calls(gateway, count):
+    return await gateway.metric("gateway_feed_calls") == count
+
+
+RIGHTS = {"any": ({"access": "any"}, {}), "call token": ({}, {"call_cids": [CID]})}
+
+
+@pytest.mark.parametrize(("feed", "claims"), RIGHTS.values(), ids=RIGHTS)
+async def test_a_block_is_the_last_by_whichever_right_somebody_watches(tmp_path, feed, claims):
+    """Also one that no `call.blocked_user` brings; one that is told late, and over, is none."""
+    settings = {"server": {"drain": "1s"}, "feed": feed, "subscribers": []}
+    async with running_gateway(tmp_path / "g", **settings) as gateway:
+        await gateway.up()
+        base = f"http://127.0.0.1:{gateway.port}"
+        async with opened(gateway) as plain, stream_client(base, "ben") as ben:
+            ben.token = token("ben", **claims)
+            made = {"type": "call.updated", "created_at": "2026-12-01T00:00:05Z", "call": CALL}
+            await tell(gateway, made)
+            await ben.connect()
+            await eventually(lambda: _watches(ben))
+            blocking = {**made, "call": {**CALL, "blocked_user_ids": ["ben"]}}
+            await tell(gateway, {**blocking, "created_at": "2026-12-01T00:00:01Z"}, said(0))
+            assert [(await ben.event())["type"] for _ in range(2)] == [made["type"], "custom"]
+            await plain.say(**first(token=ben.token))
+            assert (await plain.hear())["calls"] == [CID]
+            await tell(gateway, {**blocking, "created_at": "2026-12-01T00:00:06Z"}, said(1))
+            assert (await plain.hear())["event"]["type"] == made["type"]
+            assert (await plain.hear())["code"] == 17
+            assert (await ben.event())["type"] == made["type"]
+            ring = {"type": "call.ring", "call_cid": "default:n", "members": [{"user_id": "ben"}]}
+            await tell(gateway, ring)
+            assert await sdk_hears(ben) == []
+            await plain.say(type="ping")
+            assert (await plain.hear())["type"] == "pong"

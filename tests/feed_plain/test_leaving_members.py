@@ -9,7 +9,10 @@ import pytest
 from support.eventually import eventually
 from support.running_gateway import running_gateway
 from support.stream_client import KEY, SECRET, stream_client, token
+from support.stream_standin import running_stream
 from support.webhooks import signed_request
+
+from gateway.store import keys
 
 CID, PATH = "default:room", "/video/call/default/room"
 
@@ -198,6 +201,77 @@ async def test_a_call_made_here_ends_with_whatever_stream_tells_of_it(gateway, e
         ring = {"type": "call.ring", "members": [{"user_id": "eve"}]}
         await _tell(session, gateway, **ring, call_cid="default:next")
         assert (await eve.event())["type"] == "call.ring"
+
+
+@pytest.mark.parametrize("event", FIRST.values(), ids=FIRST)
+async def test_who_made_a_call_here_gets_nothing_of_streams_by_coming_back(gateway, event):
+    """Not from history either: neither what came while he watched, nor what was there before."""
+    base = f"http://127.0.0.1:{gateway.port}"
+    async with stream_client(base, "eve") as eve, aiohttp.ClientSession() as session:
+        cursor = await _cursor_beside(session, base, eve)
+        await _tell(session, gateway, **event, n="before")
+        answer = await eve.ask("POST", PATH, {})
+        assert answer.status in {201, 403}  # by some events the call is known
+        if answer.status == 201:
+            assert (await eve.ask("POST", PATH + "/event", {"custom": {"n": 0}})).status == 201
+        first = {"type": "watch", "token": token("eve"), "api_key": KEY, "calls": [CID]}
+        heard = await _heard(session, base, {**first, "since": cursor})
+        assert [one["custom"] for one in heard] == [{"n": 0}] * (answer.status == 201)
+        await _tell(session, gateway, **event, n="after")
+        assert await _heard(session, base, {**first, "since": cursor}) == heard * (
+            (await eve.ask("GET", PATH)).status == 200
+        )
+
+
+async def _cursor_beside(session, base, client):
+    """A cursor of the same shard, from before anything was told of the call."""
+    names = (f"default:beside{n}" for n in range(1000))
+    beside = next(one for one in names if _shard(one) == _shard(CID))
+    kind, _, name = beside.partition(":")
+    assert (await client.ask("POST", f"/video/call/{kind}/{name}", {})).status == 201
+    async with session.ws_connect(f"{base}/feed") as plain:
+        first = {"type": "watch", "token": token(client.user), "api_key": KEY, "calls": [beside]}
+        await plain.send_json(first)
+        return (await plain.receive_json(timeout=30))["cursor"]
+
+
+def _shard(cid):
+    return keys.shard_of(keys.call_key(KEY, cid))
+
+
+async def _heard(session, base, first):
+    """The events that come to who watches so, up to an answer of ours."""
+    async with session.ws_connect(f"{base}/feed") as plain:
+        await plain.send_json(first)
+        await plain.send_json({"type": "ping"})
+        heard = []
+        while (said := await plain.receive_json(timeout=30)).get("type") != "pong":
+            heard += [said["event"]] if "event" in said else []
+        return heard
+
+
+async def test_where_stream_is_asked_no_call_made_here_lets_anybody_in(tmp_path):
+    """Nor one from before it was: whom Stream does not show the call, waits, and sends nothing."""
+    settings = {"server": {"drain": "1s"}, "subscribers": []}
+    async with (
+        running_stream({KEY: SECRET}) as stream,
+        running_gateway(tmp_path / "g", **settings) as gateway,
+    ):
+        await gateway.up()
+        base = f"http://127.0.0.1:{gateway.port}"
+        async with stream_client(base, "eve") as eve, aiohttp.ClientSession() as session:
+            assert (await eve.ask("POST", PATH, {})).status == 201
+            await gateway.stop()
+            gateway.config["upstream"] = {"url": stream.url, "custom_events": "local"}
+            await gateway.start()
+            await gateway.up()
+            stream.create(KEY, CID, ["kim"])
+            async with session.ws_connect(f"{base}/feed") as plain:
+                first = {"type": "watch", "token": token("eve"), "api_key": KEY, "calls": [CID]}
+                await plain.send_json(first)
+                said = await plain.receive_json(timeout=30)
+                assert (said["calls"], said["waiting"]) == ([], [CID])
+            assert (await eve.ask("POST", PATH + "/event", {"custom": {}})).code == 17
 
 
 async def test_who_took_a_calls_name_beforehand_hears_nothing_of_streams(gateway):

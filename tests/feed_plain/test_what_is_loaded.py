@@ -47,14 +47,14 @@ async def test_one_server_takes_no_client_library(tmp_path, told_imports, case):
 
 def test_who_has_to_ask_has_one():
     """The same look finds it where it is used."""
-    code = "from gateway.engine.servers import topology_of as of; from gateway.engine.access import Access;"
+    code = "from gateway.engine.servers import topology_of as of; from gateway.engine.access import EngineAccess;"
     for url, expected in (
         ("redis://x", False),
         ("redis+sentinel://x/name", True),
         ("redis+cluster://x", True),
     ):
         done = subprocess.run(
-            [sys.executable, "-X", "importtime", "-c", f"{code} of({url!r}, Access(), 1.0)"],
+            [sys.executable, "-X", "importtime", "-c", f"{code} of({url!r}, EngineAccess(), 1.0)"],
             capture_output=True,
             text=True,
             check=True,

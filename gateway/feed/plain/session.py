@@ -18,6 +18,7 @@ from gateway.calls.errors import StreamError
 from gateway.calls.tokens import Identity
 from gateway.engine.engine import Engine
 from gateway.errors import EngineUnavailable
+from gateway.event import MADE_HERE
 from gateway.feed import waiting
 from gateway.feed.connection_ids import ConnectionIds
 from gateway.feed.connections import Connections
@@ -104,6 +105,7 @@ class PlainSession:
         watcher.on_deleted = self._end_deleted
         self._is_live = False
         self._begins: dict[str, Id] = {}  # behind which event a call begins that names its watcher
+        self._made_here: frozenset[str] = frozenset()  # of which history has what clients made
         self.expiry: asyncio.TimerHandle | None = None  # of the token: nobody outlives it
 
     async def admit(self, asked: Message) -> Admitted:
@@ -287,6 +289,7 @@ class PlainSession:
             shard: plan.reached[shard][0] if shard in plan.reached else upto[shard]
             for shard in upto
         }
+        self._made_here = frozenset(self._watcher.made_here)  # as long as this lasts
         self._watching(at, recovered=not plan.lost, lost=self._watcher.calls_in(plan.lost))
         await self._snapshots(asked, calls)
         named = [cid for cid in calls if self._access.needs_to_be_named(cid)]
@@ -319,6 +322,8 @@ class PlainSession:
         watcher, meta = self._watcher, past.meta
         if past.id <= self._begins.get(meta.call_cid or "", NOTHING):
             return False  # of a call that had this name before
+        if meta.call_cid in self._made_here and meta.source != MADE_HERE:
+            return False  # of Stream's call of that name, which has not let him in
         is_ours = meta.app == watcher.app and meta.call_cid in watcher.calls
         return is_ours and (watcher.wants is None or watcher.wants(meta.type))
 
@@ -344,5 +349,13 @@ class PlainSession:
 
     async def _snapshot(self, cid: str) -> None:
         state = await self._parts.calls.get(self.app, cid)
-        self._watcher.say(messages.snapshot(cid, state, self._watcher.style))
-        await self._watcher.drained()
+        if await self._still_watches(cid):
+            self._watcher.say(messages.snapshot(cid, state, self._watcher.style))
+            await self._watcher.drained()
+
+    async def _still_watches(self, cid: str) -> bool:
+        """Tell whether no event has shut the user out, while others' states were told."""
+        is_named, user_id = True, self.user_id
+        if user_id is not None and self._watcher.is_aside(cid):
+            is_named = await self._parts.calls.names(self.app, cid, user_id)
+        return is_named and cid in self._watcher.calls

@@ -156,6 +156,9 @@ class PlainWatcher:
         self._aside.add(call_cid)
         self.on_aside(call_cid)
 
+    def is_aside(self, call_cid: str) -> bool:
+        return call_cid in self._aside
+
     def taken_back(self, call_cid: str, entries: Sequence[TailEntry]) -> None:
         """Go on with a call; a cursor may have gone past what came of it, so begin from there."""
         self._aside.discard(call_cid)
