@@ -18,8 +18,11 @@ from gateway.options import GIB, MIB, Config
 DIGEST_BYTES = 43  # in the engine's memory, for each event (bench/micro/dedupe_memory.py)
 EVENTS_PER_S = 100  # for which digests are added up: nothing bounds them but how many come
 PROCESS_BYTES = 64 * MIB  # of the gateway, with what it holds under load
+# A stranger's idle connection over TLS, once it has sent a quarter of a megabyte: the buffers of
+# the loop and of OpenSSL keep their size.
+TLS_CONNECTION_BYTES = 512 << 10
 YIELDS_FROM = 0.85  # of what an engine may hold: there what can begins to give way
-# Measured over hours of events, at 200 times their speed (`tests/stream/test_yielding.py`).
+# Measured over hours of events, at 200 times their speed (`tests/store/test_yielding.py`).
 _DATA_SHARE, _BESIDE_BYTES = 0.65, 8 * MIB
 _LEAST_DATA = 4  # a part of so many, in an engine that is too small for its own process
 _WINDOWS = 1.5  # digests are kept in halves of a window
@@ -27,6 +30,7 @@ _LEAST_ENGINE_BYTES = 16 * MIB
 
 WAITS = "publishing may come to wait in the journal: raise {bound}, or lower this"
 HISTORY_YIELDS = "it gives way, and history may reach back less than retention.history"
+TLS_HOLDS = "strangers can fill it: lower server.max_connections, or let a proxy speak TLS"
 CALLS_YIELD = "states of the calls that were touched longest ago give way"
 
 
@@ -58,6 +62,13 @@ def processes_bytes(config: Config) -> int:
     """Return what the gateway's own processes take, about."""
     workers = config.server.workers
     return PROCESS_BYTES * (workers + 1 if workers > 1 else 1)
+
+
+def tls_bytes(config: Config) -> int:
+    """Return what strangers can make connections over TLS hold, all together."""
+    if config.server.tls is None:
+        return 0
+    return TLS_CONNECTION_BYTES * config.server.max_connections * config.server.workers
 
 
 def engine_bound_bytes(config: Config, limit_bytes: int | None) -> int:
@@ -101,8 +112,11 @@ def told(config: Config, limit_bytes: int | None) -> Iterator[str]:
 def _beyond(config: Config, demands: list[Demand], limit_bytes: int) -> Iterator[str]:
     limit = f"the memory that this container may use ({size(limit_bytes)})"
     own = Demand("the gateway's own processes (server.workers)", processes_bytes(config))
+    tls = Demand("TLS connections (server.max_connections)", tls_bytes(config), TLS_HOLDS)
     if own.size_bytes > limit_bytes:
         yield from _too_much([own], limit_bytes, limit)
+    elif own.size_bytes + tls.size_bytes > limit_bytes:
+        yield from _too_much([own, tls], limit_bytes, limit)
     elif engine_bound_bytes(config, limit_bytes) < config.redis.max_memory_bytes:
         yield from _too_much(demands, data_bytes(engine_bound_bytes(config, limit_bytes)), limit)
 

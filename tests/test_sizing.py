@@ -1,6 +1,7 @@
 """The bounds of a configuration are added up, and the first that does not fit is named."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from gateway.options import (
     RetentionOptions,
     ServerOptions,
     SubscriberOptions,
+    TlsOptions,
 )
 from gateway.sizing import data_bytes, engine_bound_bytes, of_engine, told, whole_bytes
 
@@ -78,6 +80,16 @@ def test_what_the_machine_has_bounds_it_too():
     elsewhere = replace(SMALL, redis=RedisOptions(url="redis://elsewhere"))
     assert unfit(elsewhere, 140 * MIB) == []
     assert next(told(elsewhere, 140 * MIB)) == "memory        Redis may come to hold 87 MiB"
+
+
+def test_connections_over_tls_count():
+    """Strangers can fill their buffers, so as many as may be are added up."""
+    tls = TlsOptions(cert=Path("cert.pem"), key=Path("key.pem"))
+    many = replace(SMALL, server=ServerOptions(tls=tls, max_connections=2000))
+    (line,) = unfit(many, 1 * GIB)
+    assert "TLS connections (server.max_connections); strangers can fill it" in line
+    assert unfit(replace(many, server=ServerOptions(tls=tls, max_connections=500)), 1 * GIB) == []
+    assert unfit(replace(many, server=ServerOptions(max_connections=2000)), 1 * GIB) == []
 
 
 def test_the_embedded_engine_takes_what_is_left():
