@@ -304,7 +304,7 @@ KILLED = """
     from pathlib import Path
     from gateway.embedded import find_server
     from gateway.embedded.folder import Folder
-    from gateway.embedded.repair import Mender
+    from gateway.embedded.repair import Repairer
     REFUSED = b"reading the append only file"
     left = int(sys.argv[2])
     STEPS = {"open", "os.rename", "os.truncate", "os.link", "os.remove", "os.mkdir", "os.rmdir"}
@@ -315,10 +315,10 @@ KILLED = """
             left -= 1
             if left < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
-    mender = Mender(Folder.of(Path(sys.argv[1])), find_server(os.environ))
+    repairer = Repairer(Folder.of(Path(sys.argv[1])), find_server(os.environ))
     sys.addaudithook(step)
-    mender.before_launch()
-    assert mender.after_refusal(REFUSED)
+    repairer.before_launch()
+    assert repairer.after_refusal(REFUSED)
 """
 
 
@@ -342,9 +342,9 @@ async def test_it_is_killed_at_any_step_and_loses_nothing(tmp_path, what):
             [sys.executable, "-c", textwrap.dedent(KILLED), str(data_dir), str(step)],
             stderr=subprocess.PIPE,
         ).returncode
-        mender = Repairer(Folder.of(data_dir), find_server(os.environ))
-        mender.before_launch()
-        mender.after_refusal(REFUSED)
+        repairer = Repairer(Folder.of(data_dir), find_server(os.environ))
+        repairer.before_launch()
+        repairer.after_refusal(REFUSED)
         if not step % 5 or code != -signal.SIGKILL:  # a server for each would take long
             assert await held(data_dir) == expected(count)
         assert all(cut.is_done for _, cut in read_cuts_in(data_dir))
@@ -390,14 +390,14 @@ LIMITED = """
     from pathlib import Path
     from gateway.embedded import find_server
     from gateway.embedded.folder import Folder
-    from gateway.embedded.repair import Mender
+    from gateway.embedded.repair import Repairer
     from gateway.errors import EmbeddedEngineError
     REFUSED = b"reading the append only file"
     limit = int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    mender = Mender(Folder.of(Path(sys.argv[1])), find_server(os.environ))
+    repairer = Repairer(Folder.of(Path(sys.argv[1])), find_server(os.environ))
     try:
-        mender.after_refusal(REFUSED)
+        repairer.after_refusal(REFUSED)
     except EmbeddedEngineError as error:
         print(error)
 """
@@ -409,10 +409,10 @@ async def test_it_ends_in_the_middle_when_the_gateway_stops(tmp_path):
     (path,) = increments(tmp_path)
     append(path, bytes(12))
     damaged = path.read_bytes()
-    mender = Repairer(Folder.of(tmp_path), find_server(os.environ))
-    mender.halt()
+    repairer = Repairer(Folder.of(tmp_path), find_server(os.environ))
+    repairer.halt()
     with pytest.raises(Halted):
-        mender.after_refusal(REFUSED)
+        repairer.after_refusal(REFUSED)
     assert path.read_bytes() == damaged
     assert not read_cuts_in(tmp_path)
 
@@ -435,13 +435,13 @@ async def test_stopping_while_files_are_mended_is_quick_and_leaves_them(tmp_path
 async def test_files_that_are_whole_are_read_once_for_a_server_that_does_not_start(tmp_path):
     """A server that ends for another reason does not have them read at each of its starts."""
     await fill(tmp_path)
-    mender = Repairer(Folder.of(tmp_path), find_server(os.environ))
-    assert not mender.after_refusal(REFUSED)
-    mender.halt()  # reading would raise
-    assert not mender.after_refusal(REFUSED)
+    repairer = Repairer(Folder.of(tmp_path), find_server(os.environ))
+    assert not repairer.after_refusal(REFUSED)
+    repairer.halt()  # reading would raise
+    assert not repairer.after_refusal(REFUSED)
     append(increments(tmp_path)[0], bytes(12))
     with pytest.raises(Halted):
-        mender.after_refusal(REFUSED)
+        repairer.after_refusal(REFUSED)
 
 
 # ---- what rewrites leave
