@@ -4,9 +4,9 @@
  * leaves with whatever is not plain, an end or an error included, which its transport then meets
  * itself. So nothing is decided here: a connection behaves as if its transport had read it all along.
  *
- * What it alone buys was not to be judged on a busy machine: 9 % of `ack: redis` at 64 connections
- * and -3 at 256 in fifteen close pairs, 2 and 4 of `ack: journal` in fourteen, nothing over TLS
- * (2026-12-01). On an idle one: `c_piece redis --pairs 20 -- -Sockets`.
+ * What it alone buys: 16 % of `ack: redis` at 64 connections (median of 80 pairs, -36..65), 5 % at
+ * 256, nothing at one; 4, 2 and 5 % of `ack: journal` (60 pairs); nothing over TLS (2026-12-01, an
+ * idle machine): `python -m bench.micro.c_piece redis --pairs 80 -- -Sockets`.
  */
 #ifndef GATEWAY_SOCKETS_H
 #define GATEWAY_SOCKETS_H

@@ -4,9 +4,9 @@
  * that syncs 200 times a second takes the lock of the interpreter again after each of its calls, and
  * the event loop waits for it as often.
  *
- * What it alone buys was not to be judged on a busy machine: 7 % of `ack: redis` at 64 connections
- * and 3 at 256 in eighteen close pairs, 2 and 6 of `ack: journal` in fourteen, -6 to 13 in pairs
- * less close (2026-12-01). On an idle one: `c_piece redis --pairs 20 -- -Syncing`.
+ * What it alone buys: 5 and 6 % of `ack: journal` at one connection (medians of 90 and of 60 pairs,
+ * -27..73), 1 to 2 % at 64 and 256; nothing of `ack: redis` (80 pairs, 2026-12-01, an idle machine):
+ * `python -m bench.micro.c_piece journal --pairs 60 -- -Syncing`.
  */
 #ifndef GATEWAY_SYNCING_H
 #define GATEWAY_SYNCING_H
