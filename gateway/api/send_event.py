@@ -40,7 +40,8 @@ class SendEvent:
     async def send(self, request: web.Request) -> Said:
         cid = cid_of(request)
         sender = identify(self._tokens, self._allowance, request)
-        self._allowance.foresee(sender, cid)
+        self._allowance.foresee(sender)
+        # Before the call's own bound: who may not watch it is not to learn how busy it is.
         await self._access.check(sender, cid)
         await self._allowance.event(sender, cid)
         body = await read_body(request, self._body_timeout_s)

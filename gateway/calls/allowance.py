@@ -44,12 +44,12 @@ class Allowance:
 
     def request(self, caller: Identity, *, calls: int = 0) -> None:
         """Count one more request of a user, which is about so many calls."""
-        claims, weight = self._bounds.request(caller), 1 + calls // _CALLS_OF_REQUEST
-        self._check(self._rates.take(claims, time.monotonic(), weight=weight))
+        uses, weight = self._bounds.request(caller), 1 + calls // _CALLS_OF_REQUEST
+        self._check(self._rates.take(uses, time.monotonic(), weight=weight))
 
-    def foresee(self, sender: Identity, cid: str) -> None:
-        """See that an event of `sender` to a call is not refused here; count nothing."""
-        self._check(self._rates.look(self._bounds.event(sender, cid), time.monotonic()))
+    def foresee(self, sender: Identity) -> None:
+        """See that `sender` is not too fast here already, whatever the call; count nothing."""
+        self._check(self._rates.look(self._bounds.sender(sender), time.monotonic()))
 
     async def event(self, sender: Identity, cid: str) -> None:
         """Count one more event of `sender` to a call."""
@@ -63,25 +63,23 @@ class Allowance:
         """Count one more guest of an app."""
         await self._take(self._bounds.guest(app))
 
-    async def _take(self, claims: tuple[RateUse, ...]) -> None:
-        self._check(self._rates.take(claims, time.monotonic()))
+    async def _take(self, uses: tuple[RateUse, ...]) -> None:
+        self._check(self._rates.take(uses, time.monotonic()))
         # The user's own first: what is refused there is not counted for all.
-        for claim in claims:
-            wait_s = await self._take_shared(claim)
+        for use in uses:
+            wait_s = await self._take_shared(use)
             if wait_s > 0:
-                self._rates.hold(claim, wait_s, time.monotonic())
-                self._check(Wait(wait_s, claim.rate))
+                self._rates.hold(use, wait_s, time.monotonic())
+                self._check(Wait(wait_s, use.rate))
 
-    async def _take_shared(self, claim: RateUse) -> float:
-        now_s, rate = time.monotonic(), claim.rate
+    async def _take_shared(self, use: RateUse) -> float:
+        now_s, rate = time.monotonic(), use.rate
         if now_s < self._ask_again_s:
             return 0.0
         if self._is_alone:
             self._ask_again_s = now_s + _AGAIN_S
         try:
-            wait_s = await self._shared.take(
-                rate.name, claim.key, per_s=rate.per_s, burst=rate.burst
-            )
+            wait_s = await self._shared.take(rate.name, use.key, per_s=rate.per_s, burst=rate.burst)
         except (EngineUnavailable, EngineRefused) as error:
             self._ask_again_s = time.monotonic() + _AGAIN_S
             self._tell(str(error))

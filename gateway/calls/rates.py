@@ -46,26 +46,26 @@ class Rates:
     def __init__(self) -> None:
         self._buckets: dict[str, _Buckets] = {}
 
-    def look(self, claims: tuple[RateUse, ...], now_s: float) -> Wait | None:
+    def look(self, uses: tuple[RateUse, ...], now_s: float) -> Wait | None:
         """Say how long these have to wait; None: not at all. `now_s`: monotonic seconds."""
-        waits = [Wait(self._of(one.rate).wait_s(one.key, now_s), one.rate) for one in claims]
+        waits = [Wait(self._of(one.rate).wait_s(one.key, now_s), one.rate) for one in uses]
         longest = max(waits, key=lambda one: one.seconds, default=None)
         return longest if longest is not None and longest.seconds > 0 else None
 
-    def take(self, claims: tuple[RateUse, ...], now_s: float, *, weight: int = 1) -> Wait | None:
+    def take(self, uses: tuple[RateUse, ...], now_s: float, *, weight: int = 1) -> Wait | None:
         """Count these; or say how long they have to wait, and count none.
 
         What counts for more is let in where one would be; what comes after it pays the rest.
         """
-        if (wait := self.look(claims, now_s)) is not None:
+        if (wait := self.look(uses, now_s)) is not None:
             return wait
-        for one in claims:
+        for one in uses:
             self._of(one.rate).take(one.key, now_s, weight)
         return None
 
-    def hold(self, claim: RateUse, wait_s: float, now_s: float) -> None:
+    def hold(self, use: RateUse, wait_s: float, now_s: float) -> None:
         """Have the next one wait for `wait_s`: elsewhere more was counted than here."""
-        self._of(claim.rate).hold(claim.key, wait_s, now_s)
+        self._of(use.rate).hold(use.key, wait_s, now_s)
 
     def _of(self, rate: Rate) -> "_Buckets":
         found = self._buckets.get(rate.name)
@@ -140,7 +140,10 @@ class RateBounds:
         )
 
     def event(self, sender: Identity, cid: str) -> tuple[RateUse, ...]:
-        return (*_own(self._user, sender), RateUse(self._call, (sender.app, cid)))
+        return (*self.sender(sender), RateUse(self._call, (sender.app, cid)))
+
+    def sender(self, sender: Identity) -> tuple[RateUse, ...]:
+        return _own(self._user, sender)
 
     def new_call(self, maker: Identity) -> tuple[RateUse, ...]:
         """Return what one more call counts for; a server may make as many as it likes."""

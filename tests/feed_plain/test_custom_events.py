@@ -167,3 +167,18 @@ class TestTooFast:
             name = f'gateway_too_fast_total{{bound="{bound}"}}'
             assert await gateway.metric(name) == count
         assert (await gateway.settled())["balanced"]
+
+
+class TestBusyCall:
+    @pytest.fixture
+    def settings(self):
+        return {"feed": {"access": "members", "call_events_per_s": 1, "call_events_burst": 1}}
+
+    async def test_who_may_not_watch_does_not_learn_how_busy_it_is(self, gateway, server):
+        """He is refused for what he is (17), never for what others do (9)."""
+        body = {"custom": {}, "user_id": "carol"}
+        answers = [(await server.ask("POST", PATH, body)).status for _ in range(6)]
+        assert answers.count(429) >= 2
+        async with stream_client(f"http://127.0.0.1:{gateway.port}", "mallory") as mallory:
+            replies = [await mallory.ask("POST", PATH, {"custom": {}}) for _ in range(3)]
+        assert [reply.code for reply in replies] == [17] * 3
